@@ -1,0 +1,118 @@
+//! The options that every program has: which pool, how many workers, what to print.
+//!
+//! The words are the same in all programs, so they are written once. Making the pool is left to
+//! the programs: this crate knows none.
+
+use std::fmt::{self, Display};
+use std::thread;
+
+use crate::values::count_to;
+
+/// The largest number of workers that can be asked for.
+pub const MAX_WORKERS: usize = 1024;
+
+/// The pool that runs the tasks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, clap::ValueEnum)]
+pub enum Backend {
+    /// One after the other, in the program itself
+    Mono,
+    /// Worker processes
+    #[default]
+    Process,
+    /// Threads of the program itself
+    Rayon,
+}
+
+impl Backend {
+    /// The name as it is typed and printed.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mono => "mono",
+            Self::Process => "process",
+            Self::Rayon => "rayon",
+        }
+    }
+}
+
+impl Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// The arguments that all programs share; include it with `#[command(flatten)]`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Common {
+    /// Pool that runs the tasks
+    #[arg(long, value_enum, default_value_t)]
+    pub backend: Backend,
+    /// Number of workers, 1 to 1024 [default: the cores that this process may use]
+    #[arg(long, value_name = "N", value_parser = workers, default_value_t = default_workers(),
+          hide_default_value = true)]
+    pub workers: usize,
+    /// Print no progress and no summary
+    #[arg(long)]
+    pub quiet: bool,
+    /// Print one JSON object on standard output, and nothing else there
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Common {
+    /// Whether a progress bar may be shown, given a terminal.
+    pub fn shows_progress(&self) -> bool {
+        !self.quiet && !self.json
+    }
+}
+
+/// Value parser for a number of workers, from 1 to [`MAX_WORKERS`].
+///
+/// # Errors
+/// Anything else, with the range in the message.
+pub fn workers(text: &str) -> Result<usize, String> {
+    count_to::<MAX_WORKERS>(text)
+}
+
+/// The cores that this process may use, as the system tells; 1 where it does not.
+pub fn default_workers() -> usize {
+    thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_WORKERS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{Parser, ValueEnum};
+
+    #[derive(Parser)]
+    struct Sample {
+        #[command(flatten)]
+        common: Common,
+    }
+
+    #[test]
+    fn processes_on_all_cores_are_the_default() {
+        let common = Sample::parse_from(["x"]).common;
+        assert_eq!((common.backend, common.workers), (Backend::Process, default_workers()));
+        assert!(common.shows_progress());
+    }
+
+    #[test]
+    fn every_backend_is_typed_as_it_is_printed() {
+        for backend in Backend::value_variants() {
+            assert_eq!(Backend::from_str(&backend.to_string(), false), Ok(*backend));
+        }
+    }
+
+    #[test]
+    fn workers_range_from_1_to_1024() {
+        assert_eq!((workers("1"), workers("1024")), (Ok(1), Ok(1024)));
+        assert_eq!(workers("1025"), Err("must be a whole number from 1 to 1024".into()));
+        assert!(workers("0").is_err());
+    }
+
+    #[test]
+    fn quiet_and_json_hide_the_progress_bar() {
+        assert!(!Sample::parse_from(["x", "--quiet"]).common.shows_progress());
+        assert!(!Sample::parse_from(["x", "--json"]).common.shows_progress());
+    }
+}

@@ -1,0 +1,29 @@
+//! What the programs of the farm share besides physics and pools.
+//!
+//! A program reads its arguments ([`arguments`]), tells before the run whether its output can be
+//! written ([`destination`]), runs with a bar on the terminal ([`progress`]), writes its files
+//! whole or not at all ([`output`]) and ends with one line and an exit code ([`exit`]), also when a
+//! user stops it ([`signals`]). Pictures are drawn by the program itself ([`heat_map`], [`orbits`]):
+//! they need no font, display or other program on the machine.
+//!
+//! Nothing here knows a pool or a simulation, so both programs can use all of it.
+
+pub mod arguments;
+pub mod backend;
+pub mod canvas;
+pub mod checksum;
+pub mod colours;
+pub mod destination;
+pub mod exit;
+pub mod heat_map;
+pub mod image;
+pub mod json;
+pub mod orbits;
+pub mod output;
+pub mod progress;
+pub mod signals;
+pub mod ticks;
+pub mod usage;
+pub mod values;
+
+pub use exit::Failure;

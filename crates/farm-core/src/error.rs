@@ -1,0 +1,236 @@
+//! What can go wrong: with one task ([`TaskError`]), in a worker ([`Failure`]), with a worker
+//! ([`Loss`]), and with a pool ([`FarmError`]).
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{Attempt, FunctionError, TaskName, WorkerId};
+
+/// What happened to one task that has no result.
+#[derive(Clone, Debug, Error)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// The function panicked. Its worker lives on.
+    #[error("{task} panicked{}: {message}", at(.location))]
+    Panicked {
+        /// The task.
+        task: Arc<TaskName>,
+        /// The panic's message.
+        message: String,
+        /// The place of the panic: file, line and column.
+        location: Option<String>,
+        /// The worker's stack at the panic.
+        backtrace: String,
+    },
+    /// The worker died while the task was with it. The pool has replaced it.
+    #[error("{task} lost its worker: {loss} (attempt {})", .attempts.0)]
+    WorkerLost {
+        /// The task.
+        task: Arc<TaskName>,
+        /// Which worker died, and how.
+        loss: Loss,
+        /// How many attempts were made.
+        attempts: Attempt,
+    },
+    /// The task was cancelled before it started, or its pool was terminated.
+    #[error("{task} was cancelled")]
+    Cancelled {
+        /// The task.
+        task: Arc<TaskName>,
+    },
+    /// The argument or the result could not be encoded.
+    #[error("{task}: its {what} cannot be encoded: {reason}")]
+    Encode {
+        /// The task.
+        task: Arc<TaskName>,
+        /// `argument` or `result`.
+        what: &'static str,
+        /// What its `Serialize` said.
+        reason: String,
+    },
+    /// The argument or the result could not be decoded.
+    #[error("{task}: its {what} cannot be decoded: {reason}")]
+    Decode {
+        /// The task.
+        task: Arc<TaskName>,
+        /// `argument` or `result`.
+        what: &'static str,
+        /// What its `Deserialize` said.
+        reason: String,
+    },
+    /// The function cannot be sent, or the worker does not know it.
+    #[error("{task} cannot be called: {source}")]
+    Function {
+        /// The task.
+        task: Arc<TaskName>,
+        /// Why.
+        source: FunctionError,
+    },
+    /// A task tried to submit a task.
+    #[error("{task} was submitted from inside a task; return the data and let the master submit, or use threads inside the task")]
+    Nested {
+        /// The task that was refused.
+        task: Arc<TaskName>,
+    },
+    /// The pool has no workers left and cannot start new ones.
+    #[error("{task} has no pool: {reason}")]
+    NoWorkers {
+        /// The task.
+        task: Arc<TaskName>,
+        /// Why workers do not start.
+        reason: Arc<str>,
+    },
+}
+
+fn at(location: &Option<String>) -> String {
+    location.as_ref().map(|place| format!(" at {place}")).unwrap_or_default()
+}
+
+impl TaskError {
+    /// Whether the task may have stopped half-way in what it was writing.
+    pub(crate) fn leaves_torn_rows(&self) -> bool {
+        matches!(self, Self::Panicked { .. } | Self::WorkerLost { .. } | Self::Cancelled { .. })
+    }
+
+    /// The task that this happened to.
+    pub fn task(&self) -> &Arc<TaskName> {
+        match self {
+            Self::Panicked { task, .. }
+            | Self::WorkerLost { task, .. }
+            | Self::Cancelled { task }
+            | Self::Encode { task, .. }
+            | Self::Decode { task, .. }
+            | Self::Function { task, .. }
+            | Self::Nested { task }
+            | Self::NoWorkers { task, .. } => task,
+        }
+    }
+}
+
+/// How a worker died.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// The worker.
+    pub worker: WorkerId,
+    /// Its process id.
+    pub pid: u32,
+    /// The signal that ended it, if one did.
+    pub signal: Option<i32>,
+    /// The exit code that it ended with, if it did.
+    pub code: Option<i32>,
+}
+
+impl std::fmt::Display for Loss {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} (pid {}) ", self.worker, self.pid)?;
+        match (self.signal, self.code) {
+            (Some(signal), _) => write!(f, "was ended by {}", signal_name(signal)),
+            (None, Some(code)) => write!(f, "exited with code {code}"),
+            (None, None) => write!(f, "is gone"),
+        }
+    }
+}
+
+/// The name of a signal, such as `SIGSEGV`. Source: signal(7).
+fn signal_name(signal: i32) -> String {
+    let name = match signal {
+        libc::SIGABRT => "SIGABRT",
+        libc::SIGBUS => "SIGBUS",
+        libc::SIGFPE => "SIGFPE",
+        libc::SIGHUP => "SIGHUP",
+        libc::SIGILL => "SIGILL",
+        libc::SIGINT => "SIGINT",
+        libc::SIGKILL => "SIGKILL",
+        libc::SIGPIPE => "SIGPIPE",
+        libc::SIGQUIT => "SIGQUIT",
+        libc::SIGSEGV => "SIGSEGV",
+        libc::SIGSYS => "SIGSYS",
+        libc::SIGTERM => "SIGTERM",
+        libc::SIGTRAP => "SIGTRAP",
+        libc::SIGXCPU => "SIGXCPU",
+        libc::SIGXFSZ => "SIGXFSZ",
+        other => return format!("signal {other}"),
+    };
+    name.to_owned()
+}
+
+/// What a worker reports of a task that has no result; [`TaskError`] with the task's name left out,
+/// which the master knows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Failure {
+    /// The function panicked.
+    Panicked {
+        /// The panic's message.
+        message: String,
+        /// The place of the panic.
+        location: Option<String>,
+        /// The stack at the panic.
+        backtrace: String,
+    },
+    /// The argument could not be decoded.
+    Decode(String),
+    /// The result could not be encoded.
+    Encode(String),
+    /// The reference in the message leads to no function.
+    Unknown {
+        /// The offset in that reference.
+        offset: i64,
+    },
+}
+
+impl Failure {
+    /// The error of the task that this happened to.
+    pub fn of(self, task: Arc<TaskName>) -> TaskError {
+        match self {
+            Self::Panicked { message, location, backtrace } => {
+                TaskError::Panicked { task, message, location, backtrace }
+            }
+            Self::Decode(reason) => TaskError::Decode { task, what: "argument", reason },
+            Self::Encode(reason) => TaskError::Encode { task, what: "result", reason },
+            Self::Unknown { offset } => {
+                TaskError::Function { task, source: FunctionError::Unknown { offset } }
+            }
+        }
+    }
+}
+
+/// Why there is no farm.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum FarmError {
+    /// A pool of no workers, or of more than a pool can have.
+    #[error("a pool of {asked} workers cannot be made: ask for 1 to {most}")]
+    Workers {
+        /// How many were asked for.
+        asked: usize,
+        /// How many a pool can have.
+        most: usize,
+    },
+    /// A pool was made inside a task.
+    #[error("a pool cannot be made inside a task: return the data and let the master submit more tasks, or use threads (rayon) inside the task")]
+    Nested,
+    /// `init` was not called.
+    #[error("workers cannot start: call farm_process::init() first in main, or, in tests, put farm_process::init_before_main!() at the top of the test file")]
+    NotInitialised,
+    /// A worker ended, or stayed silent, before it was ready.
+    #[error("worker (pid {pid}) did not come up: {reason}")]
+    Start {
+        /// Its process id; 0 if there was none.
+        pid: u32,
+        /// What happened.
+        reason: String,
+    },
+    /// The system refused something that the pool needs.
+    #[error("cannot {doing}: {source}")]
+    System {
+        /// What the pool was doing.
+        doing: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A task failed, where the caller does not tell the two apart.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+}

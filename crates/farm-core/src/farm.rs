@@ -1,0 +1,137 @@
+//! The face that all pools share.
+
+use std::ops::Range;
+
+use crate::collect::InFlight;
+use crate::{Data, Stats, TaskError, TaskFn, TaskHandle, TaskOptions, distribute};
+
+/// A pool of workers that run plain functions.
+///
+/// Changing the `use` line that names the pool changes where the tasks run, and nothing else: results are
+/// in the order of their inputs and equal to the bit on every pool, given functions that depend on
+/// nothing but their argument.
+///
+/// A pool is `Send + Sync`; any thread may submit. Dropping it stops its workers at once.
+///
+/// # Examples
+///
+/// A function that runs on whatever pool it is given:
+///
+/// ```
+/// use farm_core::prelude::*;
+///
+/// fn square(x: u64) -> u64 {
+///     x * x
+/// }
+///
+/// fn sum_of_squares(farm: &impl Farm, n: u64) -> Result<u64, TaskError> {
+///     Ok(farm.map(square, 0..n)?.into_iter().sum())
+/// }
+/// ```
+pub trait Farm: Send + Sync {
+    /// Puts a task on the to-do list, and returns at once.
+    ///
+    /// What is wrong with the task, an argument that cannot be encoded included, is told by the handle.
+    fn submit_with<A, R, F>(&self, options: TaskOptions, function: F, argument: A) -> TaskHandle<R>
+    where
+        A: Data,
+        R: Data,
+        F: TaskFn<A, R>;
+
+    /// How many workers this pool has; at least 1.
+    fn workers(&self) -> usize;
+
+    /// How many tasks [`map`](Self::map) and its relatives keep submitted at a time. They take no more of
+    /// their input ahead.
+    fn in_flight(&self) -> usize;
+
+    /// What the pool has done so far.
+    fn stats(&self) -> Stats;
+
+    /// Waits for all tasks, then stops the workers.
+    fn shutdown(self)
+    where
+        Self: Sized;
+
+    /// Stops the workers at once; tasks that are not done end as [`TaskError::Cancelled`].
+    ///
+    /// Dropping the pool does the same.
+    fn terminate(self)
+    where
+        Self: Sized;
+
+    /// [`submit_with`](Self::submit_with) default options.
+    fn submit<A, R, F>(&self, function: F, argument: A) -> TaskHandle<R>
+    where
+        A: Data,
+        R: Data,
+        F: TaskFn<A, R>,
+    {
+        self.submit_with(TaskOptions::new(), function, argument)
+    }
+
+    /// Submits a task and waits for it.
+    ///
+    /// # Errors
+    ///
+    /// What happened to the task instead of a result.
+    fn apply<A, R, F>(&self, function: F, argument: A) -> Result<R, TaskError>
+    where
+        A: Data,
+        R: Data,
+        F: TaskFn<A, R>,
+    {
+        self.submit(function, argument).get()
+    }
+
+    /// Calls `function` on each item; the results are in the order of the items.
+    ///
+    /// # Errors
+    ///
+    /// The error of the lowest index that has one, whatever failed first in time. Tasks after it that
+    /// have not started are cancelled; when `map` returns, none of its tasks is running.
+    fn map<A, R, F, I>(&self, function: F, items: I) -> Result<Vec<R>, TaskError>
+    where
+        Self: Sized,
+        A: Data,
+        R: Data,
+        F: TaskFn<A, R>,
+        I: IntoIterator<Item = A>,
+    {
+        InFlight::new(self, function, items.into_iter()).collect()
+    }
+
+    /// Calls `function` on each item; every outcome, in the order of the items.
+    fn map_each<A, R, F, I>(&self, function: F, items: I) -> Vec<Result<R, TaskError>>
+    where
+        Self: Sized,
+        A: Data,
+        R: Data,
+        F: TaskFn<A, R>,
+        I: IntoIterator<Item = A>,
+    {
+        let mut outcomes = Vec::new();
+        outcomes.extend(InFlight::new(self, function, items.into_iter()));
+        outcomes
+    }
+
+    /// Calls `function` on each item for what it does; there are no results to keep.
+    ///
+    /// # Errors
+    ///
+    /// As [`map`](Self::map).
+    fn for_each<A, F, I>(&self, function: F, items: I) -> Result<(), TaskError>
+    where
+        Self: Sized,
+        A: Data,
+        F: TaskFn<A, ()>,
+        I: IntoIterator<Item = A>,
+    {
+        InFlight::new(self, function, items.into_iter()).collect()
+    }
+
+    /// Cuts `0..n_items` into one part per worker, see [`distribute`].
+    fn distribute(&self, n_items: usize) -> Vec<Range<usize>> {
+        distribute(n_items, self.workers())
+    }
+}

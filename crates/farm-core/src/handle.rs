@@ -1,0 +1,135 @@
+//! The caller's end of a submitted task.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use crate::{Data, Slot, TaskError, TaskId, TaskName};
+
+/// A pool that can take back a task that has not started.
+pub trait Cancel: Send + Sync {
+    /// Cancels the task if no worker has it yet, and says whether it did.
+    fn cancel(&self, task: TaskId) -> bool;
+}
+
+/// The outcome of one submitted task, now or later. It is also a [`Future`].
+///
+/// Dropping a handle cancels nothing: the task runs, and its result is thrown away.
+///
+/// # Examples
+///
+/// ```
+/// # fn demo(pool: &impl farm_core::Farm) -> Result<(), farm_core::FarmError> {
+/// let handle = pool.submit(f64::sqrt, 2.0);
+/// let root = handle.get()?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "the result is thrown away; use `for_each` where there is none"]
+pub struct TaskHandle<R> {
+    slot: Arc<Slot<R>>,
+    pool: Option<Weak<dyn Cancel>>,
+}
+
+impl<R> TaskHandle<R> {
+    /// The handle of a task whose outcome will be put into `slot`; `pool` is asked to cancel it.
+    pub fn new(slot: Arc<Slot<R>>, pool: Option<Weak<dyn Cancel>>) -> Self {
+        Self { slot, pool }
+    }
+
+    /// The handle of a task that ended before it was sent.
+    pub fn failed(error: TaskError) -> Self {
+        let slot = Slot::new(error.task().clone());
+        slot.fill(Err(error));
+        Self::new(Arc::new(slot), None)
+    }
+
+    /// The name of the task.
+    pub fn task(&self) -> &TaskName {
+        self.slot.task()
+    }
+
+    /// Whether the outcome is in.
+    pub fn is_ready(&self) -> bool {
+        self.slot.is_ready()
+    }
+
+    /// Waits until the outcome is in.
+    pub fn wait(&self) {
+        self.slot.wait(None);
+    }
+
+    /// Cancels the task if no worker has it yet, and says whether it did; its outcome is then
+    /// [`TaskError::Cancelled`].
+    pub fn cancel(&self) -> bool {
+        !self.is_ready()
+            && self
+                .pool
+                .as_ref()
+                .and_then(Weak::upgrade)
+                .is_some_and(|pool| pool.cancel(self.slot.task().id))
+    }
+}
+
+impl<R: Data> TaskHandle<R> {
+    /// Waits for the task and returns its result.
+    ///
+    /// # Errors
+    ///
+    /// What happened to the task instead.
+    pub fn get(self) -> Result<R, TaskError> {
+        self.slot.wait(None);
+        self.take()
+    }
+
+    /// Waits for at most `timeout`. The task goes on if it is not done by then.
+    ///
+    /// # Errors
+    ///
+    /// Hands the handle back if the outcome is not in.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # fn demo(pool: &impl farm_core::Farm) -> Result<(), farm_core::FarmError> {
+    /// let handle = pool.submit(f64::sqrt, 2.0);
+    /// match handle.get_timeout(Duration::from_millis(10)) {
+    ///     Ok(outcome) => println!("{}", outcome?),
+    ///     Err(handle) => println!("later: {}", handle.get()?),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn get_timeout(self, timeout: Duration) -> Result<Result<R, TaskError>, Self> {
+        // A time that the clock cannot hold is as good as no limit.
+        if self.slot.wait(Instant::now().checked_add(timeout)) { Ok(self.take()) } else { Err(self) }
+    }
+
+    fn take(&self) -> Result<R, TaskError> {
+        self.slot.take().unwrap_or_else(|| {
+            panic!("the result of {} was taken before", self.slot.task())
+        })
+    }
+}
+
+impl<R: Data> Future for TaskHandle<R> {
+    type Output = Result<R, TaskError>;
+
+    /// # Panics
+    ///
+    /// When it is polled again after it was ready, as futures do.
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if self.slot.poll(context.waker()) { Poll::Ready(self.take()) } else { Poll::Pending }
+    }
+}
+
+impl<R> fmt::Debug for TaskHandle<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = if self.is_ready() { "ready" } else { "waiting" };
+        write!(f, "TaskHandle({}, {state})", self.task())
+    }
+}

@@ -1,0 +1,63 @@
+//! The farm without its workers: what a task is, who holds it when, and the [`Farm`] trait that every
+//! pool implements.
+//!
+//! The journey of a task, in the names of this crate's files:
+//!
+//! ```text
+//! farm ─▶ function + codec ─▶ todo ─▶ master ──message──▶ worker: run
+//!                                       ▲                           │
+//! handle ◀─ slot ◀─ mailbox ◀───────────┴──────────message──────────┘
+//! ```
+//!
+//! A pool adds only the way its messages travel. [`Master`] decides who gets which task and does no
+//! input or output, so the rules can be tested without a process.
+//!
+//! ```
+//! use farm_core::distribute;
+//!
+//! assert_eq!(distribute(7, 3), [0..3, 3..5, 5..7]);
+//! ```
+
+pub mod codec;
+mod collect;
+mod distribute;
+mod error;
+mod farm;
+mod function;
+mod handle;
+mod mailbox;
+mod master;
+mod message;
+mod panics;
+pub mod passenger;
+mod payload;
+pub mod plain;
+mod prepare;
+mod run;
+mod slot;
+mod stats;
+mod task;
+mod todo;
+
+pub use distribute::distribute;
+pub use error::{Failure, FarmError, Loss, TaskError};
+pub use farm::Farm;
+pub use function::{Data, Function, FunctionError, FunctionRef, TaskFn, build_id};
+pub use handle::{Cancel, TaskHandle};
+pub use mailbox::{Delivery, Mailbox};
+pub use master::{Action, Master};
+pub use message::{FromWorker, ToWorker};
+pub use passenger::{Passenger, Passengers};
+pub use payload::Payload;
+pub use plain::Plain;
+pub use prepare::{Prepared, prepare};
+pub use run::{call, inside_a_task, run};
+pub use slot::{Deliver, Slot};
+pub use stats::{Counters, Stats};
+pub use task::{Attempt, Task, TaskId, TaskName, TaskOptions, WorkerId};
+pub use todo::TodoList;
+
+/// What a program that uses a farm needs: `use farm_core::prelude::*;`.
+pub mod prelude {
+    pub use crate::{Farm, FarmError, TaskError, TaskHandle, TaskOptions, distribute};
+}

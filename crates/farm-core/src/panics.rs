@@ -1,0 +1,94 @@
+//! Catching a panic with its message, its place and its backtrace.
+//!
+//! The payload of a panic has only the message; place and backtrace are known to the panic hook alone.
+//! So a hook is chained in front of the one that the process has. It acts only while this thread is
+//! inside [`catch`]; any other panic goes to the former hook untouched.
+
+use std::any::Any;
+use std::backtrace::Backtrace;
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Once;
+
+/// What is known of a panic.
+#[derive(Debug)]
+pub(crate) struct Caught {
+    pub(crate) message: String,
+    pub(crate) location: Option<String>,
+    pub(crate) backtrace: String,
+}
+
+thread_local! {
+    static CATCHING: Cell<bool> = const { Cell::new(false) };
+    static SEEN: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
+}
+
+/// Runs `body`; a panic in it comes back as a value and prints nothing.
+pub(crate) fn catch<T>(body: impl FnOnce() -> T) -> Result<T, Caught> {
+    chain_hook();
+    let outer = CATCHING.replace(true);
+    SEEN.take();
+    let caught = catch_unwind(AssertUnwindSafe(body)).map_err(|payload| {
+        let (location, backtrace) = SEEN.take().unzip();
+        let message = message_of(&*payload);
+        // A payload whose own drop panics must not take the worker with it.
+        if let Err(again) = catch_unwind(AssertUnwindSafe(move || drop(payload))) {
+            std::mem::forget(again);
+        }
+        Caught { message, location, backtrace: backtrace.unwrap_or_default() }
+    });
+    CATCHING.set(outer);
+    caught
+}
+
+fn chain_hook() {
+    static CHAIN: Once = Once::new();
+    CHAIN.call_once(|| {
+        let former = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if CATCHING.get() {
+                let place = info.location().map(ToString::to_string).unwrap_or_default();
+                let trace = Backtrace::force_capture().to_string();
+                SEEN.set(Some((place, trace)));
+            } else {
+                former(info);
+            }
+        }));
+    });
+}
+
+fn message_of(payload: &(dyn Any + Send)) -> String {
+    if let Some(text) = payload.downcast_ref::<&'static str>() {
+        (*text).to_owned()
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        "a panic whose payload is not a string".to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::catch;
+
+    #[test]
+    fn a_caught_panic_has_message_place_and_backtrace() {
+        let caught = catch(|| panic!("at {}", 7)).expect_err("it panics");
+        assert_eq!(caught.message, "at 7");
+        let location = caught.location.expect("the hook saw it");
+        assert!(location.contains("panics.rs:"), "{location}");
+        assert!(caught.backtrace.contains("farm_core"), "{}", caught.backtrace);
+    }
+
+    #[test]
+    fn a_payload_that_panics_when_dropped_is_contained() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("dropped");
+            }
+        }
+        let caught = catch(|| std::panic::panic_any(Bomb)).expect_err("it panics");
+        assert!(caught.message.contains("not a string"));
+    }
+}

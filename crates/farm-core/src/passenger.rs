@@ -1,0 +1,130 @@
+//! The seam by which shared arrays travel beside the bytes.
+//!
+//! A handle of a shared array encodes as a few bytes, and what makes it more than bytes, such as the
+//! right to write to some rows, stays behind with the master as a [`Passenger`]. Passengers board while
+//! an argument is encoded, are told what becomes of their task, and are reclaimed by their key while the
+//! result is decoded. So no counter is shared with a worker that may die, and a handle can be encoded by
+//! a farm alone: anywhere else [`board`] refuses.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+/// What the master keeps of a handle while it is with a task.
+///
+/// It is dropped when the task's result is decoded without it, or never asked for.
+pub trait Passenger: Send {
+    /// The task has been handed to a worker, which may from now on use the array.
+    fn sent(&mut self);
+    /// The task has returned; the worker no longer uses the array.
+    fn returned(&mut self);
+    /// The task has failed, or its worker is dead: what it was allowed to write is not to be trusted.
+    fn lost(&mut self);
+    /// Turns into what the decoded handle is made from.
+    fn reclaim(self: Box<Self>) -> Box<dyn Any>;
+}
+
+/// Names a passenger on the wire, once in the life of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Key(u64);
+
+/// Which way values are being encoded or decoded on this thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crossing {
+    /// The master encodes an argument.
+    ArgumentOut,
+    /// A worker decodes an argument.
+    ArgumentIn,
+    /// A worker encodes a result.
+    ResultOut,
+    /// The master decodes a result.
+    ResultIn,
+}
+
+thread_local! {
+    static CROSSING: Cell<Option<Crossing>> = const { Cell::new(None) };
+    static ABOARD: RefCell<Passengers> = const { RefCell::new(Passengers(Vec::new())) };
+}
+
+/// The passengers of one task.
+#[derive(Default)]
+pub struct Passengers(Vec<(Key, Box<dyn Passenger>)>);
+
+impl Passengers {
+    /// Tells all that their task has been handed to a worker.
+    pub fn sent(&mut self) {
+        self.0.iter_mut().for_each(|(_, passenger)| passenger.sent());
+    }
+
+    /// Tells all that their task has returned.
+    pub fn returned(&mut self) {
+        self.0.iter_mut().for_each(|(_, passenger)| passenger.returned());
+    }
+
+    /// Tells all that their task has failed.
+    pub fn lost(&mut self) {
+        self.0.iter_mut().for_each(|(_, passenger)| passenger.lost());
+    }
+}
+
+impl std::fmt::Debug for Passengers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} passengers", self.0.len())
+    }
+}
+
+/// The way that is being gone on this thread, if any.
+pub fn crossing() -> Option<Crossing> {
+    CROSSING.get()
+}
+
+/// Takes a passenger aboard the argument that is being encoded, and gives the key to encode.
+///
+/// # Errors
+///
+/// Hands the passenger back if no farm is encoding an argument on this thread.
+pub fn board(passenger: Box<dyn Passenger>) -> Result<Key, Box<dyn Passenger>> {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    if crossing() != Some(Crossing::ArgumentOut) {
+        return Err(passenger);
+    }
+    // Relaxed: only uniqueness matters.
+    let key = Key(NEXT.fetch_add(1, Ordering::Relaxed));
+    ABOARD.with_borrow_mut(|aboard| aboard.0.push((key, passenger)));
+    Ok(key)
+}
+
+/// Takes back the passenger with this key while a result is being decoded. Each can be had once.
+///
+/// `None` says that the handle in the reply is not one that this task was given.
+pub fn reclaim(key: Key) -> Option<Box<dyn Any>> {
+    let passenger = ABOARD.with_borrow_mut(|aboard| {
+        let at = aboard.0.iter().position(|(other, _)| *other == key)?;
+        Some(aboard.0.swap_remove(at).1)
+    })?;
+    Some(passenger.reclaim())
+}
+
+/// Runs `body` as one crossing. `passengers` are those that can be reclaimed in it; those aboard at its
+/// end come back.
+pub(crate) fn cross<T>(
+    way: Crossing,
+    passengers: Passengers,
+    body: impl FnOnce() -> T,
+) -> (T, Passengers) {
+    /// Restores the outer crossing, also when `body` panics.
+    struct Outer(Option<Crossing>, Passengers);
+    impl Drop for Outer {
+        fn drop(&mut self) {
+            CROSSING.set(self.0);
+            ABOARD.set(std::mem::take(&mut self.1));
+        }
+    }
+    let outer = Outer(CROSSING.replace(Some(way)), ABOARD.replace(passengers));
+    let value = body();
+    let aboard = ABOARD.take();
+    drop(outer);
+    (value, aboard)
+}

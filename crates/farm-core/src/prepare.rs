@@ -1,0 +1,62 @@
+//! From a function and its argument to a task on the wire: the first step of every pool whose workers
+//! do not share the master's values.
+
+use std::sync::Arc;
+
+use crate::codec::CodecError;
+use crate::run::encode_argument;
+use crate::{
+    Attempt, Data, Function, Passengers, Payload, Slot, Task, TaskError, TaskFn, TaskHandle, TaskName,
+    TaskOptions, inside_a_task,
+};
+
+/// A task that is ready to be sent, and what stays with the master.
+pub struct Prepared<R> {
+    /// What goes on the to-do list.
+    pub task: Task,
+    /// Where its outcome belongs.
+    pub slot: Arc<Slot<R>>,
+    /// The arrays that travel beside its argument.
+    pub passengers: Passengers,
+}
+
+/// Encodes a task.
+///
+/// # Errors
+///
+/// The handle of a task that has failed already: the argument cannot be encoded, the function cannot be
+/// sent, or the caller is itself a task.
+pub fn prepare<A, R, F>(
+    options: &TaskOptions,
+    function: F,
+    argument: &A,
+) -> Result<Prepared<R>, TaskHandle<R>>
+where
+    A: Data,
+    R: Data,
+    F: TaskFn<A, R>,
+{
+    let function = Function::of(function);
+    let task = Arc::new(TaskName::new(function, options));
+    let fail = |error| TaskHandle::failed(error);
+    if inside_a_task() {
+        return Err(fail(TaskError::Nested { task }));
+    }
+    let reference = function
+        .reference()
+        .map_err(|source| fail(TaskError::Function { task: task.clone(), source }))?;
+    let (bytes, passengers) = encode_argument(argument).map_err(|error| {
+        let (CodecError::Encode(reason) | CodecError::Decode(reason)) = error;
+        fail(TaskError::Encode { task: task.clone(), what: "argument", reason })
+    })?;
+    Ok(Prepared {
+        slot: Arc::new(Slot::new(task.clone())),
+        task: Task {
+            name: task,
+            function: reference,
+            argument: Arc::new(Payload::from(bytes)),
+            attempt: Attempt::FIRST,
+        },
+        passengers,
+    })
+}

@@ -1,0 +1,140 @@
+//! Where the outcome of one task waits for its handle.
+//!
+//! ```text
+//! Waiting ──deliver──▶ Arrived ──take──▶ Taken
+//! ```
+//!
+//! A slot is filled once; what is delivered later is dropped. An encoded result is decoded by the caller
+//! that takes it, not by the thread that delivers it, so that many callers decode at once.
+
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex};
+use serde::de::DeserializeOwned;
+
+use crate::run::decode_result;
+use crate::{Passengers, Payload, TaskError, TaskName};
+
+/// One task's place in the mailbox, its result type erased.
+pub trait Deliver: Send + Sync {
+    /// Puts the outcome in; the first one counts.
+    fn deliver(&self, outcome: Result<Payload, TaskError>, passengers: Passengers);
+}
+
+/// One task's place in the mailbox.
+pub struct Slot<R> {
+    task: Arc<TaskName>,
+    state: Mutex<State<R>>,
+    arrived: Condvar,
+}
+
+enum State<R> {
+    Waiting(Option<Waker>),
+    Arrived(Outcome<R>),
+    Taken,
+}
+
+enum Outcome<R> {
+    Value(R),
+    Encoded(Payload, Passengers),
+    Error(TaskError),
+}
+
+impl<R> Slot<R> {
+    /// An empty slot for the outcome of `task`.
+    pub fn new(task: Arc<TaskName>) -> Self {
+        Self { task, state: Mutex::new(State::Waiting(None)), arrived: Condvar::new() }
+    }
+
+    /// The task whose outcome belongs here.
+    pub fn task(&self) -> &Arc<TaskName> {
+        &self.task
+    }
+
+    /// Puts in an outcome that was never encoded; the first one counts.
+    pub fn fill(&self, outcome: Result<R, TaskError>) {
+        self.put(match outcome {
+            Ok(value) => Outcome::Value(value),
+            Err(error) => Outcome::Error(error),
+        });
+    }
+
+    fn put(&self, outcome: Outcome<R>) {
+        let mut state = self.state.lock();
+        if let State::Waiting(waker) = &mut *state {
+            let waker = waker.take();
+            *state = State::Arrived(outcome);
+            self.arrived.notify_all();
+            drop(state);
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        !matches!(*self.state.lock(), State::Waiting(_))
+    }
+
+    /// Waits until the outcome is in, or until `deadline`; says whether it is in.
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
+        let mut state = self.state.lock();
+        while matches!(*state, State::Waiting(_)) {
+            match deadline {
+                None => self.arrived.wait(&mut state),
+                Some(deadline) => {
+                    if self.arrived.wait_until(&mut state, deadline).timed_out() {
+                        return !matches!(*state, State::Waiting(_));
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    /// Says whether the outcome is in; if not, `waker` is woken when it is.
+    pub(crate) fn poll(&self, waker: &Waker) -> bool {
+        match &mut *self.state.lock() {
+            State::Waiting(place) => {
+                *place = Some(waker.clone());
+                false
+            }
+            _ => true,
+        }
+    }
+}
+
+impl<R: DeserializeOwned> Slot<R> {
+    /// Takes the outcome; `None` if it is not in, or was taken before.
+    pub(crate) fn take(&self) -> Option<Result<R, TaskError>> {
+        let mut state = self.state.lock();
+        if matches!(*state, State::Waiting(_)) {
+            return None;
+        }
+        let taken = std::mem::replace(&mut *state, State::Taken);
+        drop(state);
+        match taken {
+            State::Arrived(Outcome::Value(value)) => Some(Ok(value)),
+            State::Arrived(Outcome::Error(error)) => Some(Err(error)),
+            State::Arrived(Outcome::Encoded(bytes, passengers)) => {
+                Some(decode_result(bytes.as_ref(), passengers).map_err(|error| TaskError::Decode {
+                    task: self.task.clone(),
+                    what: "result",
+                    reason: error.to_string(),
+                }))
+            }
+            State::Waiting(_) | State::Taken => None,
+        }
+    }
+}
+
+impl<R: Send> Deliver for Slot<R> {
+    fn deliver(&self, outcome: Result<Payload, TaskError>, passengers: Passengers) {
+        self.put(match outcome {
+            Ok(bytes) => Outcome::Encoded(bytes, passengers),
+            Err(error) => Outcome::Error(error),
+        });
+    }
+}

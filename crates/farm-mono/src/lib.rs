@@ -1,0 +1,125 @@
+//! The farm on the caller's own thread, to debug.
+//!
+//! A task runs when it is submitted, so a debugger or a `dbg!` sees the tasks one after the other, in
+//! order. All else is as in worker processes: arguments and results go through the same encoding, so
+//! what cannot cross to another process is found here, and a panic is an outcome of its task, not an
+//! unwinding of the caller.
+//!
+//! ```
+//! use farm_core::prelude::*;
+//! use farm_mono::Pool;
+//!
+//! let pool = Pool::new()?;
+//! assert_eq!(pool.map(f64::sqrt, [1.0, 4.0, 9.0])?, [1.0, 2.0, 3.0]);
+//! # Ok::<(), FarmError>(())
+//! ```
+
+use farm_core::{
+    Counters, Data, Farm, FarmError, Mailbox, Prepared, Stats, TaskFn, TaskHandle, TaskOptions, prepare,
+};
+
+/// The most workers that a pool can be told to count.
+const MOST_WORKERS: usize = 1024;
+
+/// A pool whose only worker is the caller's thread.
+#[derive(Debug)]
+pub struct Pool {
+    workers: usize,
+    counters: Counters,
+}
+
+/// How a [`Pool`] is to be made.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Builder {
+    workers: usize,
+}
+
+impl Pool {
+    /// A pool of one worker.
+    ///
+    /// # Errors
+    ///
+    /// [`FarmError::Nested`] inside a task.
+    pub fn new() -> Result<Self, FarmError> {
+        Self::builder().build()
+    }
+
+    /// A pool with settings of one's own.
+    pub fn builder() -> Builder {
+        Builder { workers: 1 }
+    }
+}
+
+impl Builder {
+    /// How many workers the pool counts as, 1 by default. Work is then cut as it would be for so many,
+    /// and the parts run one after the other.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// Makes the pool.
+    ///
+    /// # Errors
+    ///
+    /// [`FarmError::Workers`] for a number that no pool can have, [`FarmError::Nested`] inside a task.
+    pub fn build(self) -> Result<Pool, FarmError> {
+        if farm_core::inside_a_task() {
+            return Err(FarmError::Nested);
+        }
+        if !(1..=MOST_WORKERS).contains(&self.workers) {
+            return Err(FarmError::Workers { asked: self.workers, most: MOST_WORKERS });
+        }
+        Ok(Pool { workers: self.workers, counters: Counters::default() })
+    }
+}
+
+impl Farm for Pool {
+    fn submit_with<A, R, F>(&self, options: TaskOptions, function: F, argument: A) -> TaskHandle<R>
+    where
+        A: Data,
+        R: Data,
+        F: TaskFn<A, R>,
+    {
+        self.counters.submitted();
+        let Prepared { task, slot, passengers } = match prepare(&options, function, &argument) {
+            Ok(prepared) => prepared,
+            Err(handle) => {
+                self.counters.failed();
+                return handle;
+            }
+        };
+        // A worker process would never see the original either.
+        drop(argument);
+        let mut mailbox = Mailbox::default();
+        mailbox.expect(task.id(), slot.clone(), passengers);
+        mailbox.sent(task.id());
+        let mut result = Vec::new();
+        let outcome = farm_core::run(task.function, (*task.argument).as_ref(), &mut result)
+            .map(|()| result.into())
+            .map_err(|failure| failure.of(task.name.clone()));
+        self.counters.ended(outcome.as_ref().err());
+        if let Some(delivery) = mailbox.close(task.id(), outcome) {
+            delivery.deliver();
+        }
+        TaskHandle::new(slot, None)
+    }
+
+    fn workers(&self) -> usize {
+        self.workers
+    }
+
+    /// One: each task is done before the next item is taken.
+    fn in_flight(&self) -> usize {
+        1
+    }
+
+    fn stats(&self) -> Stats {
+        self.counters.stats()
+    }
+
+    fn shutdown(self) {}
+
+    fn terminate(self) {}
+}

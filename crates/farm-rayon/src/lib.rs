@@ -1,0 +1,156 @@
+//! The farm on rayon threads, to compare.
+//!
+//! Arguments and results are handed over as they are, without encoding: threads share memory. So a
+//! crash takes the whole program, nothing can be stopped, and a function that is not thread-safe must
+//! not run here. What remains is the speed to measure other pools by.
+//!
+//! ```
+//! use farm_core::prelude::*;
+//! use farm_rayon::Pool;
+//!
+//! let pool = Pool::new()?;
+//! assert_eq!(pool.map(f64::sqrt, [1.0, 4.0, 9.0])?, [1.0, 2.0, 3.0]);
+//! # Ok::<(), FarmError>(())
+//! ```
+
+mod waiting;
+
+use std::sync::Arc;
+
+use farm_core::{
+    Counters, Data, Farm, FarmError, Function, Slot, Stats, TaskError, TaskFn, TaskHandle, TaskName,
+    TaskOptions, inside_a_task,
+};
+
+use crate::waiting::Waiting;
+
+/// The most workers that a pool can have.
+const MOST_WORKERS: usize = 1024;
+
+/// A pool of threads.
+#[derive(Debug)]
+pub struct Pool {
+    threads: rayon::ThreadPool,
+    waiting: Arc<Waiting>,
+    counters: Arc<Counters>,
+}
+
+/// How a [`Pool`] is to be made.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Builder {
+    workers: Option<usize>,
+}
+
+impl Pool {
+    /// A pool of one thread per core that this process may use.
+    ///
+    /// # Errors
+    ///
+    /// [`FarmError::Nested`] inside a task, [`FarmError::System`] if threads cannot be started.
+    pub fn new() -> Result<Self, FarmError> {
+        Self::builder().build()
+    }
+
+    /// A pool with settings of one's own.
+    pub fn builder() -> Builder {
+        Builder { workers: None }
+    }
+}
+
+impl Builder {
+    /// How many threads the pool has; by default one per core that this process may use.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// Makes the pool.
+    ///
+    /// # Errors
+    ///
+    /// [`FarmError::Workers`] for a number that no pool can have, [`FarmError::Nested`] inside a task,
+    /// [`FarmError::System`] if threads cannot be started.
+    pub fn build(self) -> Result<Pool, FarmError> {
+        if inside_a_task() {
+            return Err(FarmError::Nested);
+        }
+        let workers = self.workers.unwrap_or_else(|| {
+            std::thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS)
+        });
+        if !(1..=MOST_WORKERS).contains(&workers) {
+            return Err(FarmError::Workers { asked: workers, most: MOST_WORKERS });
+        }
+        let threads = rayon::ThreadPoolBuilder::new()
+            .num_threads(workers)
+            .thread_name(|index| format!("farm-{index}"))
+            .build()
+            .map_err(|error| FarmError::System {
+                doing: "start the threads of the pool",
+                source: std::io::Error::other(error),
+            })?;
+        Ok(Pool { threads, waiting: Arc::default(), counters: Arc::default() })
+    }
+}
+
+impl Farm for Pool {
+    fn submit_with<A, R, F>(&self, options: TaskOptions, function: F, argument: A) -> TaskHandle<R>
+    where
+        A: Data,
+        R: Data,
+        F: TaskFn<A, R>,
+    {
+        self.counters.submitted();
+        let task = Arc::new(TaskName::new(Function::of(function), &options));
+        if inside_a_task() {
+            self.counters.failed();
+            return TaskHandle::failed(TaskError::Nested { task });
+        }
+        let slot = Arc::new(Slot::new(task.clone()));
+        let (ours, counters) = (slot.clone(), self.counters.clone());
+        let cancelled = TaskError::Cancelled { task: task.clone() };
+        self.waiting.push(
+            task.id,
+            Box::new(move |go| {
+                let outcome = if go {
+                    farm_core::call(function, argument).map_err(|failure| failure.of(task))
+                } else {
+                    // What an array was lent for goes back before the handle is ready.
+                    drop(argument);
+                    Err(cancelled)
+                };
+                counters.ended(outcome.as_ref().err());
+                ours.fill(outcome);
+            }),
+        );
+        let waiting = self.waiting.clone();
+        self.threads.spawn_fifo(move || waiting.run_next());
+        TaskHandle::new(slot, Some(Arc::downgrade(&self.waiting) as _))
+    }
+
+    fn workers(&self) -> usize {
+        self.threads.current_num_threads()
+    }
+
+    fn in_flight(&self) -> usize {
+        (64 * self.workers()).max(256)
+    }
+
+    fn stats(&self) -> Stats {
+        self.counters.stats()
+    }
+
+    fn shutdown(self) {
+        self.waiting.wait_until_idle();
+    }
+
+    fn terminate(self) {}
+}
+
+impl Drop for Pool {
+    /// Cancels what has not started. A thread cannot be killed, so what runs is waited for.
+    fn drop(&mut self) {
+        self.waiting.cancel_all();
+        self.waiting.wait_until_idle();
+    }
+}

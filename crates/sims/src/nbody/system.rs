@@ -1,0 +1,173 @@
+//! The state of n bodies, as arrays, and one body of it, as a value.
+//!
+//! Arrays are what the kernels read; a [`Body`] is how a system is put together, one row at a time.
+
+use ndarray::{Array1, Array2, Axis};
+
+/// One gravitating point mass.
+///
+/// # Units
+///
+/// `gm` in AU^3/day^2, `position` in AU, `velocity` in AU/day.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Body {
+    /// What it is called.
+    pub name: String,
+    /// Gravitational constant times mass.
+    pub gm: f64,
+    /// Cartesian coordinates.
+    pub position: [f64; 3],
+    /// Their rate of change.
+    pub velocity: [f64; 3],
+}
+
+/// The names, masses, positions and velocities of n bodies.
+///
+/// It is a collection of [`Body`]: collect into it, [`extend`](Extend::extend) it, or [`join`](System::join) two.
+///
+/// # Shapes
+///
+/// All four fields have n rows, and whoever changes one keeps it so.
+///
+/// # Units
+///
+/// `gm` in AU^3/day^2, `positions` in AU, `velocities` in AU/day.
+#[derive(Clone, Debug, PartialEq)]
+pub struct System {
+    /// What each body is called.
+    pub names: Vec<String>,
+    /// `(n,)`: gravitational constant times mass.
+    pub gm: Array1<f64>,
+    /// `(n, 3)`: Cartesian coordinates, row-major.
+    pub positions: Array2<f64>,
+    /// `(n, 3)`: their rates of change, row-major.
+    pub velocities: Array2<f64>,
+}
+
+impl System {
+    /// A system without bodies.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            names: Vec::new(),
+            gm: Array1::zeros(0),
+            positions: Array2::zeros((0, 3)),
+            velocities: Array2::zeros((0, 3)),
+        }
+    }
+
+    /// The number of bodies.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there are no bodies.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// A copy of body `i`.
+    ///
+    /// # Panics
+    ///
+    /// When there is no body `i`.
+    #[must_use]
+    pub fn body(&self, i: usize) -> Body {
+        let row = |array: &Array2<f64>| [array[[i, 0]], array[[i, 1]], array[[i, 2]]];
+        Body {
+            name: self.names[i].clone(),
+            gm: self.gm[i],
+            position: row(&self.positions),
+            velocity: row(&self.velocities),
+        }
+    }
+
+    /// Copies of all bodies, in order.
+    pub fn bodies(&self) -> impl ExactSizeIterator<Item = Body> + '_ {
+        (0..self.len()).map(|i| self.body(i))
+    }
+
+    /// The bodies of this system followed by those of `other`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sims::nbody::{Bodies, belt, de421};
+    ///
+    /// let planets = de421::initial_conditions(Bodies::EarthMoon);
+    /// let belt = belt::asteroid_belt(100, 1, &planets.body(0));
+    /// assert_eq!(planets.join(&belt).len(), 111);
+    /// ```
+    #[must_use]
+    pub fn join(mut self, other: &Self) -> Self {
+        self.extend(other.bodies());
+        self
+    }
+}
+
+impl Extend<Body> for System {
+    fn extend<I: IntoIterator<Item = Body>>(&mut self, bodies: I) {
+        let (mut gm, mut positions, mut velocities) = (Vec::new(), Vec::new(), Vec::new());
+        for body in bodies {
+            self.names.push(body.name);
+            gm.push(body.gm);
+            positions.push(body.position);
+            velocities.push(body.velocity);
+        }
+        append(&mut self.positions, positions);
+        append(&mut self.velocities, velocities);
+        self.gm
+            .append(Axis(0), Array1::from(gm).view())
+            .expect("a vector of numbers fits below another");
+    }
+}
+
+impl FromIterator<Body> for System {
+    fn from_iter<I: IntoIterator<Item = Body>>(bodies: I) -> Self {
+        let mut system = Self::empty();
+        system.extend(bodies);
+        system
+    }
+}
+
+fn append(array: &mut Array2<f64>, rows: Vec<[f64; 3]>) {
+    array
+        .append(Axis(0), Array2::from(rows).view())
+        .expect("rows of three fit below rows of three");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(k: u8) -> Body {
+        let k = f64::from(k);
+        Body {
+            name: format!("body {k}"),
+            gm: k,
+            position: [k, k + 0.1, k + 0.2],
+            velocity: [-k, 1.0 - k, 2.0 - k],
+        }
+    }
+
+    #[test]
+    fn bodies_go_in_and_come_out_in_order() {
+        let system: System = (0..5).map(body).collect();
+        assert_eq!(system.len(), 5);
+        assert!(system.bodies().eq((0..5).map(body)));
+        assert!(system.positions.is_standard_layout());
+        assert!(system.velocities.is_standard_layout());
+    }
+
+    #[test]
+    fn joining_appends() {
+        let front: System = (0..2).map(body).collect();
+        let back: System = (2..5).map(body).collect();
+        let whole: System = (0..5).map(body).collect();
+        assert_eq!(front.join(&back), whole);
+        assert_eq!(whole.clone().join(&System::empty()), whole);
+        assert_eq!(System::empty().join(&whole), whole);
+    }
+}
