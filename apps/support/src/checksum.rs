@@ -23,7 +23,9 @@ impl Checksum {
     /// Adds the numbers of an array.
     pub fn update<D: Dimension>(&mut self, array: ArrayView<'_, f64, D>) {
         if let Some(numbers) = array.as_slice() {
-            numbers.chunks(CHUNK).for_each(|chunk| self.add(chunk.iter()));
+            numbers
+                .chunks(CHUNK)
+                .for_each(|chunk| self.add(chunk.iter()));
         } else {
             let mut rest = array.iter();
             while rest.len() > 0 {
@@ -34,7 +36,11 @@ impl Checksum {
 
     /// The fingerprint: 64 hexadecimal digits.
     pub fn finish(self) -> String {
-        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        self.0
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     fn add<'a>(&mut self, numbers: impl Iterator<Item = &'a f64>) {

@@ -18,6 +18,8 @@ pub mod exit;
 pub mod heat_map;
 pub mod image;
 pub mod json;
+mod labels;
+mod orbit_panel;
 pub mod orbits;
 pub mod output;
 pub mod progress;

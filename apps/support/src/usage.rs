@@ -28,6 +28,7 @@ fn describe(error: &Error, command: &Command, line: &[OsString]) -> Option<Strin
     let told = match error.kind() {
         ErrorKind::InvalidValue => {
             let allowed = list(error, ContextKind::ValidValue)
+                .filter(|values| !values.is_empty())
                 .map(|values| format!("must be one of {}", values.join(", ")));
             match (list(error, ContextKind::InvalidValue)?.concat(), allowed) {
                 (empty, None) if empty.is_empty() => format!("{}: needs a value", argument()?),
@@ -41,7 +42,9 @@ fn describe(error: &Error, command: &Command, line: &[OsString]) -> Option<Strin
             }
         }
         ErrorKind::ValueValidation => {
-            let allowed = error.source().map_or("is not allowed".into(), ToString::to_string);
+            let allowed = error
+                .source()
+                .map_or("is not allowed".into(), ToString::to_string);
             format!("{} {}: {}", argument()?, value()?, one_line(&allowed))
         }
         ErrorKind::UnknownArgument => {
@@ -105,7 +108,7 @@ fn bare(names: &[String]) -> String {
 
 /// The value as it was typed, in quotes where its ends could not be seen.
 fn quoted(value: &str) -> String {
-    let line: String = value.chars().map(|c| one_character(c)).collect();
+    let line: String = value.chars().map(one_character).collect();
     if line.is_empty() || line.contains(' ') {
         format!("'{line}'")
     } else {
@@ -129,11 +132,16 @@ fn not_utf8(command: &Command, line: &[OsString]) -> Option<String> {
         if line[at].to_str().is_some() {
             return None;
         }
-        if let (true, Some(equals)) = (bytes.starts_with(b"--"), bytes.iter().position(|b| *b == b'=')) {
+        if let (true, Some(equals)) = (
+            bytes.starts_with(b"--"),
+            bytes.iter().position(|b| *b == b'='),
+        ) {
             let (name, value) = (escaped(&bytes[..equals]), escaped(&bytes[equals + 1..]));
             return (!takes_path(command, &name)).then(|| format!("{name} {value}"));
         }
-        let before = line[at - 1].to_str().filter(|text| at > 1 && text.starts_with('-'));
+        let before = line[at - 1]
+            .to_str()
+            .filter(|text| at > 1 && text.starts_with('-'));
         match before {
             Some(name) if takes_path(command, name) => None,
             Some(name) => Some(format!("{name} {}", escaped(bytes))),
@@ -143,10 +151,18 @@ fn not_utf8(command: &Command, line: &[OsString]) -> Option<String> {
 }
 
 fn takes_path(command: &Command, name: &str) -> bool {
-    let raw = [TypeId::of::<PathBuf>(), TypeId::of::<OsString>(), TypeId::of::<Box<OsStr>>()];
+    let raw = [
+        TypeId::of::<PathBuf>(),
+        TypeId::of::<OsString>(),
+        TypeId::of::<Box<OsStr>>(),
+    ];
     command.get_arguments().any(|option| {
-        let long = option.get_long().is_some_and(|long| name.strip_prefix("--") == Some(long));
-        let short = option.get_short().is_some_and(|short| name == format!("-{short}"));
+        let long = option
+            .get_long()
+            .is_some_and(|long| name.strip_prefix("--") == Some(long));
+        let short = option
+            .get_short()
+            .is_some_and(|short| name == format!("-{short}"));
         let takes = option.get_value_parser().type_id();
         (long || short) && raw.iter().any(|kind| takes == *kind)
     })
@@ -157,6 +173,10 @@ fn flattened(error: &Error) -> String {
     let text = error.to_string();
     let body = text.split("\n\nUsage:").next().unwrap_or_default();
     let body = body.strip_prefix("error: ").unwrap_or(body);
-    let lines: Vec<_> = body.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<_> = body
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
     one_line(&lines.join("; "))
 }

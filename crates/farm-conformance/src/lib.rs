@@ -1,1 +1,74 @@
-//! Placeholder.
+//! What every pool promises, tested once.
+//!
+//! A backend says how its pools are made, in a [`Backend`], and calls [`conformance_tests!`], which
+//! writes one `#[test]` for each body of this crate. A body is generic over the pool and knows none.
+//!
+//! No body waits for a time; each waits for an event, under a [`watchdog`] that ends the test program if
+//! the event does not come.
+
+pub mod errors;
+pub mod functions;
+pub mod lifetimes;
+pub mod maps;
+pub mod watchdog;
+
+use farm_core::Farm;
+
+/// A kind of pool to be tested.
+pub trait Backend {
+    /// The pool.
+    type Pool: Farm;
+
+    /// Whether arguments and results are encoded, so that a value which cannot be is an error.
+    const ENCODES: bool;
+
+    /// Whether tasks run beside the caller, so that a task can be unfinished.
+    const CONCURRENT: bool;
+
+    /// Makes a pool of so many workers.
+    fn pool(workers: usize) -> Self::Pool;
+}
+
+/// Writes the tests of a backend: `conformance_tests!(MyBackend);`.
+#[macro_export]
+macro_rules! conformance_tests {
+    ($backend:ty) => {
+        $crate::conformance_tests! { @bodies $backend;
+            errors: a_panic_carries_message_place_and_backtrace,
+                a_panic_whose_payload_is_no_string_is_told,
+                what_cannot_be_encoded_or_decoded_is_an_error_twenty_times_in_a_row,
+                large_errors_from_every_task_do_not_block_the_end,
+                a_task_cannot_submit,
+                errors_name_the_function_the_item_and_the_label;
+            functions: every_kind_of_function_without_captures_can_be_sent,
+                large_arguments_and_results_arrive_whole,
+                submitted_tasks_answer_in_any_order_of_asking,
+                a_handle_is_a_future,
+                many_threads_submit_to_one_pool;
+            lifetimes: arguments_and_results_are_freed_when_map_returns,
+                a_timeout_expires_and_the_pool_still_works,
+                terminate_with_ten_thousand_long_tasks_queued_is_prompt,
+                shutdown_waits_for_all_tasks,
+                a_cancelled_task_never_runs,
+                dropping_a_handle_cancels_nothing;
+            maps: empty_input_gives_an_empty_result,
+                distribute_cuts_for_the_workers_of_the_pool,
+                more_workers_than_items,
+                more_items_than_are_kept_in_flight,
+                results_are_in_the_order_of_the_items,
+                the_error_of_the_lowest_index_is_returned,
+                map_each_returns_every_outcome,
+                for_each_does_every_item,
+                an_input_that_panics_reaches_the_caller_and_leaves_the_pool_usable,
+                an_endless_input_is_not_taken_far_ahead;
+        }
+    };
+    (@bodies $backend:ty; $($module:ident: $($body:ident),* ;)*) => {
+        $($(
+            #[test]
+            fn $body() {
+                $crate::watchdog::guard(stringify!($body), || $crate::$module::$body::<$backend>());
+            }
+        )*)*
+    };
+}

@@ -173,6 +173,8 @@ pub enum Failure {
     Decode(String),
     /// The result could not be encoded.
     Encode(String),
+    /// The result did not arrive whole.
+    Undelivered(String),
     /// The reference in the message leads to no function.
     Unknown {
         /// The offset in that reference.
@@ -189,6 +191,7 @@ impl Failure {
             }
             Self::Decode(reason) => TaskError::Decode { task, what: "argument", reason },
             Self::Encode(reason) => TaskError::Encode { task, what: "result", reason },
+            Self::Undelivered(reason) => TaskError::Decode { task, what: "result", reason },
             Self::Unknown { offset } => {
                 TaskError::Function { task, source: FunctionError::Unknown { offset } }
             }

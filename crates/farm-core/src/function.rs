@@ -211,9 +211,9 @@ fn anchor() -> usize {
 /// A value of a function type that has no size.
 fn conjure<F: Copy>() -> F {
     const { assert!(size_of::<F>() == 0) };
-    // SAFETY: `F` has no bytes to initialise, and a value of it exists: `Function::of` was given one to
-    // make the descriptor that leads here. `F` is `Copy`, so one more of it may exist.
-    unsafe { std::mem::MaybeUninit::uninit().assume_init() }
+    // SAFETY: `F` has no bytes, so any aligned pointer can be read. A value of it exists: `Function::of`
+    // was given one to make the descriptor that leads here. `F` is `Copy`, so one more of it may exist.
+    unsafe { std::ptr::NonNull::<F>::dangling().read() }
 }
 
 /// The main executable as the loader has mapped it.

@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Attempt, Failure, FunctionRef, TaskId};
+#[cfg(doc)]
+use crate::Failure;
+use crate::{Attempt, FunctionRef, TaskId};
 
 /// From the master to one worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,13 +24,13 @@ pub enum ToWorker {
 /// From one worker to the master.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum FromWorker {
-    /// A task has ended; its encoded result is the body if all went well.
+    /// A task has ended. The body is its encoded result, or the encoded [`Failure`] if it has none.
     Done {
         /// The task, as named by [`ToWorker::Run`].
         task: TaskId,
         /// The attempt, as named by [`ToWorker::Run`].
         attempt: Attempt,
-        /// What went wrong, if anything did.
-        outcome: Result<(), Failure>,
+        /// Whether the body is a result.
+        returned: bool,
     },
 }

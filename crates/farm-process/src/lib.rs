@@ -1,1 +1,45 @@
-//! Placeholder.
+//! The farm in worker processes: a crash costs one task, never the run.
+//!
+//! Workers are started from the running executable itself. [`init`] turns such a process into a worker,
+//! so it must be the first line of `main`:
+//!
+//! ```
+//! # farm_process::init_before_main!();
+//! use farm_core::prelude::*;
+//! use farm_process::Pool;
+//!
+//! fn main() -> Result<(), FarmError> {
+//!     farm_process::init(); // a worker process goes no further than this line
+//!     let pool = Pool::new()?; // one worker per core that this process may use
+//!     let roots = pool.map(f64::sqrt, [1.0, 4.0, 9.0])?;
+//!     assert_eq!(roots, [1.0, 2.0, 3.0]);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! Under `cargo test` there is no `main` of one's own; see [`init_before_main!`].
+//!
+//! The journey of a task, in the names of this crate's files: `pool` puts it on the list, `service` has
+//! the master decide and carries out what it decides, `transport` carries it to the process that `start`
+//! has brought up, where `worker` runs it. `watch` tells the master of deaths, `lifeline` tells a worker
+//! of the master's.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("farm-process runs on Linux only; use farm-rayon or farm-mono elsewhere");
+
+mod builder;
+mod init;
+mod lifeline;
+mod pool;
+mod service;
+mod sigpipe;
+mod start;
+mod transport;
+mod watch;
+mod worker;
+
+pub use builder::Builder;
+#[doc(hidden)]
+pub use init::enter_before_main;
+pub use init::init;
+pub use pool::Pool;

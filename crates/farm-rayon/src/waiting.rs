@@ -38,9 +38,8 @@ impl Waiting {
             state.running += 1;
             job
         };
+        let _running = Running(self);
         job(true);
-        self.state.lock().running -= 1;
-        self.idle.notify_all();
     }
 
     pub(crate) fn cancel_all(&self) {
@@ -58,12 +57,23 @@ impl Waiting {
     }
 }
 
+/// Counts a job down when it ends, in whatever way.
+struct Running<'a>(&'a Waiting);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().running -= 1;
+        self.0.idle.notify_all();
+    }
+}
+
 impl Cancel for Waiting {
     fn cancel(&self, task: TaskId) -> bool {
         let job = self.state.lock().jobs.remove(&task);
         let was_there = job.is_some();
         if let Some(job) = job {
             job(false);
+            self.idle.notify_all();
         }
         was_there
     }

@@ -20,13 +20,21 @@ impl System {
     /// G times the [`total_energy`], in AU^5/day^4.
     #[must_use]
     pub fn total_energy(&self) -> f64 {
-        total_energy(self.gm.view(), self.positions.view(), self.velocities.view())
+        total_energy(
+            self.gm.view(),
+            self.positions.view(),
+            self.velocities.view(),
+        )
     }
 
     /// G times the [`angular_momentum`], in AU^5/day^3.
     #[must_use]
     pub fn angular_momentum(&self) -> [f64; 3] {
-        angular_momentum(self.gm.view(), self.positions.view(), self.velocities.view())
+        angular_momentum(
+            self.gm.view(),
+            self.positions.view(),
+            self.velocities.view(),
+        )
     }
 }
 
@@ -95,7 +103,11 @@ pub fn angular_momentum(
 /// One vector for each body.
 fn rows(gm: ArrayView1<f64>, array: ArrayView2<f64>) -> Vec<[f64; 3]> {
     assert_eq!(array.dim(), (gm.len(), 3), "an array does not fit gm");
-    array.rows().into_iter().map(|row| [row[0], row[1], row[2]]).collect()
+    array
+        .rows()
+        .into_iter()
+        .map(|row| [row[0], row[1], row[2]])
+        .collect()
 }
 
 fn squared([x, y, z]: [f64; 3]) -> f64 {
@@ -134,7 +146,9 @@ mod tests {
     #[test]
     fn small_terms_survive_between_large_ones() {
         let mut sum = Sum::default();
-        [1.0, 1e100, 1.0, -1e100].map(|x| sum.add(x));
+        for x in [1.0, 1e100, 1.0, -1e100] {
+            sum.add(x);
+        }
         assert_eq!(sum.value(), 2.0);
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Order 2, symplectic, reversible in time. One evaluation of the accelerations a step, since the last kick of a step
 //! and the first of the next share theirs. The error after a fixed time goes as dt^2 and that of the energy
-//! stays bounded: about 1e-6 of it for the solar system at one day.
+//! stays bounded: within 3e-6 of it for the solar system at one day.
 //!
 //! Source: Hairer, Lubich and Wanner, Geometric Numerical Integration, 2nd ed. (2006), section I.1.4.
 

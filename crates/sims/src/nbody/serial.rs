@@ -61,7 +61,9 @@ impl Dynamics for Serial {
     type Error = Infallible;
 
     fn drift(&mut self, dt: f64) -> Result<(), Infallible> {
-        self.system.positions.scaled_add(dt, &self.system.velocities);
+        self.system
+            .positions
+            .scaled_add(dt, &self.system.velocities);
         self.current = false;
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The steady state of the five-point scheme in closed form: what the sweeps converge to, to the last bit of `f64`.
+//! The steady state of the five-point scheme in closed form: what the sweeps converge to.
 //!
 //! With the top side at 1 and the others at 0,
 //!
@@ -21,6 +21,10 @@ use super::Plate;
 ///
 /// `i` from 1 to nx, `j` from 1 to ny. One cell costs nx / 2 or ny / 2 terms for each side that is not at 0.
 ///
+/// # Panics
+///
+/// When there is no such cell.
+///
 /// # Examples
 ///
 /// ```
@@ -32,6 +36,10 @@ use super::Plate;
 #[must_use]
 pub fn temperature(plate: &Plate, i: usize, j: usize) -> f64 {
     let Plate { nx, ny, .. } = *plate;
+    assert!(
+        (1..=nx).contains(&i) && (1..=ny).contains(&j),
+        "the plate has no such cell"
+    );
     let (i_right, j_top) = (nx + 1 - i, ny + 1 - j);
     [
         (plate.top, nx, ny, i, j),
@@ -100,7 +108,14 @@ mod tests {
 
     #[test]
     fn equal_sides_make_an_equal_plate() {
-        let plate = Plate { nx: 40, ny: 3000, top: 5.0, bottom: 5.0, left: 5.0, right: 5.0 };
+        let plate = Plate {
+            nx: 40,
+            ny: 3000,
+            top: 5.0,
+            bottom: 5.0,
+            left: 5.0,
+            right: 5.0,
+        };
         for (i, j) in [(1, 1), (20, 1500), (40, 3000), (7, 2999)] {
             assert!((temperature(&plate, i, j) - 5.0).abs() < 1e-11);
         }
@@ -108,7 +123,14 @@ mod tests {
 
     #[test]
     fn a_very_tall_plate_does_not_overflow() {
-        let plate = Plate { nx: 3, ny: 1_000_000, top: 1.0, bottom: 0.0, left: 0.0, right: 0.0 };
+        let plate = Plate {
+            nx: 3,
+            ny: 1_000_000,
+            top: 1.0,
+            bottom: 0.0,
+            left: 0.0,
+            right: 0.0,
+        };
         assert_eq!(temperature(&plate, 2, 1), 0.0);
         assert!(temperature(&plate, 2, 1_000_000) > 0.4);
     }

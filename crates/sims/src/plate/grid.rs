@@ -81,7 +81,11 @@ impl Plate {
     ///
     /// When the shape is another.
     pub fn fill(&self, mut temperatures: ArrayViewMut2<f64>) {
-        assert_eq!(temperatures.dim(), self.shape(), "the array does not fit the plate");
+        assert_eq!(
+            temperatures.dim(),
+            self.shape(),
+            "the array does not fit the plate"
+        );
         let (top, right) = (self.ny + 1, self.nx + 1);
         temperatures.fill(0.0);
         temperatures.row_mut(0).fill(self.bottom);

@@ -1,0 +1,187 @@
+//! How tasks, handles and pools end.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::time::Duration;
+
+use farm_core::prelude::*;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::Backend;
+
+/// A gate that tasks wait at: a folder in which they leave marks, closed until a file appears.
+///
+/// Files are what tasks share with the test on every pool.
+struct Gate(PathBuf);
+
+impl Gate {
+    fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("conformance-{}-{n}", std::process::id()));
+        fs::create_dir(&folder).expect("a new folder");
+        Self(folder)
+    }
+
+    fn open(&self) {
+        fs::write(self.0.join("open"), "").expect("writes");
+    }
+
+    fn marks(&self) -> usize {
+        let files = fs::read_dir(&self.0).expect("lists").flatten();
+        files.filter(|file| file.file_name() != "open").count()
+    }
+
+    fn wait_for_marks(&self, n: usize) {
+        while self.marks() < n {
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Leaves a mark, then waits until the gate is open or gone.
+fn pass((gate, mark): (PathBuf, usize)) -> usize {
+    let _ = fs::write(gate.join(mark.to_string()), "");
+    while gate.exists() && !gate.join("open").exists() {
+        std::thread::yield_now();
+    }
+    mark
+}
+
+fn leave_mark((gate, mark): (PathBuf, usize)) {
+    let _ = fs::write(Path::new(&gate).join(mark.to_string()), "");
+}
+
+/// How many of these live in this process.
+static LIVING: AtomicI64 = AtomicI64::new(0);
+
+#[derive(Debug)]
+struct Counted(u8);
+
+impl Counted {
+    fn new(x: u8) -> Self {
+        LIVING.fetch_add(1, Ordering::SeqCst);
+        Self(x)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        LIVING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Serialize for Counted {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Counted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        u8::deserialize(deserializer).map(Self::new)
+    }
+}
+
+/// Nothing that was sent or received is kept, also when a task fails.
+pub fn arguments_and_results_are_freed_when_map_returns<B: Backend>() {
+    fn pick(item: Counted) -> Counted {
+        assert!(item.0 != 99, "not this one");
+        Counted::new(item.0)
+    }
+    let pool = B::pool(2);
+    let results = pool.map(pick, (0..50).map(Counted::new)).unwrap();
+    assert_eq!(LIVING.load(Ordering::SeqCst), 50, "the results, and nothing else");
+    drop(results);
+    assert_eq!(LIVING.load(Ordering::SeqCst), 0);
+    pool.map(pick, (90..110).map(Counted::new)).unwrap_err();
+    assert_eq!(LIVING.load(Ordering::SeqCst), 0);
+}
+
+/// The handle comes back, and is good for another try.
+pub fn a_timeout_expires_and_the_pool_still_works<B: Backend>() {
+    if !B::CONCURRENT {
+        let pool = B::pool(1);
+        let handle = pool.submit(f64::sqrt, 4.0);
+        assert_eq!(handle.get_timeout(Duration::ZERO).unwrap().unwrap(), 2.0);
+        return;
+    }
+    let (pool, gate) = (B::pool(2), Gate::new());
+    let handle = pool.submit(pass, (gate.0.clone(), 1));
+    let handle = handle.get_timeout(Duration::from_millis(20)).unwrap_err();
+    assert!(!handle.is_ready());
+    let handle = handle.get_timeout(Duration::ZERO).unwrap_err();
+    assert_eq!(pool.apply(f64::sqrt, 4.0).unwrap(), 2.0, "the other worker is free");
+    gate.open();
+    assert_eq!(handle.get_timeout(Duration::MAX).unwrap().unwrap(), 1);
+}
+
+/// What waits is cancelled; what runs ends with its worker, or, on threads, by itself.
+pub fn terminate_with_ten_thousand_long_tasks_queued_is_prompt<B: Backend>() {
+    let (pool, gate) = (B::pool(2), Gate::new());
+    if !B::CONCURRENT {
+        gate.open();
+    }
+    let handles: Vec<_> = (0..10_000).map(|n| pool.submit(pass, (gate.0.clone(), n % 4))).collect();
+    if B::CONCURRENT {
+        gate.wait_for_marks(2);
+    }
+    // Threads cannot be killed: the two that run are let go on while `terminate` waits for them.
+    let opener = gate.0.join("open");
+    let opens = std::thread::spawn(move || fs::write(opener, ""));
+    pool.terminate();
+    opens.join().expect("no panic").expect("writes");
+    let cancelled =
+        handles.into_iter().filter(|h| h.is_ready()).filter_map(|h| h.get().err()).count();
+    if B::CONCURRENT {
+        assert!(cancelled > 9_000, "only {cancelled} of 10000 were cancelled");
+    }
+}
+
+/// Nothing that was submitted is dropped.
+pub fn shutdown_waits_for_all_tasks<B: Backend>() {
+    let (pool, gate) = (B::pool(2), Gate::new());
+    let handles: Vec<_> = (0..20).map(|n| pool.submit(leave_mark, (gate.0.clone(), n))).collect();
+    pool.shutdown();
+    assert_eq!(gate.marks(), 20);
+    assert!(handles.into_iter().all(|handle| handle.is_ready() && handle.get().is_ok()));
+}
+
+/// A task that no worker has can be taken back, once.
+pub fn a_cancelled_task_never_runs<B: Backend>() {
+    if !B::CONCURRENT {
+        let handle = B::pool(1).submit(f64::sqrt, 1.0);
+        assert!(!handle.cancel(), "it is done already");
+        return;
+    }
+    let (pool, gate) = (B::pool(1), Gate::new());
+    let blocking: Vec<_> = (0..8).map(|_| pool.submit(pass, (gate.0.clone(), 0))).collect();
+    let last = pool.submit(leave_mark, (gate.0.clone(), 1));
+    assert!(last.cancel());
+    assert!(!last.cancel(), "it has its outcome");
+    let error = last.get().unwrap_err();
+    assert!(matches!(error, TaskError::Cancelled { .. }), "{error}");
+    gate.open();
+    blocking.into_iter().for_each(|handle| assert_eq!(handle.get().unwrap(), 0));
+    assert_eq!(pool.stats().cancelled, 1);
+    pool.shutdown();
+    assert_eq!(gate.marks(), 1, "the cancelled task has left no mark");
+}
+
+/// The result is thrown away, the work is not.
+pub fn dropping_a_handle_cancels_nothing<B: Backend>() {
+    let (pool, gate) = (Arc::new(B::pool(1)), Gate::new());
+    for n in 0..10 {
+        drop(pool.submit(leave_mark, (gate.0.clone(), n)));
+    }
+    Arc::into_inner(pool).expect("one owner").shutdown();
+    assert_eq!(gate.marks(), 10);
+}

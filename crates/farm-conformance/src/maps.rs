@@ -1,0 +1,136 @@
+//! `map` and its relatives.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use farm_core::prelude::*;
+
+use crate::Backend;
+
+fn square(x: u64) -> u64 {
+    x * x
+}
+
+/// Nothing in, nothing out, at once.
+pub fn empty_input_gives_an_empty_result<B: Backend>() {
+    let pool = B::pool(2);
+    assert_eq!(pool.map(square, []).unwrap(), []);
+    assert!(pool.map_each(square, []).is_empty());
+    pool.for_each(drop::<u64>, []).unwrap();
+    pool.shutdown();
+}
+
+/// `distribute` is the free function with one part per worker.
+pub fn distribute_cuts_for_the_workers_of_the_pool<B: Backend>() {
+    let pool = B::pool(3);
+    assert_eq!(pool.workers(), 3);
+    assert!(pool.distribute(0).is_empty());
+    assert_eq!(pool.distribute(7), [0..3, 3..5, 5..7]);
+    assert_eq!(pool.distribute(2), [0..1, 1..2]);
+}
+
+/// Idle workers disturb nothing, and one item is enough.
+pub fn more_workers_than_items<B: Backend>() {
+    let pool = B::pool(5);
+    assert_eq!(pool.map(square, [3]).unwrap(), [9]);
+    assert_eq!(pool.map(square, [3, 4]).unwrap(), [9, 16]);
+}
+
+/// The bound on tasks in flight is no bound on the input.
+pub fn more_items_than_are_kept_in_flight<B: Backend>() {
+    let pool = B::pool(2);
+    let n = 3 * pool.in_flight() as u64 + 7;
+    let expected: Vec<_> = (0..n).map(square).collect();
+    assert_eq!(pool.map(square, 0..n).unwrap(), expected);
+}
+
+/// Whatever order they are done in.
+pub fn results_are_in_the_order_of_the_items<B: Backend>() {
+    fn uneven(x: u64) -> u64 {
+        let turns = if x.is_multiple_of(7) { 200_000 } else { 10 };
+        (0..turns).fold(x, |a, _| std::hint::black_box(a ^ 1) ^ 1)
+    }
+    let pool = B::pool(3);
+    let items: Vec<_> = (0..500).collect();
+    assert_eq!(pool.map(uneven, items.clone()).unwrap(), items);
+}
+
+fn odd_fails(x: u64) -> u64 {
+    assert!(x.is_multiple_of(2), "{x} is odd");
+    x
+}
+
+/// Item 3 fails late and item 5 early; 3 is reported.
+pub fn the_error_of_the_lowest_index_is_returned<B: Backend>() {
+    fn three_is_slow_to_fail(x: u64) -> u64 {
+        if x == 3 {
+            (0..1_000_000).fold(x, |a, _| std::hint::black_box(a ^ 1) ^ 1);
+        }
+        assert!(x != 3 && x != 5, "no {x}");
+        x
+    }
+    let pool = B::pool(3);
+    for _ in 0..5 {
+        let error = pool.map(three_is_slow_to_fail, 0..50).unwrap_err();
+        assert_eq!(error.task().item, Some(3), "{error}");
+        assert!(matches!(&error, TaskError::Panicked { message, .. } if message == "no 3"));
+    }
+    assert_eq!(pool.map(square, [2]).unwrap(), [4], "the pool is still usable");
+}
+
+/// Good and bad, each in its place.
+pub fn map_each_returns_every_outcome<B: Backend>() {
+    let pool = B::pool(2);
+    let outcomes = pool.map_each(odd_fails, 0..20);
+    assert_eq!(outcomes.len(), 20);
+    for (x, outcome) in (0..).zip(outcomes) {
+        match outcome {
+            Ok(y) => assert_eq!((y, x % 2), (x, 0)),
+            Err(error) => {
+                assert_eq!(error.task().item, Some(x as usize));
+                assert!(error.to_string().contains(&format!("{x} is odd")), "{error}");
+            }
+        }
+    }
+}
+
+/// `for_each` reports errors as `map` does.
+pub fn for_each_does_every_item<B: Backend>() {
+    fn check(x: u64) {
+        odd_fails(x);
+    }
+    let pool = B::pool(2);
+    pool.for_each(check, (0..100).map(|x| 2 * x)).unwrap();
+    assert_eq!(pool.stats().completed, 100);
+    let error = pool.for_each(check, [0, 2, 5, 7]).unwrap_err();
+    assert_eq!(error.task().item, Some(2));
+}
+
+/// At item 0, in the middle, and twice in a row.
+pub fn an_input_that_panics_reaches_the_caller_and_leaves_the_pool_usable<B: Backend>() {
+    let pool = B::pool(2);
+    for bad in [0_u64, 400, 400] {
+        let input = (0..1000).inspect(|x| {
+            // `resume_unwind` panics without a report on stderr.
+            if *x == bad {
+                std::panic::resume_unwind(Box::new("the input ends badly"));
+            }
+        });
+        let caught = catch_unwind(AssertUnwindSafe(|| pool.map(square, input))).unwrap_err();
+        assert_eq!(caught.downcast_ref(), Some(&"the input ends badly"));
+        assert_eq!(pool.map(square, 0..4).unwrap(), [0, 1, 4, 9]);
+    }
+}
+
+/// An item is taken when there is room for its task, not before.
+pub fn an_endless_input_is_not_taken_far_ahead<B: Backend>() {
+    let pool = B::pool(2);
+    let taken = AtomicUsize::new(0);
+    let endless = (0_u64..).inspect(|_| {
+        taken.fetch_add(1, Ordering::Relaxed);
+    });
+    let error = pool.map(odd_fails, endless).unwrap_err();
+    assert_eq!(error.task().item, Some(1));
+    let taken = taken.into_inner();
+    assert!(taken <= pool.in_flight() + 2, "{taken} items were taken to reach the second");
+}

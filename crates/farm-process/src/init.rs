@@ -1,0 +1,91 @@
+//! Where a process learns that it is a worker.
+//!
+//! A worker is the same executable as its master, told by one environment variable. Whether a process
+//! would stop at [`init`] cannot be seen from outside; but it runs the same code as its master, so the
+//! master looks at itself: if it never came past `init`, its workers would not either, and no process is
+//! started at all. A forgotten `init` is an error, never a chain of processes.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::worker;
+
+/// Holds the address at which a worker reports to its master.
+pub(crate) const ADDRESS: &str = "FARM_WORKER";
+
+/// Set once, by the first of `init` and `init_before_main!`; read when a pool is built. It guards no
+/// other data, so `Relaxed` serves.
+static PASSED: AtomicBool = AtomicBool::new(false);
+
+/// Makes this process a worker if a pool has started it as one; otherwise does next to nothing.
+///
+/// Call it first in `main`: what stands before it is done by every worker too.
+///
+/// # Examples
+///
+/// ```
+/// # farm_process::init_before_main!();
+/// fn main() {
+///     farm_process::init();
+///     // a worker process does not come here
+/// }
+/// ```
+pub fn init() {
+    enter();
+}
+
+/// Calls [`init`] before `main`, for test files, which have no `main` of their own.
+///
+/// Put it at the top of a file under `tests/`, or into the test module of a library or of a doctest. It
+/// is a macro and not a feature of this crate, because features are shared by all that is built
+/// together: a test would silently change the programs beside it.
+///
+/// # Examples
+///
+/// ```
+/// farm_process::init_before_main!();
+///
+/// // what a function marked `#[test]` may do:
+/// use farm_core::Farm;
+/// let pool = farm_process::Pool::new()?;
+/// assert_eq!(pool.map(f64::sqrt, [4.0])?, [2.0]);
+/// # Ok::<(), farm_core::FarmError>(())
+/// ```
+#[macro_export]
+macro_rules! init_before_main {
+    () => {
+        const _: () = {
+            #[used]
+            #[unsafe(link_section = ".init_array")]
+            static ENTER: extern "C" fn() = $crate::enter_before_main;
+        };
+    };
+}
+
+/// What [`init_before_main!`] has the loader call.
+#[doc(hidden)]
+pub extern "C" fn enter_before_main() {
+    enter();
+}
+
+/// Whether workers started from this executable stop where they should.
+pub(crate) fn passed() -> bool {
+    PASSED.load(Ordering::Relaxed)
+}
+
+fn enter() {
+    match std::env::var_os(ADDRESS) {
+        Some(address) => {
+            forget_address();
+            worker::main(address)
+        }
+        None => PASSED.store(true, Ordering::Relaxed),
+    }
+}
+
+/// Removes the variable, so that programs which a task starts are not taken for workers.
+fn forget_address() {
+    // SAFETY: a worker comes here from the loader or from the first line of `main`, as `init` demands:
+    // no other thread is there that could read the environment.
+    unsafe { std::env::remove_var(ADDRESS) };
+}
+

@@ -1,0 +1,125 @@
+//! The pool, as its user sees it.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use farm_core::{
+    Cancel, Data, Farm, FarmError, Loss, Prepared, Stats, TaskFn, TaskHandle, TaskOptions, prepare,
+};
+use ipc_channel::ipc;
+
+use crate::builder::Builder;
+use crate::service::{Canceller, Service};
+
+/// A pool of worker processes.
+///
+/// Dropping it ends the workers at once; [`Farm::shutdown`] waits for the tasks first.
+pub struct Pool {
+    service: Arc<Service>,
+    canceller: Arc<dyn Cancel>,
+    workers: usize,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Pool {
+    /// A pool of one worker per core that this process may use.
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::build`].
+    pub fn new() -> Result<Self, FarmError> {
+        Self::builder().build()
+    }
+
+    /// A pool with settings of one's own.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(crate) fn start(settings: Builder, workers: usize) -> Result<Self, FarmError> {
+        let refused = |doing| move |source| FarmError::System { doing, source };
+        let (up, answers) = ipc::channel().map_err(refused("open a channel for the workers"))?;
+        let service =
+            Service::new(settings, workers, up).map_err(refused("open an event descriptor"))?;
+        let canceller: Arc<dyn Cancel> = Arc::new(Canceller(service.clone()));
+        let mut pool = Self { service, canceller, workers, threads: Vec::new() };
+        let ours = pool.service.clone();
+        pool.thread("farm-service", move || ours.run(&answers))?;
+        let ours = pool.service.clone();
+        pool.thread("farm-watch", move || ours.watch.run(|loss: Loss| ours.ended(loss)))?;
+        pool.service.begin();
+        pool.service.wait_until_up()?;
+        Ok(pool)
+    }
+
+    fn thread(&mut self, name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), FarmError> {
+        let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(body);
+        let thread = spawned
+            .map_err(|source| FarmError::System { doing: "start a thread of the pool", source })?;
+        self.threads.push(thread);
+        Ok(())
+    }
+
+    fn end(&mut self, gently: bool) {
+        if !self.threads.is_empty() {
+            self.service.close(gently);
+            for thread in self.threads.drain(..) {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+impl Farm for Pool {
+    fn submit_with<A, R, F>(&self, options: TaskOptions, function: F, argument: A) -> TaskHandle<R>
+    where
+        A: Data,
+        R: Data,
+        F: TaskFn<A, R>,
+    {
+        self.service.counters.submitted();
+        match prepare(&options, function, &argument) {
+            Ok(Prepared { task, slot, passengers }) => {
+                self.service.submit(task, slot.clone(), passengers);
+                TaskHandle::new(slot, Some(Arc::downgrade(&self.canceller)))
+            }
+            Err(handle) => {
+                self.service.counters.failed();
+                handle
+            }
+        }
+    }
+
+    fn workers(&self) -> usize {
+        self.workers
+    }
+
+    fn in_flight(&self) -> usize {
+        self.service.settings.in_flight.unwrap_or((64 * self.workers).max(256))
+    }
+
+    fn stats(&self) -> Stats {
+        self.service.counters.stats()
+    }
+
+    fn shutdown(mut self) {
+        self.service.wait_until_idle();
+        self.end(true);
+    }
+
+    fn terminate(mut self) {
+        self.end(false);
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.end(false);
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Pool({} worker processes)", self.workers)
+    }
+}

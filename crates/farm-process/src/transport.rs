@@ -1,0 +1,127 @@
+//! What travels through ipc-channel.
+//!
+//! `send` of ipc-channel blocks when the receiver's buffer is full, and a message that does not fit into
+//! one packet blocks until it is read. So nothing large goes through the socket: a body of more than
+//! [`MOST_INLINE`] bytes is put into a block of anonymous shared memory, of which the packet carries the
+//! descriptor. With a window of [`WINDOW`] tasks per worker the packets on their way then fit into any
+//! buffer, and no `send` waits for a process that is busy, stopped or dead.
+//!
+//! A packet arrives whole or not at all, so a sender that dies leaves nothing torn.
+
+use std::sync::Arc;
+
+use farm_core::{FromWorker, Payload, ToWorker, WorkerId};
+use ipc_channel::IpcError;
+use ipc_channel::ipc::{IpcSender, IpcSharedMemory};
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::sigpipe;
+
+/// How many tasks a worker is sent at a time: one to run and one to go on with.
+pub(crate) const WINDOW: usize = 2;
+
+/// The longest body that goes through the socket.
+const MOST_INLINE: usize = 16 * 1024;
+
+/// The first message, through the address that the worker was started with.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Hello {
+    /// A worker reports.
+    Worker { build_id: Vec<u8>, down: IpcSender<Down> },
+    /// The watch reports that the worker has died instead, which ends the wait for it.
+    Gone,
+}
+
+/// From the master to a worker.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Down {
+    /// Answers [`Hello::Worker`].
+    Welcome { worker: WorkerId, master: i32, up: IpcSender<Up> },
+    /// A task.
+    Task { head: ToWorker, body: Body },
+}
+
+/// From the workers, and from the pool's own threads, to the service thread.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Up {
+    /// A worker answers.
+    Message { worker: WorkerId, head: FromWorker, body: Body },
+    /// The watch has seen a worker die. It sends this through the workers' own channel, behind the last
+    /// message of the dead.
+    Ended { worker: WorkerId, pid: u32, signal: Option<i32>, code: Option<i32> },
+    /// The pool ends.
+    Closed,
+}
+
+/// The bytes beside a message.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Body {
+    Inline(#[serde(with = "farm_core::plain")] Vec<u8>),
+    Block(#[serde(deserialize_with = "block_if_it_came")] Option<IpcSharedMemory>),
+}
+
+impl Body {
+    /// # Errors
+    ///
+    /// If there is no memory, or no file descriptor, for a large body.
+    pub(crate) fn new(bytes: &[u8]) -> Result<Self, String> {
+        if bytes.len() <= MOST_INLINE {
+            return Ok(Self::Inline(bytes.to_vec()));
+        }
+        // ipc-channel panics where the system refuses it a block.
+        std::panic::catch_unwind(|| Self::Block(Some(IpcSharedMemory::from_bytes(bytes))))
+            .map_err(|_| format!("the system has no block of {} bytes for it", bytes.len()))
+    }
+
+    /// # Errors
+    ///
+    /// If the block has not come along with its message.
+    pub(crate) fn open(self) -> Result<Payload, String> {
+        match self {
+            Self::Inline(bytes) => Ok(Payload::Owned(bytes)),
+            Self::Block(Some(block)) => Ok(Payload::Mapped(Arc::new(Block(block)))),
+            Self::Block(None) => Err("its block was lost on the way: no file descriptor is left \
+                                      (`ulimit -n` raises the limit)"
+                .to_owned()),
+        }
+    }
+}
+
+/// At the limit of file descriptors a message arrives without its block. That must not cost the head,
+/// which says whose message it is.
+fn block_if_it_came<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<IpcSharedMemory>, D::Error> {
+    // An option is encoded as a tag and its content; the tag is always that of `Some`.
+    struct Tagged;
+    impl<'de> Visitor<'de> for Tagged {
+        type Value = Option<IpcSharedMemory>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a block")
+        }
+
+        fn visit_none<E: Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+
+        fn visit_some<D: Deserializer<'de>>(self, content: D) -> Result<Self::Value, D::Error> {
+            Ok(IpcSharedMemory::deserialize(content).ok())
+        }
+    }
+    deserializer.deserialize_option(Tagged)
+}
+
+struct Block(IpcSharedMemory);
+
+impl AsRef<[u8]> for Block {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Sends a message; a receiver that is gone is an error and not a signal.
+pub(crate) fn send<T: Serialize>(sender: &IpcSender<T>, message: T) -> Result<(), IpcError> {
+    sigpipe::contained(|| sender.send(message))
+}

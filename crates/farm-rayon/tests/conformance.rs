@@ -1,0 +1,18 @@
+//! What every pool promises, on this one.
+
+use farm_conformance::Backend;
+use farm_rayon::Pool;
+
+struct ThisPool;
+
+impl Backend for ThisPool {
+    type Pool = Pool;
+    const ENCODES: bool = false;
+    const CONCURRENT: bool = true;
+
+    fn pool(workers: usize) -> Pool {
+        Pool::builder().workers(workers).build().expect("a pool")
+    }
+}
+
+farm_conformance::conformance_tests!(ThisPool);
