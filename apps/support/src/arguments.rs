@@ -52,11 +52,7 @@ fn read<T: Parser>(line: &[OsString]) -> Result<T, Refusal> {
 /// Numbers may be negative, and a value that is no number shall be refused by its own option.
 fn take_minus_signs(option: Arg) -> Arg {
     let takes = option.get_value_parser().type_id();
-    let numbers = [
-        TypeId::of::<f64>(),
-        TypeId::of::<usize>(),
-        TypeId::of::<u64>(),
-    ];
+    let numbers = [TypeId::of::<f64>(), TypeId::of::<usize>(), TypeId::of::<u64>()];
     if option.get_action().takes_values() && numbers.iter().any(|number| takes == *number) {
         option.allow_hyphen_values(true)
     } else {
@@ -78,7 +74,7 @@ fn show(text: &clap::Error) -> ! {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
     use crate::values;
     use std::os::unix::ffi::OsStringExt;
@@ -112,9 +108,7 @@ pub(crate) mod tests {
     }
 
     fn message_of(arguments: Vec<OsString>) -> String {
-        let line: Vec<_> = std::iter::once("bin/other-name".into())
-            .chain(arguments)
-            .collect();
+        let line: Vec<_> = std::iter::once("bin/other-name".into()).chain(arguments).collect();
         match read::<Sample>(&line) {
             Err(Refusal::Wrong(failure)) => {
                 assert_eq!(failure.code(), 2);
@@ -142,10 +136,7 @@ pub(crate) mod tests {
             message(&["--backend"]),
             "--backend: needs a value: must be one of mono, process, rayon (see --help)"
         );
-        assert_eq!(
-            message(&["--output", "--quiet"]),
-            "--output: needs a value (see --help)"
-        );
+        assert_eq!(message(&["--output", "--quiet"]), "--output: needs a value (see --help)");
     }
 
     #[test]
@@ -155,10 +146,7 @@ pub(crate) mod tests {
         assert_eq!(message(&["--nx=0"]), format!("--nx 0: {range}"));
         assert_eq!(message(&["-x0"]), format!("--nx 0: {range}"));
         assert_eq!(message(&["--nx", "-5"]), format!("--nx -5: {range}"));
-        assert_eq!(
-            message(&["--nx", "--quiet"]),
-            format!("--nx --quiet: {range}")
-        );
+        assert_eq!(message(&["--nx", "--quiet"]), format!("--nx --quiet: {range}"));
         assert_eq!(message(&["--nx", ""]), format!("--nx '': {range}"));
         assert_eq!(
             message(&["--tolerance", "-inf"]),
@@ -186,39 +174,24 @@ pub(crate) mod tests {
     #[test]
     fn options_that_exclude_each_other_are_both_named() {
         let both = message(&["--sweeps", "5", "--tolerance", "0.1"]);
-        assert_eq!(
-            both,
-            "--sweeps: cannot be used with --tolerance (see --help)"
-        );
-        assert_eq!(
-            message(&["--nx", "5", "--nx", "6"]),
-            "--nx: given more than once (see --help)"
-        );
+        assert_eq!(both, "--sweeps: cannot be used with --tolerance (see --help)");
+        assert_eq!(message(&["--nx", "5", "--nx", "6"]), "--nx: given more than once (see --help)");
     }
 
     #[test]
     fn an_unexpected_positional_is_named() {
-        assert_eq!(
-            message(&["plate.npy"]),
-            "plate.npy: unexpected argument (see --help)"
-        );
+        assert_eq!(message(&["plate.npy"]), "plate.npy: unexpected argument (see --help)");
         assert_eq!(message(&["a b"]), "'a b': unexpected argument (see --help)");
     }
 
     #[test]
     fn a_value_for_a_flag_is_refused() {
-        assert_eq!(
-            message(&["--quiet=yes"]),
-            "--quiet yes: takes no value (see --help)"
-        );
+        assert_eq!(message(&["--quiet=yes"]), "--quiet yes: takes no value (see --help)");
     }
 
     #[test]
     fn a_missing_companion_is_named() {
-        assert_eq!(
-            message(&["--title", "x"]),
-            "--output: is required (see --help)"
-        );
+        assert_eq!(message(&["--title", "x"]), "--output: is required (see --help)");
     }
 
     #[test]
@@ -227,12 +200,7 @@ pub(crate) mod tests {
         let expected = "--nx 5\\xff: must be UTF-8 text (see --help)";
         assert_eq!(message_of(vec!["--nx".into(), raw(b"5\xff")]), expected);
         assert_eq!(message_of(vec![raw(b"--nx=5\xff")]), expected);
-        let path = vec![
-            "--output".into(),
-            raw(b"\xfe.npy"),
-            "--nx".into(),
-            raw(b"5\xff"),
-        ];
+        let path = vec!["--output".into(), raw(b"\xfe.npy"), "--nx".into(), raw(b"5\xff")];
         assert_eq!(message_of(path), expected);
         assert!(message_of(vec![raw(b"\xff")]).contains("unexpected argument"));
         assert!(message_of(vec![raw(b"--\xff")]).contains("no such option"));

@@ -92,10 +92,7 @@ mod tests {
     #[test]
     fn processes_on_all_cores_are_the_default() {
         let common = Sample::parse_from(["x"]).common;
-        assert_eq!(
-            (common.backend, common.workers),
-            (Backend::Process, default_workers())
-        );
+        assert_eq!((common.backend, common.workers), (Backend::Process, default_workers()));
         assert!(common.shows_progress());
     }
 
@@ -109,10 +106,7 @@ mod tests {
     #[test]
     fn workers_range_from_1_to_1024() {
         assert_eq!((workers("1"), workers("1024")), (Ok(1), Ok(1024)));
-        assert_eq!(
-            workers("1025"),
-            Err("must be a whole number from 1 to 1024".into())
-        );
+        assert_eq!(workers("1025"), Err("must be a whole number from 1 to 1024".into()));
         assert!(workers("0").is_err());
     }
 

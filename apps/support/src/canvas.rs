@@ -44,11 +44,7 @@ impl Canvas {
 
     /// Draws the rim of a circle, as [`Canvas::disc`] does its area.
     pub fn ring(&mut self, centre: (f64, f64), radius: f64, width: f64, colour: Rgb888) {
-        self.circle(
-            centre,
-            radius,
-            PrimitiveStyle::with_stroke(colour, length(width)),
-        );
+        self.circle(centre, radius, PrimitiveStyle::with_stroke(colour, length(width)));
     }
 
     /// The part of an area, 0 to 1, that has another colour than `background`.
@@ -61,9 +57,7 @@ impl Canvas {
         let inked: usize = rows
             .map(|row| {
                 let columns = columns.clone().map(|column| row * self.0.width + column);
-                columns
-                    .filter(|index| self.0.pixels[*index] != background)
-                    .count()
+                columns.filter(|index| self.0.pixels[*index] != background).count()
             })
             .sum();
         inked as f64 / all as f64
@@ -79,9 +73,7 @@ impl Canvas {
             for row in top..top + SCALE {
                 let start = row * self.0.width + left;
                 for part in &self.0.pixels[start..start + SCALE] {
-                    sum.iter_mut()
-                        .zip(part)
-                        .for_each(|(sum, part)| *sum += u32::from(*part));
+                    sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += u32::from(*part));
                 }
             }
             let parts = (SCALE * SCALE) as u32;
@@ -120,29 +112,16 @@ mod tests {
         assert_eq!((image.width, image.height), (41, 41));
         assert_eq!(image.pixel(20, 20), Some([255; 3]));
         assert_eq!(image.pixel(5, 5), Some([0; 3]));
-        assert!(
-            image
-                .pixels
-                .iter()
-                .any(|pixel| (50..200).contains(&pixel[0]))
-        );
+        assert!(image.pixels.iter().any(|pixel| (50..200).contains(&pixel[0])));
         let area: u32 = image.pixels.iter().map(|pixel| u32::from(pixel[0])).sum();
-        assert!(
-            (f64::from(area) / 255.0 / 314.16 - 1.0).abs() < 0.05,
-            "{area}"
-        );
+        assert!((f64::from(area) / 255.0 / 314.16 - 1.0).abs() < 0.05, "{area}");
     }
 
     #[test]
     fn ink_is_the_part_that_is_drawn_on() {
         let mut canvas = Canvas::new(40, 40, Rgb888::BLACK);
         canvas.line((0.0, 20.0), (40.0, 20.0), 4.0, Rgb888::WHITE);
-        let area = |left, top, right, bottom| Area {
-            left,
-            top,
-            right,
-            bottom,
-        };
+        let area = |left, top, right, bottom| Area { left, top, right, bottom };
         assert_eq!(canvas.ink(area(0, 0, 40, 10), Rgb888::BLACK), 0.0);
         assert!((canvas.ink(area(5, 10, 35, 30), Rgb888::BLACK) - 0.2).abs() < 0.03);
         assert_eq!(canvas.ink(area(-50, -50, -10, -10), Rgb888::BLACK), 0.0);

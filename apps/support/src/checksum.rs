@@ -23,9 +23,7 @@ impl Checksum {
     /// Adds the numbers of an array.
     pub fn update<D: Dimension>(&mut self, array: ArrayView<'_, f64, D>) {
         if let Some(numbers) = array.as_slice() {
-            numbers
-                .chunks(CHUNK)
-                .for_each(|chunk| self.add(chunk.iter()));
+            numbers.chunks(CHUNK).for_each(|chunk| self.add(chunk.iter()));
         } else {
             let mut rest = array.iter();
             while rest.len() > 0 {
@@ -36,11 +34,7 @@ impl Checksum {
 
     /// The fingerprint: 64 hexadecimal digits.
     pub fn finish(self) -> String {
-        self.0
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     fn add<'a>(&mut self, numbers: impl Iterator<Item = &'a f64>) {
@@ -82,7 +76,7 @@ mod tests {
         columns.assign(&rows);
         assert!(columns.as_slice().is_none());
         assert_eq!(checksum(rows.view()), checksum(columns.view()));
-        let cut = rows.slice(s![1..-1, 1..-1]);
+        let cut = rows.slice(s![1..36, 1..40]);
         assert_eq!(checksum(cut), checksum(cut.to_owned().view()));
     }
 

@@ -24,27 +24,15 @@ const MAX_LINKS: usize = 40;
 /// [`Failure::Usage`] in one line with `option`, `path` and the reason: the directory is missing
 /// or not writable, the path is a directory or a file that must not be written.
 pub fn check_writable(option: &str, path: &Path) -> Result<(), Failure> {
-    let refuse = |reason| {
-        Err(Failure::usage(format!(
-            "{option} {}: {reason}",
-            path.display()
-        )))
-    };
+    let refuse = |reason| Err(Failure::usage(format!("{option} {}: {reason}", path.display())));
     let checked = match locate(path) {
         Ok(Destination::Straight(target)) => may(&target, Access::WRITE_OK, "it"),
-        Ok(Destination::File { directory, file }) => may(
-            &directory,
-            Access::WRITE_OK | Access::EXEC_OK,
-            "its directory",
-        )
-        .and_then(|()| {
-            let exists = file.exists();
-            if exists {
-                may(&file, Access::WRITE_OK, "it")
-            } else {
-                Ok(())
-            }
-        }),
+        Ok(Destination::File { directory, file }) => {
+            may(&directory, Access::WRITE_OK | Access::EXEC_OK, "its directory").and_then(|()| {
+                let exists = file.exists();
+                if exists { may(&file, Access::WRITE_OK, "it") } else { Ok(()) }
+            })
+        }
         Err(reason) => Err(reason),
     };
     checked.or_else(refuse)
@@ -95,10 +83,7 @@ pub(crate) fn locate(path: &Path) -> Result<Destination, String> {
     }
     let mut path = path.to_path_buf();
     for _ in 0..MAX_LINKS {
-        let name = path
-            .file_name()
-            .ok_or("must be a file, not a directory")?
-            .to_owned();
+        let name = path.file_name().ok_or("must be a file, not a directory")?.to_owned();
         let directory = directory_of(&path)?;
         let file = directory.join(&name);
         if directory.starts_with("/proc") {
@@ -160,19 +145,13 @@ mod tests {
         assert_eq!(failure.code(), 2);
         let message = failure.to_string();
         let start = format!("--output {}: ", path.display());
-        message
-            .strip_prefix(&start)
-            .unwrap_or_else(|| panic!("{message}"))
-            .to_owned()
+        message.strip_prefix(&start).unwrap_or_else(|| panic!("{message}")).to_owned()
     }
 
     #[test]
     fn a_new_file_is_accepted_and_not_made() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(
-            check_writable("--output", &folder.path().join("new.npy")),
-            Ok(())
-        );
+        assert_eq!(check_writable("--output", &folder.path().join("new.npy")), Ok(()));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
@@ -184,10 +163,7 @@ mod tests {
         let before = fs::metadata(&file).unwrap();
         assert_eq!(check_writable("--output", &file), Ok(()));
         assert_eq!(fs::read(&file).unwrap(), b"old");
-        assert_eq!(
-            fs::metadata(&file).unwrap().modified().unwrap(),
-            before.modified().unwrap()
-        );
+        assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), before.modified().unwrap());
     }
 
     #[test]
@@ -202,10 +178,7 @@ mod tests {
     fn directories_are_no_files() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(reason(folder.path()), "is a directory");
-        assert_eq!(
-            reason(&folder.path().join("new/")),
-            "must be a file, not a directory"
-        );
+        assert_eq!(reason(&folder.path().join("new/")), "must be a file, not a directory");
         assert_eq!(reason(Path::new("..")), "is a directory");
         assert_eq!(reason(Path::new("")), "needs a file name");
     }
@@ -220,10 +193,7 @@ mod tests {
     #[test]
     fn a_name_that_is_too_long_is_told_before_the_run() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(
-            reason(&folder.path().join("x".repeat(300))),
-            "has a name that is too long"
-        );
+        assert_eq!(reason(&folder.path().join("x".repeat(300))), "has a name that is too long");
     }
 
     #[test]
@@ -240,10 +210,7 @@ mod tests {
             assert_eq!(reason(&file), "it is not writable");
         }
         let denied = ErrorKind::PermissionDenied.into();
-        assert_eq!(
-            refusal("its directory", denied),
-            "its directory is not writable"
-        );
+        assert_eq!(refusal("its directory", denied), "its directory is not writable");
         let read_only = ErrorKind::ReadOnlyFilesystem.into();
         assert_eq!(refusal("it", read_only), "it is on a read-only file system");
     }
@@ -256,31 +223,19 @@ mod tests {
         symlink("second", directory.join("first")).unwrap();
         symlink("far/plate.npy", directory.join("second")).unwrap();
         let far = directory.join("far");
-        let expected = Destination::File {
-            file: far.join("plate.npy"),
-            directory: far,
-        };
+        let expected = Destination::File { file: far.join("plate.npy"), directory: far };
         assert_eq!(locate(&directory.join("first")), Ok(expected));
         symlink("circle", directory.join("circle")).unwrap();
-        assert_eq!(
-            reason(&directory.join("circle")),
-            "leads through too many links"
-        );
+        assert_eq!(reason(&directory.join("circle")), "leads through too many links");
     }
 
     #[test]
     fn devices_and_descriptors_are_written_straight_to() {
         for path in ["/dev/null", "/dev/stderr", "/dev/fd/2", "/proc/self/fd/2"] {
-            assert!(
-                matches!(locate(Path::new(path)), Ok(Destination::Straight(_))),
-                "{path}"
-            );
-            assert_eq!(check_writable("--output", Path::new(path)), Ok(()));
+            assert!(matches!(locate(Path::new(path)), Ok(Destination::Straight(_))), "{path}");
         }
-        assert_eq!(
-            reason(Path::new("/dev/fd/999")),
-            "does not exist and cannot be made"
-        );
+        assert_eq!(check_writable("--output", Path::new("/dev/null")), Ok(()));
+        assert_eq!(reason(Path::new("/dev/fd/999")), "does not exist and cannot be made");
     }
 
     #[test]
@@ -290,14 +245,9 @@ mod tests {
         symlink(&one, &two).unwrap();
         let null = Path::new("/dev/null");
         let clash = check_distinct(&[("--output", &one), ("--picture", &two)]).unwrap_err();
-        let told = format!(
-            "--picture {}: must be another file than that of --output",
-            two.display()
-        );
+        let told =
+            format!("--picture {}: must be another file than that of --output", two.display());
         assert_eq!(clash, Failure::Usage(told));
-        assert_eq!(
-            check_distinct(&[("--output", null), ("--picture", null)]),
-            Ok(())
-        );
+        assert_eq!(check_distinct(&[("--output", null), ("--picture", null)]), Ok(()));
     }
 }

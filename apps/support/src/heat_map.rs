@@ -39,12 +39,7 @@ pub fn heat_map(field: ArrayView2<'_, f64>, title: &str) -> Image {
     let scale = Scale::of(field);
     let bar_height = height.max(BAR_LEAST);
     let marks = ticks(scale.low, scale.high, (bar_height / 40).clamp(4, 8));
-    let widest = marks
-        .labels
-        .iter()
-        .map(|label| text_size(label, LABEL).0)
-        .max()
-        .unwrap_or(0);
+    let widest = marks.labels.iter().map(|label| text_size(label, LABEL).0).max().unwrap_or(0);
 
     let bar_left = MARGIN + width + MARGIN;
     let labels_left = bar_left + BAR_WIDTH + TICK + 4;
@@ -91,23 +86,13 @@ impl Scale {
             (low.min(value), high.max(value))
         });
         if low > high {
-            return Self {
-                low: 0.0,
-                high: 1.0,
-            };
+            return Self { low: 0.0, high: 1.0 };
         }
         if low < high {
             return Self { low, high };
         }
-        let room = if low == 0.0 {
-            1.0
-        } else {
-            (low.abs() * 0.05).max(f64::MIN_POSITIVE)
-        };
-        Self {
-            low: (low - room).max(f64::MIN),
-            high: (high + room).min(f64::MAX),
-        }
+        let room = if low == 0.0 { 1.0 } else { (low.abs() * 0.05).max(f64::MIN_POSITIVE) };
+        Self { low: (low - room).max(f64::MIN), high: (high + room).min(f64::MAX) }
     }
 
     /// 0 at the low end, 1 at the high end. Of halves, as a difference may be too large.
@@ -151,11 +136,7 @@ fn draw_field(
             let cells = field.slice(s![band.clone(), covered(x, width, columns)]);
             let count = cells.len() as f64;
             let mean = cells.iter().map(|value| value / count).sum::<f64>();
-            let share = if mean.is_finite() {
-                scale.share(mean)
-            } else {
-                f64::NAN
-            };
+            let share = if mean.is_finite() { scale.share(mean) } else { f64::NAN };
             let share = if cells.is_empty() { f64::NAN } else { share };
             let colour = inferno(share);
             image.pixels[line + x] = [colour.r(), colour.g(), colour.b()];
@@ -188,11 +169,7 @@ mod tests {
     }
 
     fn count(image: &Image, colour: Rgb888) -> usize {
-        image
-            .pixels
-            .iter()
-            .filter(|pixel| **pixel == bytes(colour))
-            .count()
+        image.pixels.iter().filter(|pixel| **pixel == bytes(colour)).count()
     }
 
     #[test]
@@ -218,10 +195,7 @@ mod tests {
     fn very_unequal_sides_give_a_picture_all_the_same() {
         for (rows, columns) in [(3, 20_000), (20_000, 3), (3, 3), (1, 1), (0, 5), (0, 0)] {
             let image = heat_map(Array2::zeros((rows, columns)).view(), "long");
-            assert!(
-                image.width < 1200 && image.height < 1200,
-                "{rows} {columns}"
-            );
+            assert!(image.width < 1200 && image.height < 1200, "{rows} {columns}");
             assert_eq!(image.pixels.len(), image.width * image.height);
         }
     }
@@ -264,14 +238,8 @@ mod tests {
         let mut field = Array2::from_elem((10, 10), f64::MIN);
         field[[9, 9]] = f64::MAX;
         let image = heat_map(field.view(), "");
-        assert_eq!(
-            image.pixel(MARGIN + 5, HEAD + 500),
-            Some(bytes(inferno(0.0)))
-        );
-        assert_eq!(
-            image.pixel(MARGIN + 595, HEAD + 5),
-            Some(bytes(inferno(1.0)))
-        );
+        assert_eq!(image.pixel(MARGIN + 5, HEAD + 500), Some(bytes(inferno(0.0))));
+        assert_eq!(image.pixel(MARGIN + 595, HEAD + 5), Some(bytes(inferno(1.0))));
     }
 
     #[test]

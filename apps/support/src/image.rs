@@ -38,20 +38,12 @@ pub struct Image {
 impl Image {
     /// A picture of one colour.
     pub fn new(width: usize, height: usize, background: Rgb888) -> Self {
-        Self {
-            width,
-            height,
-            pixels: vec![bytes(background); width * height],
-        }
+        Self { width, height, pixels: vec![bytes(background); width * height] }
     }
 
     /// The pixel in column `x` of row `y`, if there is one.
     pub fn pixel(&self, x: usize, y: usize) -> Option<[u8; 3]> {
-        if x < self.width {
-            self.pixels.get(y * self.width + x).copied()
-        } else {
-            None
-        }
+        if x < self.width { self.pixels.get(y * self.width + x).copied() } else { None }
     }
 
     /// Fills a rectangle, as far as it lies within the picture.
@@ -77,16 +69,7 @@ impl Image {
         colour: Rgb888,
         rim: Rgb888,
     ) {
-        for (x, y) in [
-            (-1, 0),
-            (1, 0),
-            (0, -1),
-            (0, 1),
-            (-1, -1),
-            (1, 1),
-            (-1, 1),
-            (1, -1),
-        ] {
+        for (x, y) in [(-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (1, 1), (-1, 1), (1, -1)] {
             self.text(text, left + x, top + y, font, rim);
         }
         self.text(text, left, top, font, colour);
@@ -147,19 +130,13 @@ impl DrawTarget for Image {
 pub fn text_size(text: &str, font: &MonoFont<'_>) -> (i32, i32) {
     let step = font.character_size.width + font.character_spacing;
     let width = text.chars().count() as u32 * step;
-    (
-        width.min(i32::MAX as u32) as i32,
-        font.character_size.height as i32,
-    )
+    (width.min(i32::MAX as u32) as i32, font.character_size.height as i32)
 }
 
 /// The largest font in which a title fits into `width`; where none does, the title is cut.
 pub fn fit(title: &str, width: i32) -> (&'static MonoFont<'static>, String) {
     let fonts = [TITLE, LABEL, SMALL, &FONT_6X10];
-    if let Some(font) = fonts
-        .into_iter()
-        .find(|font| text_size(title, font).0 <= width)
-    {
+    if let Some(font) = fonts.into_iter().find(|font| text_size(title, font).0 <= width) {
         return (font, title.to_owned());
     }
     let room = (width / text_size("x", &FONT_6X10).0).max(3) as usize;
@@ -169,9 +146,7 @@ pub fn fit(title: &str, width: i32) -> (&'static MonoFont<'static>, String) {
 
 /// Text on one line: the fonts would draw a line feed as one.
 fn shown(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 fn bytes(colour: Rgb888) -> [u8; 3] {
@@ -190,9 +165,7 @@ mod tests {
         image.fill(2, 1, 3, 2, INK);
         let mut file = Vec::new();
         image.write_png(&mut file).unwrap();
-        let mut reader = png::Decoder::new(io::Cursor::new(file))
-            .read_info()
-            .unwrap();
+        let mut reader = png::Decoder::new(io::Cursor::new(file)).read_info().unwrap();
         let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
         let info = reader.next_frame(&mut pixels).unwrap();
         assert_eq!((info.width, info.height), (7, 5));
@@ -205,18 +178,8 @@ mod tests {
         image.fill(-5, -5, 6, 6, INK);
         image.fill(100, 100, 6, 6, INK);
         image.text("outside", -1000, 2, TITLE, INK);
-        assert_eq!(
-            image
-                .pixels
-                .iter()
-                .filter(|pixel| **pixel == [10, 20, 30])
-                .count(),
-            1
-        );
-        assert_eq!(
-            (image.pixel(0, 0), image.pixel(4, 0)),
-            (Some([10, 20, 30]), None)
-        );
+        assert_eq!(image.pixels.iter().filter(|pixel| **pixel == [10, 20, 30]).count(), 1);
+        assert_eq!((image.pixel(0, 0), image.pixel(4, 0)), (Some([10, 20, 30]), None));
     }
 
     #[test]
@@ -231,10 +194,8 @@ mod tests {
             .collect();
         assert!(!places.is_empty());
         assert!(
-            places
-                .iter()
-                .all(|(x, y)| (10..10 + width as usize).contains(x)
-                    && (5..5 + height as usize).contains(y))
+            places.iter().all(|(x, y)| (10..10 + width as usize).contains(x)
+                && (5..5 + height as usize).contains(y))
         );
     }
 

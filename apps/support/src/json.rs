@@ -23,10 +23,7 @@ fn write(mut target: impl Write, object: &impl Serialize) -> Result<(), Failure>
     let mut line = serde_json::to_string(object)
         .map_err(|error| Failure::run(format!("cannot write the result as JSON: {error}")))?;
     line.push('\n');
-    match target
-        .write_all(line.as_bytes())
-        .and_then(|()| target.flush())
-    {
+    match target.write_all(line.as_bytes()).and_then(|()| target.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(Failure::run(format!("standard output: {error}")))
         }
@@ -44,10 +41,7 @@ mod tests {
         sweeps: usize,
         residual: f64,
     }
-    const SUMMARY: Summary = Summary {
-        sweeps: 3,
-        residual: f64::NAN,
-    };
+    const SUMMARY: Summary = Summary { sweeps: 3, residual: f64::NAN };
 
     #[test]
     fn an_object_is_one_line() {

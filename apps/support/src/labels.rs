@@ -8,16 +8,8 @@
 /// Distances between a dot and its name, in pixels.
 const DISTANCES: [i32; 4] = [8, 14, 24, 36];
 /// Directions, the best first: right, left, up, down, askew.
-const DIRECTIONS: [(i32, i32); 8] = [
-    (1, 0),
-    (-1, 0),
-    (0, -1),
-    (0, 1),
-    (1, -1),
-    (1, 1),
-    (-1, -1),
-    (-1, 1),
-];
+const DIRECTIONS: [(i32, i32); 8] =
+    [(1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (1, 1), (-1, -1), (-1, 1)];
 
 /// A rectangle in pixels; right and bottom are the first beyond it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,12 +24,7 @@ impl Area {
     /// A rectangle of a size around its centre.
     pub(crate) fn around((x, y): (i32, i32), (width, height): (i32, i32)) -> Self {
         let (left, top) = (x - width / 2, y - height / 2);
-        Self {
-            left,
-            top,
-            right: left + width,
-            bottom: top + height,
-        }
+        Self { left, top, right: left + width, bottom: top + height }
     }
 
     fn meets(&self, other: &Self) -> bool {
@@ -65,10 +52,7 @@ pub(crate) struct Labels {
 impl Labels {
     /// An empty page.
     pub(crate) fn new(page: Area) -> Self {
-        Self {
-            page,
-            taken: Vec::new(),
-        }
+        Self { page, taken: Vec::new() }
     }
 
     /// Keeps names out of an area.
@@ -91,22 +75,12 @@ impl Labels {
     ) -> Option<Area> {
         let (half_width, half_height) = (size.0 / 2, size.1 / 2);
         let places = DISTANCES.iter().flat_map(|distance| {
-            DIRECTIONS
-                .iter()
-                .enumerate()
-                .map(move |(rank, (right, down))| {
-                    let away = if right * down == 0 {
-                        *distance
-                    } else {
-                        distance * 7 / 10
-                    };
-                    let centre = (
-                        x + right * (away + half_width),
-                        y + down * (away + half_height),
-                    );
-                    let effort = f64::from(*distance) * 0.01 + rank as f64 * 0.004;
-                    (effort, Area::around(centre, size))
-                })
+            DIRECTIONS.iter().enumerate().map(move |(rank, (right, down))| {
+                let away = if right * down == 0 { *distance } else { distance * 7 / 10 };
+                let centre = (x + right * (away + half_width), y + down * (away + half_height));
+                let effort = f64::from(*distance) * 0.01 + rank as f64 * 0.004;
+                (effort, Area::around(centre, size))
+            })
         });
         let free = places.filter(|(_, area)| {
             area.within(&self.page) && !self.taken.iter().any(|other| other.meets(area))
@@ -122,48 +96,27 @@ impl Labels {
 mod tests {
     use super::*;
 
-    const PAGE: Area = Area {
-        left: 0,
-        top: 0,
-        right: 300,
-        bottom: 200,
-    };
+    const PAGE: Area = Area { left: 0, top: 0, right: 300, bottom: 200 };
 
     #[test]
     fn names_never_meet_and_never_leave_the_page() {
         let mut labels = Labels::new(PAGE);
         let dots: Vec<_> = (0..30).map(|n| (10 + 9 * n, 5 + 37 * n % 190)).collect();
-        dots.iter()
-            .for_each(|dot| labels.take(Area::around(*dot, (8, 8))));
-        let placed: Vec<_> = dots
-            .iter()
-            .filter_map(|dot| labels.place(*dot, (50, 15), |_| 0.0))
-            .collect();
+        dots.iter().for_each(|dot| labels.take(Area::around(*dot, (8, 8))));
+        let placed: Vec<_> =
+            dots.iter().filter_map(|dot| labels.place(*dot, (50, 15), |_| 0.0)).collect();
         assert!(placed.len() > 10, "{}", placed.len());
         for (index, area) in placed.iter().enumerate() {
             assert!(area.within(&PAGE));
             assert!(placed[..index].iter().all(|other| !other.meets(area)));
-            assert!(
-                dots.iter()
-                    .all(|dot| !Area::around(*dot, (8, 8)).meets(area))
-            );
+            assert!(dots.iter().all(|dot| !Area::around(*dot, (8, 8)).meets(area)));
         }
     }
 
     #[test]
     fn a_lonely_name_stands_right_of_its_dot() {
-        let area = Labels::new(PAGE)
-            .place((100, 100), (40, 14), |_| 0.0)
-            .unwrap();
-        assert_eq!(
-            area,
-            Area {
-                left: 108,
-                top: 93,
-                right: 148,
-                bottom: 107
-            }
-        );
+        let area = Labels::new(PAGE).place((100, 100), (40, 14), |_| 0.0).unwrap();
+        assert_eq!(area, Area { left: 108, top: 93, right: 148, bottom: 107 });
     }
 
     #[test]
@@ -178,9 +131,6 @@ mod tests {
         let mut labels = Labels::new(PAGE);
         labels.take(PAGE);
         assert_eq!(labels.place((100, 100), (40, 14), |_| 0.0), None);
-        assert_eq!(
-            Labels::new(PAGE).place((5000, 5000), (40, 14), |_| 0.0),
-            None
-        );
+        assert_eq!(Labels::new(PAGE).place((5000, 5000), (40, 14), |_| 0.0), None);
     }
 }

@@ -8,6 +8,8 @@
 //!
 //! Nothing here knows a pool or a simulation, so both programs can use all of it.
 
+#![deny(unsafe_code)]
+
 pub mod arguments;
 pub mod backend;
 pub mod canvas;

@@ -88,10 +88,7 @@ impl Panel {
             return;
         }
         let root = under_root.sqrt();
-        let (enter, leave) = (
-            ((-half_b - root) / a).max(0.0),
-            ((-half_b + root) / a).min(1.0),
-        );
+        let (enter, leave) = (((-half_b - root) / a).max(0.0), ((-half_b + root) / a).min(1.0));
         if enter < leave {
             let point = |t: f64| self.at((from.0 + t * dx, from.1 + t * dy));
             canvas.line(point(enter), point(leave), 1.7, colour);
@@ -102,10 +99,7 @@ impl Panel {
 /// Places on the way to a sample from the one before it, the sample included.
 fn way(samples: &[Place], index: usize) -> Vec<Place> {
     let to = samples[index];
-    let Some(from) = index
-        .checked_sub(1)
-        .map(|before| samples[before])
-        .filter(|p| is_place(*p))
+    let Some(from) = index.checked_sub(1).map(|before| samples[before]).filter(|p| is_place(*p))
     else {
         return vec![to];
     };
@@ -188,11 +182,7 @@ mod tests {
     use super::*;
     use embedded_graphics::pixelcolor::RgbColor;
 
-    const PANEL: Panel = Panel {
-        centre: (50.0, 50.0),
-        radius: 40.0,
-        range: 2.0,
-    };
+    const PANEL: Panel = Panel { centre: (50.0, 50.0), radius: 40.0, range: 2.0 };
 
     fn drawn(samples: &[Place]) -> Vec<Place> {
         let mut canvas = Canvas::new(100, 100, Rgb888::BLACK);
@@ -200,13 +190,8 @@ mod tests {
         let image = canvas.finish();
         let lit = |index: usize| image.pixels[index][0] > 60;
         let lit = (0..image.pixels.len()).filter(|index| lit(*index));
-        lit.map(|index| {
-            (
-                (index % 100) as f64 + 0.5 - 50.0,
-                (index / 100) as f64 + 0.5 - 50.0,
-            )
-        })
-        .collect()
+        lit.map(|index| ((index % 100) as f64 + 0.5 - 50.0, (index / 100) as f64 + 0.5 - 50.0))
+            .collect()
     }
 
     #[test]
@@ -214,10 +199,7 @@ mod tests {
         let samples = [(1.0, 0.0), (0.0, 1.0), (-1.0, 0.0), (0.0, -1.0), (1.0, 0.0)];
         let lit = drawn(&samples);
         assert!(lit.len() > 100, "{}", lit.len());
-        assert!(
-            lit.iter()
-                .all(|place| (place.0.hypot(place.1) - 20.0).abs() < 2.0)
-        );
+        assert!(lit.iter().all(|place| (place.0.hypot(place.1) - 20.0).abs() < 2.0));
     }
 
     #[test]
@@ -246,13 +228,7 @@ mod tests {
 
     #[test]
     fn a_sample_without_a_number_interrupts_the_path() {
-        let samples = [
-            (-1.0, 0.5),
-            (-0.5, 0.5),
-            (f64::NAN, 0.5),
-            (0.5, 0.5),
-            (1.0, 0.5),
-        ];
+        let samples = [(-1.0, 0.5), (-0.5, 0.5), (f64::NAN, 0.5), (0.5, 0.5), (1.0, 0.5)];
         let lit = drawn(&samples);
         assert!(!lit.is_empty());
         assert!(lit.iter().all(|place| place.0.abs() > 8.0));

@@ -67,28 +67,16 @@ pub fn orbits(names: &[String], trajectory: ArrayView3<'_, f64>, title: &str) ->
     }
     let (font, title) = fit(title, width - 2 * MARGIN);
     let (title_width, title_height) = text_size(&title, font);
-    let (left, top) = (
-        (width - title_width) / 2,
-        (HEAD - 10 - title_height) / 2 + 2,
-    );
+    let (left, top) = ((width - title_width) / 2, (HEAD - 10 - title_height) / 2 + 2);
     image.text(&title, left, top, font, TEXT);
     let note = "seen from the north pole of the ecliptic, x towards the equinox of J2000";
     image.text(note, MARGIN, height - FOOT + 12, SMALL, NOTE);
     let count = system.asteroids.len();
     if count > 0 {
-        let note = format!(
-            "{count} {}",
-            if count == 1 { "asteroid" } else { "asteroids" }
-        );
+        let note = format!("{count} {}", if count == 1 { "asteroid" } else { "asteroids" });
         let left = width - MARGIN - text_size(&note, SMALL).0;
         let fits = left > MARGIN + 560;
-        image.text(
-            &note,
-            left,
-            if fits { height - FOOT + 12 } else { HEAD + 2 },
-            SMALL,
-            NOTE,
-        );
+        image.text(&note, left, if fits { height - FOOT + 12 } else { HEAD + 2 }, SMALL, NOTE);
     }
     image
 }
@@ -123,11 +111,7 @@ struct Writing {
 impl System {
     fn of(names: &[String], trajectory: ArrayView3<'_, f64>) -> Self {
         let (samples, bodies, axes) = trajectory.dim();
-        let mut system = Self {
-            sun: None,
-            planets: Vec::new(),
-            asteroids: Vec::new(),
-        };
+        let mut system = Self { sun: None, planets: Vec::new(), asteroids: Vec::new() };
         let bodies = bodies.min(names.len());
         if samples == 0 || bodies == 0 || axes < 3 {
             return system;
@@ -154,17 +138,9 @@ impl System {
                 .chain([last])
                 .collect();
             let distances = path.iter().map(|(x, y)| x.hypot(*y));
-            let reach = distances
-                .filter(|reach| reach.is_finite())
-                .fold(0.0, f64::max);
+            let reach = distances.filter(|reach| reach.is_finite()).fold(0.0, f64::max);
             let colour = colour_of(name, system.planets.len());
-            system.planets.push(Planet {
-                name: name.clone(),
-                path,
-                last,
-                reach,
-                colour,
-            });
+            system.planets.push(Planet { name: name.clone(), path, last, reach, colour });
         }
         system
     }
@@ -174,11 +150,7 @@ impl System {
         let distances = self.asteroids.iter().map(|(x, y)| x.hypot(*y));
         let distances: Vec<f64> = distances.filter(|reach| reach.is_finite()).collect();
         let belt = distances.iter().copied().fold(0.0, f64::max);
-        let planets = self
-            .planets
-            .iter()
-            .map(|planet| planet.reach)
-            .fold(0.0, f64::max);
+        let planets = self.planets.iter().map(|planet| planet.reach).fold(0.0, f64::max);
         // A stray asteroid must not shrink the planets.
         let farthest = if planets > 0.0 { planets } else { belt };
         let near = distances.iter().any(|reach| *reach <= INNER)
@@ -187,11 +159,7 @@ impl System {
         if farthest > SPLIT && near {
             vec![INNER, whole]
         } else {
-            vec![whole.max(if planets > 0.0 {
-                (belt * 1.08).min(SPLIT)
-            } else {
-                0.0
-            })]
+            vec![whole.max(if planets > 0.0 { (belt * 1.08).min(SPLIT) } else { 0.0 })]
         }
     }
 
@@ -206,27 +174,14 @@ impl System {
     ) {
         let half = f64::from(SIDE / 2);
         let centre = (f64::from(left) + half, f64::from(top) + half);
-        let panel = Panel {
-            centre,
-            radius: half - 8.0,
-            range,
-        };
-        let mut labels = Labels::new(Area {
-            left,
-            top,
-            right: left + SIDE,
-            bottom: top + SIDE,
-        });
+        let panel = Panel { centre, radius: half - 8.0, range };
+        let mut labels = Labels::new(Area { left, top, right: left + SIDE, bottom: top + SIDE });
         let rings = draw_rings(canvas, &panel);
         for asteroid in self.asteroids.iter().filter(|place| panel.shows(**place)) {
             canvas.disc(panel.at(*asteroid), 0.8, DUST);
         }
         // The farther map leaves to the other what would be a blot around the Sun.
-        let shown = || {
-            self.planets
-                .iter()
-                .filter(|planet| !farther || planet.reach > INNER)
-        };
+        let shown = || self.planets.iter().filter(|planet| !farther || planet.reach > INNER);
         for planet in shown() {
             panel.path(canvas, &planet.path, mixed(planet.colour, SKY, 0.72));
         }
@@ -239,14 +194,8 @@ impl System {
             labels.take(Area::around(pixel(dot), (10, 10)));
         }
         label_rings(canvas, &panel, &rings, &mut labels, writing);
-        let named = visible
-            .iter()
-            .map(|planet| (&planet.name, planet.last, planet.colour));
-        let sun = self
-            .sun
-            .iter()
-            .filter(|_| !farther)
-            .map(|name| (name, (0.0, 0.0), SUN));
+        let named = visible.iter().map(|planet| (&planet.name, planet.last, planet.colour));
+        let sun = self.sun.iter().filter(|_| !farther).map(|name| (name, (0.0, 0.0), SUN));
         for (name, place, colour) in named.chain(sun) {
             let dot = panel.at(place);
             let ink = |area| canvas.ink(area, SKY);
@@ -255,13 +204,7 @@ impl System {
             };
             point_out(canvas, dot, area, colour);
             let text = name.clone();
-            writing.push(Writing {
-                text,
-                left: area.left,
-                top: area.top,
-                small: false,
-                colour,
-            });
+            writing.push(Writing { text, left: area.left, top: area.top, small: false, colour });
         }
     }
 }
@@ -276,9 +219,8 @@ fn draw_rings(canvas: &mut Canvas, panel: &Panel) -> Vec<Ring> {
     let radii = marks.values.iter().map(|value| panel.pixels(*value));
     let rings = radii.zip(marks.labels.iter().map(|label| format!("{label} AU")));
     // None in the Sun, and none so near to the rim that both look like one.
-    let rings: Vec<Ring> = rings
-        .filter(|(radius, _)| (12.0..panel.radius - 4.0).contains(radius))
-        .collect();
+    let rings: Vec<Ring> =
+        rings.filter(|(radius, _)| (12.0..panel.radius - 4.0).contains(radius)).collect();
     for (radius, _) in &rings {
         canvas.ring(panel.centre, *radius, 1.0, RING);
     }
@@ -300,11 +242,7 @@ fn label_rings(
         let aside =
             (right * f64::from(width) / 2.0).abs() + (up * f64::from(height) / 2.0).abs() + 2.0;
         let outside = radius + aside;
-        let away = if outside + aside < panel.radius {
-            outside
-        } else {
-            radius - aside
-        };
+        let away = if outside + aside < panel.radius { outside } else { radius - aside };
         let centre = (panel.centre.0 + away * right, panel.centre.1 - away * up);
         Area::around(pixel(centre), (width, height))
     };
@@ -316,20 +254,12 @@ fn label_rings(
             .sum();
         hidden + 0.02 * (1.0 - angle.sin())
     };
-    let best = rays
-        .map(|angle| (cost(angle), angle))
-        .min_by(|a, b| a.0.total_cmp(&b.0));
+    let best = rays.map(|angle| (cost(angle), angle)).min_by(|a, b| a.0.total_cmp(&b.0));
     let Some((_, angle)) = best else { return };
     for ring in rings {
         let Area { left, top, .. } = area(ring, angle);
         labels.take(area(ring, angle));
-        writing.push(Writing {
-            text: ring.1.clone(),
-            left,
-            top,
-            small: true,
-            colour: NOTE,
-        });
+        writing.push(Writing { text: ring.1.clone(), left, top, small: true, colour: NOTE });
     }
 }
 
@@ -337,8 +267,7 @@ fn label_rings(
 fn point_out(canvas: &mut Canvas, dot: Place, area: Area, colour: Rgb888) {
     let end = (
         dot.0.clamp(f64::from(area.left), f64::from(area.right)),
-        dot.1
-            .clamp(f64::from(area.top + 2), f64::from(area.bottom - 2)),
+        dot.1.clamp(f64::from(area.top + 2), f64::from(area.bottom - 2)),
     );
     if (end.0 - dot.0).hypot(end.1 - dot.1) > 13.0 {
         canvas.line(dot, end, 0.7, mixed(colour, SKY, 0.5));
@@ -353,11 +282,7 @@ fn pixel((x, y): Place) -> (i32, i32) {
 fn mixed(one: Rgb888, other: Rgb888, share: f64) -> Rgb888 {
     use embedded_graphics::pixelcolor::RgbColor;
     let mix = |a: u8, b: u8| (f64::from(a) * share + f64::from(b) * (1.0 - share)).round() as u8;
-    Rgb888::new(
-        mix(one.r(), other.r()),
-        mix(one.g(), other.g()),
-        mix(one.b(), other.b()),
-    )
+    Rgb888::new(mix(one.r(), other.r()), mix(one.g(), other.g()), mix(one.b(), other.b()))
 }
 
 /// The planets in about the colours that they are known by; others in turn.
@@ -382,9 +307,7 @@ fn colour_of(name: &str, index: usize) -> Rgb888 {
         [186, 156, 255],
         [206, 226, 112],
     ];
-    let known = KNOWN
-        .iter()
-        .find(|(known, _)| name.eq_ignore_ascii_case(known));
+    let known = KNOWN.iter().find(|(known, _)| name.eq_ignore_ascii_case(known));
     let [red, green, blue] = known.map_or(OTHERS[index % OTHERS.len()], |(_, colour)| *colour);
     Rgb888::new(red, green, blue)
 }

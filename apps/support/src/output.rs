@@ -111,12 +111,7 @@ fn replace(
     let filled = fill(unfinished.as_file(), write);
     let mut critical = critical();
     critical.0.retain(|path| *path != listed);
-    filled.and_then(|()| {
-        unfinished
-            .persist(file)
-            .map(drop)
-            .map_err(|refused| refused.error)
-    })
+    filled.and_then(|()| unfinished.persist(file).map(drop).map_err(|refused| refused.error))
 }
 
 /// Brings everything to the disk: an error that comes late would come after the rename.
@@ -139,19 +134,9 @@ fn write_straight(
 
 /// The system's error without the name of the unfinished file, which means nothing to a user.
 fn plain(error: io::Error) -> io::Error {
-    error
-        .get_ref()
-        .and_then(|inner| inner.source())
-        .map_or_else(
-            || io::Error::from(error.kind()),
-            |source| match source
-                .downcast_ref::<io::Error>()
-                .and_then(io::Error::raw_os_error)
-            {
-                Some(code) => io::Error::from_raw_os_error(code),
-                None => io::Error::from(error.kind()),
-            },
-        )
+    let text = error.to_string();
+    let cause = text.split(" at path ").next().unwrap_or(&text);
+    io::Error::new(error.kind(), cause)
 }
 
 #[cfg(test)]
@@ -162,9 +147,7 @@ mod tests {
 
     fn names(folder: &Path) -> Vec<String> {
         let entries = fs::read_dir(folder).unwrap();
-        entries
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .collect()
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
     }
 
     #[test]
@@ -172,11 +155,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.npy");
         let cube = Array3::from_shape_fn((3, 4, 5), |(i, j, k)| (i * 100 + j * 10 + k) as f64);
-        for view in [
-            cube.view(),
-            cube.view().reversed_axes(),
-            cube.slice(s![.., 1..;2, ..]),
-        ] {
+        for view in [cube.view(), cube.view().reversed_axes(), cube.slice(s![.., 1..;2, ..])] {
             write_npy(&path, view).unwrap();
             let back = Array3::<f64>::read_npy(File::open(&path).unwrap()).unwrap();
             assert_eq!(back, view);
@@ -234,10 +213,7 @@ mod tests {
     fn devices_are_written_straight_to() {
         write_npy(Path::new("/dev/null"), Array2::zeros((9, 9)).view()).unwrap();
         let full = write_text(Path::new("/dev/full"), "x").unwrap_err();
-        assert!(
-            full.to_string()
-                .starts_with("/dev/full: cannot be written: No space left")
-        );
+        assert!(full.to_string().starts_with("/dev/full: cannot be written: No space left"));
         assert_eq!(full.code(), 1);
     }
 
@@ -245,19 +221,20 @@ mod tests {
     fn a_named_pipe_gets_the_bytes() {
         let folder = tempfile::tempdir().unwrap();
         let pipe = folder.path().join("pipe");
-        assert!(
-            std::process::Command::new("mkfifo")
-                .arg(&pipe)
-                .status()
-                .unwrap()
-                .success()
-        );
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         std::thread::scope(|scope| {
             let reader = scope.spawn(|| fs::read(&pipe).unwrap());
             write_text(&pipe, "through the pipe").unwrap();
             assert_eq!(reader.join().unwrap(), b"through the pipe");
         });
         assert_eq!(names(folder.path()), ["pipe"]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_made_is_told_without_its_other_name() {
+        let refused = tempfile::NamedTempFile::new_in("/proc").map(drop).map_err(plain);
+        let told = refused.unwrap_err().to_string();
+        assert!(told.contains("os error") && !told.contains("/proc"), "{told}");
     }
 
     #[test]

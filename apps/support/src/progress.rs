@@ -30,11 +30,7 @@ impl Progress {
         let bar = ProgressBar::with_draw_target(Some(total), target).with_prefix(label.to_owned());
         let style = "{prefix} [{bar:30}] {percent:>3} %  {elapsed} of about {duration}  {wide_msg}";
         let style = ProgressStyle::with_template(style);
-        bar.set_style(
-            style
-                .unwrap_or_else(|_| ProgressStyle::default_bar())
-                .progress_chars("=> "),
-        );
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
         *SHOWN.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar.downgrade());
         Self(bar)
     }

@@ -20,10 +20,7 @@ pub fn ticks(low: f64, high: f64, wanted: usize) -> Ticks {
     let wanted = wanted.max(2);
     let spacing = (high / 2.0 - low / 2.0) / wanted as f64 * 2.0;
     if !spacing.is_finite() || spacing <= 0.0 {
-        return Ticks {
-            values: Vec::new(),
-            labels: Vec::new(),
-        };
+        return Ticks { values: Vec::new(), labels: Vec::new() };
     }
     let step = round_step(spacing);
     // A mark may miss the end of the range by rounding; it belongs there all the same.
@@ -34,13 +31,8 @@ pub fn ticks(low: f64, high: f64, wanted: usize) -> Ticks {
         .take_while(|value| value.is_finite() && *value <= high + slack)
         .map(|value| value.clamp(low, high))
         .collect();
-    let largest = values
-        .iter()
-        .fold(0.0, |largest: f64, value| largest.max(value.abs()));
-    let labels = values
-        .iter()
-        .map(|value| label(*value, step, largest))
-        .collect();
+    let largest = values.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+    let labels = values.iter().map(|value| label(*value, step, largest)).collect();
     Ticks { values, labels }
 }
 
@@ -48,9 +40,7 @@ pub fn ticks(low: f64, high: f64, wanted: usize) -> Ticks {
 fn round_step(step: f64) -> f64 {
     let power = 10_f64.powf(step.log10().floor());
     let factor = step / power;
-    let round = [1.0, 2.0, 5.0]
-        .into_iter()
-        .find(|round| factor <= round * (1.0 + 1e-9));
+    let round = [1.0, 2.0, 5.0].into_iter().find(|round| factor <= round * (1.0 + 1e-9));
     round.unwrap_or(10.0) * power
 }
 
@@ -77,14 +67,8 @@ mod tests {
         let found = ticks(0.0, 100.0, 5);
         assert_eq!(found.values, [0.0, 20.0, 40.0, 60.0, 80.0, 100.0]);
         assert_eq!(found.labels, ["0", "20", "40", "60", "80", "100"]);
-        assert_eq!(
-            ticks(0.13, 0.38, 5).labels,
-            ["0.15", "0.20", "0.25", "0.30", "0.35"]
-        );
-        assert_eq!(
-            ticks(-1.0, 1.0, 4).labels,
-            ["-1.0", "-0.5", "0.0", "0.5", "1.0"]
-        );
+        assert_eq!(ticks(0.13, 0.38, 5).labels, ["0.15", "0.20", "0.25", "0.30", "0.35"]);
+        assert_eq!(ticks(-1.0, 1.0, 4).labels, ["-1.0", "-0.5", "0.0", "0.5", "1.0"]);
         assert_eq!(ticks(0.0, 49.0, 5).labels, ["0", "10", "20", "30", "40"]);
     }
 
@@ -106,10 +90,7 @@ mod tests {
         ];
         for (low, high) in ranges {
             let found = ticks(low, high, 5);
-            assert!(
-                (2..=10).contains(&found.values.len()),
-                "{low} {high}: {found:?}"
-            );
+            assert!((2..=10).contains(&found.values.len()), "{low} {high}: {found:?}");
             let mut labels = found.labels.clone();
             labels.dedup();
             assert_eq!(labels, found.labels);
@@ -118,12 +99,7 @@ mod tests {
 
     #[test]
     fn an_empty_range_has_no_marks() {
-        for (low, high) in [
-            (1.0, 1.0),
-            (2.0, 1.0),
-            (f64::NAN, 1.0),
-            (0.0, f64::INFINITY),
-        ] {
+        for (low, high) in [(1.0, 1.0), (2.0, 1.0), (f64::NAN, 1.0), (0.0, f64::INFINITY)] {
             assert!(ticks(low, high, 5).values.is_empty());
         }
     }

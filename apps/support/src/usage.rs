@@ -42,9 +42,7 @@ fn describe(error: &Error, command: &Command, line: &[OsString]) -> Option<Strin
             }
         }
         ErrorKind::ValueValidation => {
-            let allowed = error
-                .source()
-                .map_or("is not allowed".into(), ToString::to_string);
+            let allowed = error.source().map_or("is not allowed".into(), ToString::to_string);
             format!("{} {}: {}", argument()?, value()?, one_line(&allowed))
         }
         ErrorKind::UnknownArgument => {
@@ -109,11 +107,7 @@ fn bare(names: &[String]) -> String {
 /// The value as it was typed, in quotes where its ends could not be seen.
 fn quoted(value: &str) -> String {
     let line: String = value.chars().map(one_character).collect();
-    if line.is_empty() || line.contains(' ') {
-        format!("'{line}'")
-    } else {
-        line
-    }
+    if line.is_empty() || line.contains(' ') { format!("'{line}'") } else { line }
 }
 
 fn one_character(character: char) -> String {
@@ -132,16 +126,13 @@ fn not_utf8(command: &Command, line: &[OsString]) -> Option<String> {
         if line[at].to_str().is_some() {
             return None;
         }
-        if let (true, Some(equals)) = (
-            bytes.starts_with(b"--"),
-            bytes.iter().position(|b| *b == b'='),
-        ) {
+        if let (true, Some(equals)) =
+            (bytes.starts_with(b"--"), bytes.iter().position(|b| *b == b'='))
+        {
             let (name, value) = (escaped(&bytes[..equals]), escaped(&bytes[equals + 1..]));
             return (!takes_path(command, &name)).then(|| format!("{name} {value}"));
         }
-        let before = line[at - 1]
-            .to_str()
-            .filter(|text| at > 1 && text.starts_with('-'));
+        let before = line[at - 1].to_str().filter(|text| at > 1 && text.starts_with('-'));
         match before {
             Some(name) if takes_path(command, name) => None,
             Some(name) => Some(format!("{name} {}", escaped(bytes))),
@@ -151,18 +142,10 @@ fn not_utf8(command: &Command, line: &[OsString]) -> Option<String> {
 }
 
 fn takes_path(command: &Command, name: &str) -> bool {
-    let raw = [
-        TypeId::of::<PathBuf>(),
-        TypeId::of::<OsString>(),
-        TypeId::of::<Box<OsStr>>(),
-    ];
+    let raw = [TypeId::of::<PathBuf>(), TypeId::of::<OsString>(), TypeId::of::<Box<OsStr>>()];
     command.get_arguments().any(|option| {
-        let long = option
-            .get_long()
-            .is_some_and(|long| name.strip_prefix("--") == Some(long));
-        let short = option
-            .get_short()
-            .is_some_and(|short| name == format!("-{short}"));
+        let long = option.get_long().is_some_and(|long| name.strip_prefix("--") == Some(long));
+        let short = option.get_short().is_some_and(|short| name == format!("-{short}"));
         let takes = option.get_value_parser().type_id();
         (long || short) && raw.iter().any(|kind| takes == *kind)
     })
@@ -173,10 +156,6 @@ fn flattened(error: &Error) -> String {
     let text = error.to_string();
     let body = text.split("\n\nUsage:").next().unwrap_or_default();
     let body = body.strip_prefix("error: ").unwrap_or(body);
-    let lines: Vec<_> = body
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect();
+    let lines: Vec<_> = body.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     one_line(&lines.join("; "))
 }

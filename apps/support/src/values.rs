@@ -67,14 +67,8 @@ mod tests {
 
     #[test]
     fn what_is_not_finite_is_refused() {
-        for text in [
-            "", " ", "inf", "-inf", "nan", "NaN", "1e400", "1,5", "0x10", "ten", "1 2",
-        ] {
-            assert_eq!(
-                finite(text),
-                Err("must be a finite number".into()),
-                "{text:?}"
-            );
+        for text in ["", " ", "inf", "-inf", "nan", "NaN", "1e400", "1,5", "0x10", "ten", "1 2"] {
+            assert_eq!(finite(text), Err("must be a finite number".into()), "{text:?}");
         }
     }
 
@@ -91,11 +85,7 @@ mod tests {
         assert_eq!(count_to::<8>("8"), Ok(8));
         for text in ["0", "-1", "9", "1.0", "1e1", "", "99999999999999999999999"] {
             let refused = count_to::<8>(text);
-            assert_eq!(
-                refused,
-                Err("must be a whole number from 1 to 8".into()),
-                "{text:?}"
-            );
+            assert_eq!(refused, Err("must be a whole number from 1 to 8".into()), "{text:?}");
         }
     }
 }

@@ -6,6 +6,7 @@
 //! No body waits for a time; each waits for an event, under a [`watchdog`] that ends the test program if
 //! the event does not come.
 
+pub mod arrays;
 pub mod errors;
 pub mod functions;
 pub mod lifetimes;
@@ -34,6 +35,13 @@ pub trait Backend {
 macro_rules! conformance_tests {
     ($backend:ty) => {
         $crate::conformance_tests! { @bodies $backend;
+            arrays: a_frozen_array_is_read_by_all_and_thawed_when_the_last_is_back,
+                bands_are_written_by_their_tasks_and_joined,
+                every_element_type_and_up_to_three_dimensions,
+                a_panic_in_a_band_leaves_the_array_and_names_its_rows,
+                a_band_that_a_task_drops_goes_back_to_its_split,
+                a_reference_can_be_returned,
+                a_handle_in_an_argument_that_cannot_be_encoded_is_not_lost;
             errors: a_panic_carries_message_place_and_backtrace,
                 a_panic_whose_payload_is_no_string_is_told,
                 what_cannot_be_encoded_or_decoded_is_an_error_twenty_times_in_a_row,

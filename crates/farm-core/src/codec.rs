@@ -36,7 +36,10 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
 /// # Errors
 ///
 /// [`CodecError::Encode`] if the value refuses.
-pub fn encode_into<T: Serialize + ?Sized>(value: &T, bytes: &mut Vec<u8>) -> Result<(), CodecError> {
+pub fn encode_into<T: Serialize + ?Sized>(
+    value: &T,
+    bytes: &mut Vec<u8>,
+) -> Result<(), CodecError> {
     REASON.take();
     *bytes = postcard::to_extend(value, std::mem::take(bytes))
         .map_err(|error| CodecError::Encode(explain(&error)))?;

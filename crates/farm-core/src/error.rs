@@ -69,7 +69,9 @@ pub enum TaskError {
         source: FunctionError,
     },
     /// A task tried to submit a task.
-    #[error("{task} was submitted from inside a task; return the data and let the master submit, or use threads inside the task")]
+    #[error(
+        "{task} was submitted from inside a task; return the data and let the master submit, or use threads inside the task"
+    )]
     Nested {
         /// The task that was refused.
         task: Arc<TaskName>,
@@ -212,10 +214,14 @@ pub enum FarmError {
         most: usize,
     },
     /// A pool was made inside a task.
-    #[error("a pool cannot be made inside a task: return the data and let the master submit more tasks, or use threads (rayon) inside the task")]
+    #[error(
+        "a pool cannot be made inside a task: return the data and let the master submit more tasks, or use threads (rayon) inside the task"
+    )]
     Nested,
     /// `init` was not called.
-    #[error("workers cannot start: call farm_process::init() first in main, or, in tests, put farm_process::init_before_main!() at the top of the test file")]
+    #[error(
+        "workers cannot start: call farm_process::init() first in main, or, in tests, put farm_process::init_before_main!() at the top of the test file"
+    )]
     NotInitialised,
     /// A worker ended, or stayed silent, before it was ready.
     #[error("worker (pid {pid}) did not come up: {reason}")]

@@ -83,13 +83,17 @@ pub struct FunctionRef {
 #[non_exhaustive]
 pub enum FunctionError {
     /// The function's code lies in a dynamic library, whose place differs between processes.
-    #[error("{name} lies in a dynamic library; only functions of the main executable can be sent, so link its crate statically")]
+    #[error(
+        "{name} lies in a dynamic library; only functions of the main executable can be sent, so link its crate statically"
+    )]
     Foreign {
         /// The function.
         name: &'static str,
     },
     /// The reference leads to no function of this executable.
-    #[error("offset {offset} leads to no function of this executable; master and worker must run the same build")]
+    #[error(
+        "offset {offset} leads to no function of this executable; master and worker must run the same build"
+    )]
     Unknown {
         /// The offset that arrived.
         offset: i64,
@@ -331,7 +335,8 @@ mod tests {
     #[test]
     fn what_leads_nowhere_is_refused() {
         let good = Function::of(double).reference().expect("in the executable");
-        for offset in [0, 1, 8, i64::MAX, i64::MIN, good.offset + 1, good.offset + 8, -good.offset] {
+        for offset in [0, 1, 8, i64::MAX, i64::MIN, good.offset + 1, good.offset + 8, -good.offset]
+        {
             let stray = FunctionRef { offset, ..good };
             assert_eq!(stray.resolve().unwrap_err(), FunctionError::Unknown { offset });
         }

@@ -106,13 +106,17 @@ impl<R: Data> TaskHandle<R> {
     /// ```
     pub fn get_timeout(self, timeout: Duration) -> Result<Result<R, TaskError>, Self> {
         // A time that the clock cannot hold is as good as no limit.
-        if self.slot.wait(Instant::now().checked_add(timeout)) { Ok(self.take()) } else { Err(self) }
+        if self.slot.wait(Instant::now().checked_add(timeout)) {
+            Ok(self.take())
+        } else {
+            Err(self)
+        }
     }
 
     fn take(&self) -> Result<R, TaskError> {
-        self.slot.take().unwrap_or_else(|| {
-            panic!("the result of {} was taken before", self.slot.task())
-        })
+        self.slot
+            .take()
+            .unwrap_or_else(|| panic!("the result of {} was taken before", self.slot.task()))
     }
 }
 

@@ -43,11 +43,7 @@ impl Mailbox {
     }
 
     /// Closes the place of `task`; `None` if it is closed already.
-    pub fn close(
-        &mut self,
-        task: TaskId,
-        outcome: Result<Payload, TaskError>,
-    ) -> Option<Delivery> {
+    pub fn close(&mut self, task: TaskId, outcome: Result<Payload, TaskError>) -> Option<Delivery> {
         self.entries.remove(&task).map(|entry| Delivery { entry, outcome })
     }
 
@@ -71,7 +67,9 @@ impl Delivery {
     /// Tells the arrays what became of the task, then fills the slot.
     pub fn deliver(mut self) {
         match &self.outcome {
-            Err(error) if self.entry.sent && error.leaves_torn_rows() => self.entry.passengers.lost(),
+            Err(error) if self.entry.sent && error.leaves_torn_rows() => {
+                self.entry.passengers.lost()
+            }
             _ => self.entry.passengers.returned(),
         }
         self.entry.slot.deliver(self.outcome, self.entry.passengers);

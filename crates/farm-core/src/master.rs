@@ -183,7 +183,10 @@ impl Master {
 
     fn give_up_on_barren_workers(&mut self, reason: &dyn std::fmt::Display) {
         if self.broken.is_none() && self.barren >= self.wanted.max(3) {
-            let reason = format!("{} workers in a row ended before doing any work; the last: {reason}", self.barren);
+            let reason = format!(
+                "{} workers in a row ended before doing any work; the last: {reason}",
+                self.barren
+            );
             self.broken = Some(reason.into());
         }
     }
@@ -221,7 +224,9 @@ impl Master {
                 Desk::Ready { backlog } if backlog.len() < self.window => Some((*worker, backlog)),
                 _ => None,
             });
-            let Some((worker, backlog)) = ready.min_by_key(|(_, backlog)| backlog.len()) else { break };
+            let Some((worker, backlog)) = ready.min_by_key(|(_, backlog)| backlog.len()) else {
+                break;
+            };
             let Some(task) = self.todo.pop() else { break };
             backlog.push_back(task.clone());
             self.actions.push_back(Action::Send(worker, task));
@@ -231,7 +236,8 @@ impl Master {
     fn cancelled(&mut self, tasks: impl IntoIterator<Item = Task>) {
         for task in tasks {
             let id = task.id();
-            self.actions.push_back(Action::Complete(id, Err(TaskError::Cancelled { task: task.name })));
+            self.actions
+                .push_back(Action::Complete(id, Err(TaskError::Cancelled { task: task.name })));
         }
     }
 }

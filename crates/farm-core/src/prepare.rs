@@ -6,8 +6,8 @@ use std::sync::Arc;
 use crate::codec::CodecError;
 use crate::run::encode_argument;
 use crate::{
-    Attempt, Data, Function, Passengers, Payload, Slot, Task, TaskError, TaskFn, TaskHandle, TaskName,
-    TaskOptions, inside_a_task,
+    Attempt, Data, Function, Passengers, Payload, Slot, Task, TaskError, TaskFn, TaskHandle,
+    TaskName, TaskOptions, inside_a_task,
 };
 
 /// A task that is ready to be sent, and what stays with the master.

@@ -61,9 +61,11 @@ fn as_a_task<T>(body: impl FnOnce() -> T) -> Result<T, Failure> {
 pub(crate) fn encode_argument<A: Serialize>(
     argument: &A,
 ) -> Result<(Vec<u8>, Passengers), CodecError> {
-    panics::catch(|| cross(Crossing::ArgumentOut, Passengers::default(), || codec::encode(argument)))
-        .map_err(|caught| CodecError::Encode(format!("its `Serialize` panicked: {}", caught.message)))
-        .and_then(|(bytes, passengers)| Ok((bytes?, passengers)))
+    panics::catch(|| {
+        cross(Crossing::ArgumentOut, Passengers::default(), || codec::encode(argument))
+    })
+    .map_err(|caught| CodecError::Encode(format!("its `Serialize` panicked: {}", caught.message)))
+    .and_then(|(bytes, passengers)| Ok((bytes?, passengers)))
 }
 
 /// Decodes a result in the master, and gives the arrays that come back with it their owners.
@@ -71,7 +73,8 @@ pub(crate) fn decode_result<R: serde::de::DeserializeOwned>(
     bytes: &[u8],
     passengers: Passengers,
 ) -> Result<R, CodecError> {
-    panics::catch(|| cross(Crossing::ResultIn, passengers, || codec::decode(bytes)).0).unwrap_or_else(
-        |caught| Err(CodecError::Decode(format!("its `Deserialize` panicked: {}", caught.message))),
-    )
+    panics::catch(|| cross(Crossing::ResultIn, passengers, || codec::decode(bytes)).0)
+        .unwrap_or_else(|caught| {
+            Err(CodecError::Decode(format!("its `Deserialize` panicked: {}", caught.message)))
+        })
 }

@@ -15,7 +15,8 @@
 //! ```
 
 use farm_core::{
-    Counters, Data, Farm, FarmError, Mailbox, Prepared, Stats, TaskFn, TaskHandle, TaskOptions, prepare,
+    Counters, Data, Farm, FarmError, Mailbox, Prepared, Stats, TaskFn, TaskHandle, TaskOptions,
+    prepare,
 };
 
 /// The most workers that a pool can be told to count.

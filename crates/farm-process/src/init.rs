@@ -88,4 +88,3 @@ fn forget_address() {
     // no other thread is there that could read the environment.
     unsafe { std::env::remove_var(ADDRESS) };
 }
-

@@ -4,9 +4,7 @@
 //! started the worker, not the process; a broken socket is noticed only between tasks.
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{
-    Pid, PidfdFlags, Signal, getppid, kill_current_process_group, pidfd_open,
-};
+use rustix::process::{Pid, PidfdFlags, Signal, getppid, kill_current_process_group, pidfd_open};
 
 /// Ends this process, and what it has started, as soon as `master` ends.
 pub(crate) fn tie_to(master: i32) -> std::io::Result<()> {

@@ -52,7 +52,11 @@ impl Pool {
         Ok(pool)
     }
 
-    fn thread(&mut self, name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), FarmError> {
+    fn thread(
+        &mut self,
+        name: &str,
+        body: impl FnOnce() + Send + 'static,
+    ) -> Result<(), FarmError> {
         let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(body);
         let thread = spawned
             .map_err(|source| FarmError::System { doing: "start a thread of the pool", source })?;

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use farm_core::{
-    Action, Cancel, Counters, Deliver, Delivery, Failure, FarmError, FromWorker, Loss, Mailbox, Master,
-    Passengers, Payload, Task, TaskError, TaskId, ToWorker, WorkerId, codec,
+    Action, Cancel, Counters, Deliver, Delivery, Failure, FarmError, FromWorker, Loss, Mailbox,
+    Master, Passengers, Payload, Task, TaskError, TaskId, ToWorker, WorkerId, codec,
 };
 use ipc_channel::IpcError;
 use ipc_channel::ipc::{IpcReceiver, IpcSender};
@@ -225,10 +225,11 @@ impl Service {
                 return Ok(());
             }
             if state.master.broken().is_some() {
-                let StartError { pid, reason } = state.last_start_error.take().unwrap_or(StartError {
-                    pid: 0,
-                    reason: "it ended as soon as it was up".to_owned(),
-                });
+                let StartError { pid, reason } =
+                    state.last_start_error.take().unwrap_or(StartError {
+                        pid: 0,
+                        reason: "it ended as soon as it was up".to_owned(),
+                    });
                 return Err(FarmError::Start { pid, reason });
             }
             self.changed.wait(&mut state);

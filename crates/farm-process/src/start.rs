@@ -47,10 +47,9 @@ fn bring_up(service: &Service, worker: WorkerId) -> Result<IpcSender<Down>, Star
     let pid = child.id();
     service.expect_at(worker, address);
     let deadline = Instant::now().checked_add(service.settings.start_timeout);
-    service
-        .watch
-        .add(worker, child, deadline)
-        .map_err(|error| failed(pid, format!("it cannot be watched (Linux 5.3 or later is needed): {error}")))?;
+    service.watch.add(worker, child, deadline).map_err(|error| {
+        failed(pid, format!("it cannot be watched (Linux 5.3 or later is needed): {error}"))
+    })?;
     let (build_id, down) = match server.accept() {
         Ok((_, Hello::Worker { build_id, down })) => (build_id, down),
         Ok((_, Hello::Gone)) | Err(_) => {

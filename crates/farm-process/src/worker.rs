@@ -59,7 +59,9 @@ fn report(address: &OsString) -> Option<Channel> {
 /// Takes a task, runs it, sends the answer, until the master has no more to say or to hear.
 fn work(worker: WorkerId, tasks: &IpcReceiver<Down>, up: &IpcSender<Up>) {
     let mut room = Vec::new();
-    while let Ok(Down::Task { head: ToWorker::Run { task, attempt, function }, body }) = tasks.recv() {
+    while let Ok(Down::Task { head: ToWorker::Run { task, attempt, function }, body }) =
+        tasks.recv()
+    {
         let (returned, body) = match run(function, body, &mut room) {
             Ok(result) => (true, Ok(result)),
             Err(failure) => (false, Body::new(&codec::encode(&failure).unwrap_or_default())),

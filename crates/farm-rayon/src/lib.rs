@@ -18,8 +18,8 @@ mod waiting;
 use std::sync::Arc;
 
 use farm_core::{
-    Counters, Data, Farm, FarmError, Function, Slot, Stats, TaskError, TaskFn, TaskHandle, TaskName,
-    TaskOptions, inside_a_task,
+    Counters, Data, Farm, FarmError, Function, Slot, Stats, TaskError, TaskFn, TaskHandle,
+    TaskName, TaskOptions, inside_a_task,
 };
 
 use crate::waiting::Waiting;

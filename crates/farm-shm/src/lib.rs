@@ -1,1 +1,77 @@
-//! Placeholder.
+//! ndarray over shared memory, with ownership that crosses processes.
+//!
+//! ```text
+//! SharedArray ──freeze──▶ ArrayRef (many readers) ──thaw, when the last is back──▶ SharedArray
+//!     │
+//!     └──split(ranges)──▶ Split (keeps the array) + Band, Band, … (each moves to one task and back)
+//!                           Split::join(bands) ──▶ SharedArray
+//!                           Split::recover()   ──▶ the array, and which rows are not to be trusted
+//! ```
+//!
+//! What the borrow checker says of a `Vec` holds here across processes: while anybody may write to some
+//! rows, nobody else can read or write them. A handle on the wire is a few bytes, whatever the size of
+//! its array, and only a farm can send it.
+//!
+//! ```
+//! use farm_core::prelude::*;
+//! use farm_shm::{Band, SharedArray};
+//! use ndarray::{Ix1, array};
+//!
+//! fn double(mut band: Band<f64, Ix1>) -> Band<f64, Ix1> {
+//!     band.view_mut().mapv_inplace(|x| 2.0 * x);
+//!     band
+//! }
+//!
+//! # fn demo(pool: &impl Farm) -> Result<(), Box<dyn std::error::Error>> {
+//! let array = SharedArray::from_array(&array![1.0, 2.0, 3.0])?;
+//! let (split, bands) = array.split([0..2, 2..3])?;
+//! let array = split.join(pool.map(double, bands)?)?;
+//! assert_eq!(array.view(), array![2.0, 4.0, 6.0]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Two bands of the same rows cannot be had, and an array that is split cannot be touched:
+//!
+//! ```
+//! # use farm_shm::SharedArray;
+//! let array = SharedArray::<f64, _>::zeros(4)?;
+//! let (split, bands) = array.split([0..2, 2..4])?;
+//! let array = split.join(bands)?;
+//! array.view();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! ```compile_fail
+//! # use farm_shm::SharedArray;
+//! let array = SharedArray::<f64, _>::zeros(4)?;
+//! let (split, bands) = array.split([0..2, 2..4])?;
+//! array.view();
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("farm-shm runs on Linux only");
+
+mod array;
+mod array_ref;
+mod band;
+mod error;
+mod segment;
+mod space;
+mod split;
+mod wire;
+
+pub use array::SharedArray;
+pub use array_ref::ArrayRef;
+pub use band::Band;
+pub use error::{JoinError, ShmError, SplitError};
+pub use segment::remove_all;
+pub use split::{Bands, Recovered, Split};
+
+/// What a shared array can hold: plain data, of which every bit pattern is a value.
+///
+/// All of `bytemuck::Pod`: the number types, arrays of them, and structs that derive it.
+pub trait Element: bytemuck::Pod + Send + Sync {}
+
+impl<T: bytemuck::Pod + Send + Sync> Element for T {}

@@ -9,5 +9,8 @@
 //! never where the caller happened to cut the work. So a result has the same bits whether one process computes it
 //! or eight do.
 
+mod error;
 pub mod nbody;
 pub mod plate;
+
+pub use error::SimError;

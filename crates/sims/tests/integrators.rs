@@ -44,10 +44,9 @@ fn a_year_ends_where_the_reference_says() {
         .into_deserialize()
         .collect::<Result<_, _>>()
         .expect("the reference is well-formed");
-    for (label, integrator) in [
-        ("verlet_kdk", Integrator::Leapfrog),
-        ("yoshida4_dkd", Integrator::Yoshida4),
-    ] {
+    for (label, integrator) in
+        [("verlet_kdk", Integrator::Leapfrog), ("yoshida4_dkd", Integrator::Yoshida4)]
+    {
         let rows: Vec<_> = rows.iter().filter(|row| row.integrator == label).collect();
         let system = run(integrator, 1.0, rows[0].t_d as usize);
         assert_eq!(rows.len(), system.len());
@@ -56,16 +55,8 @@ fn a_year_ends_where_the_reference_says() {
             let position = [row.x_au, row.y_au, row.z_au];
             let velocity = [row.vx_au_d, row.vy_au_d, row.vz_au_d];
             for c in 0..3 {
-                assert!(
-                    (body.position[c] - position[c]).abs() < 1e-12,
-                    "{label} {}",
-                    row.name
-                );
-                assert!(
-                    (body.velocity[c] - velocity[c]).abs() < 1e-13,
-                    "{label} {}",
-                    row.name
-                );
+                assert!((body.position[c] - position[c]).abs() < 1e-12, "{label} {}", row.name);
+                assert!((body.velocity[c] - velocity[c]).abs() < 1e-13, "{label} {}", row.name);
             }
         }
     }
@@ -77,20 +68,15 @@ fn halving_the_step_shows_the_order() {
         let [coarse, middle, fine] =
             [0.5, 0.25, 0.125].map(|dt| run(integrator, dt, (32.0 / dt) as usize).positions);
         let measured = (distance(&coarse, &middle) / distance(&middle, &fine)).log2();
-        assert!(
-            (measured - order).abs() < 0.05,
-            "{} has order {measured}",
-            integrator.name()
-        );
+        assert!((measured - order).abs() < 0.05, "{} has order {measured}", integrator.name());
     }
 }
 
 #[test]
 fn energy_stays_within_the_error_of_the_integrator() {
-    for (integrator, dt, steps, bound) in [
-        (Integrator::Leapfrog, 1.0, 365, 3e-6),
-        (Integrator::Yoshida4, 0.25, 4 * 365, 1e-10),
-    ] {
+    for (integrator, dt, steps, bound) in
+        [(Integrator::Leapfrog, 1.0, 365, 3e-6), (Integrator::Yoshida4, 0.25, 4 * 365, 1e-10)]
+    {
         let mut state = Serial::new(de421::initial_conditions(Bodies::Emb));
         let before = state.system().total_energy();
         for _ in 0..steps {

@@ -38,14 +38,7 @@ fn rows<T: for<'de> Deserialize<'de>>(table: &str) -> Vec<T> {
 }
 
 fn hot_top(nx: usize, ny: usize) -> Plate {
-    Plate {
-        nx,
-        ny,
-        top: 100.0,
-        bottom: 0.0,
-        left: 0.0,
-        right: 0.0,
-    }
+    Plate { nx, ny, top: 100.0, bottom: 0.0, left: 0.0, right: 0.0 }
 }
 
 /// The temperatures after at least one sweep, and the last update.
@@ -84,11 +77,7 @@ fn the_closed_form_is_the_steady_state() {
 
 #[test]
 fn the_bound_is_never_below_the_error() {
-    let lopsided = Plate {
-        left: -40.0,
-        right: 15.0,
-        ..hot_top(23, 9)
-    };
+    let lopsided = Plate { left: -40.0, right: 15.0, ..hot_top(23, 9) };
     for plate in [hot_top(1, 1), hot_top(5, 40), hot_top(31, 31), lopsided] {
         let steady = Array2::from_shape_fn((plate.ny, plate.nx), |(j, i)| {
             exact::temperature(&plate, i + 1, j + 1)
@@ -99,10 +88,7 @@ fn the_bound_is_never_below_the_error() {
             let error = (&cells - &steady).fold(0.0_f64, |worst, e| worst.max(e.abs()));
             // Both errors are those of rounding once the sweeps have converged.
             let bound = update.l2 * plate.error_factor() + 1e-12;
-            assert!(
-                error <= bound,
-                "{plate:?} after {sweeps}: {error:e} > {bound:e}"
-            );
+            assert!(error <= bound, "{plate:?} after {sweeps}: {error:e} > {bound:e}");
         }
     }
 }

@@ -7,7 +7,8 @@ use proptest::prelude::*;
 
 use super::{Action, Master};
 use crate::{
-    Attempt, Failure, Function, Loss, Payload, Task, TaskError, TaskId, TaskName, TaskOptions, WorkerId,
+    Attempt, Failure, Function, Loss, Payload, Task, TaskError, TaskId, TaskName, TaskOptions,
+    WorkerId,
 };
 
 fn task() -> Task {
@@ -113,7 +114,8 @@ impl World {
             Event::Dies(n) => {
                 if let Some(worker) = pick(&self.up(), n) {
                     let backlog = self.sent.remove(&worker).expect("it is up");
-                    self.stale.extend(backlog.into_iter().map(|(task, attempt)| (worker, task, attempt)));
+                    self.stale
+                        .extend(backlog.into_iter().map(|(task, attempt)| (worker, task, attempt)));
                     self.master.worker_lost(loss(worker));
                 }
             }
@@ -226,7 +228,9 @@ fn workers_that_never_come_up_end_the_pool_with_one_reason() {
     world.step(Event::StartFails(0));
     assert!(world.starting.is_empty(), "no more attempts");
     let outcome = &world.outcomes[&world.submitted[0]][0];
-    assert!(matches!(outcome, Err(TaskError::NoWorkers { reason, .. }) if reason.contains("no memory")));
+    assert!(
+        matches!(outcome, Err(TaskError::NoWorkers { reason, .. }) if reason.contains("no memory"))
+    );
     world.step(Event::Submit);
     assert_eq!(world.outcomes.len(), 2, "later tasks fail at once");
 }

@@ -68,10 +68,7 @@ fn asteroid(k: usize, draws: &mut Draws, sun: &Body) -> Body {
         name: format!("asteroid-{k:06}"),
         gm,
         position: sum(sun.position, orbit.equatorial(r * cos_nu, r * sin_nu)),
-        velocity: sum(
-            sun.velocity,
-            orbit.equatorial(-v * sin_nu, v * (e + cos_nu)),
-        ),
+        velocity: sum(sun.velocity, orbit.equatorial(-v * sin_nu, v * (e + cos_nu))),
     }
 }
 
@@ -153,10 +150,7 @@ mod tests {
             [x, cos * y + sin * z, cos * z - sin * y]
         };
         let sun = sun();
-        (
-            turn(body.position, sun.position),
-            turn(body.velocity, sun.velocity),
-        )
+        (turn(body.position, sun.position), turn(body.velocity, sun.velocity))
     }
 
     fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
@@ -171,11 +165,8 @@ mod tests {
             assert!((2.1..=3.3).contains(&r), "{} is at {r} AU", body.name);
             let mu = sun().gm + body.gm;
             let a = 1.0 / (2.0 / r - dot(v, v) / mu);
-            let h = [
-                x[1] * v[2] - x[2] * v[1],
-                x[2] * v[0] - x[0] * v[2],
-                x[0] * v[1] - x[1] * v[0],
-            ];
+            let h =
+                [x[1] * v[2] - x[2] * v[1], x[2] * v[0] - x[0] * v[2], x[0] * v[1] - x[1] * v[0]];
             let e = (1.0 - dot(h, h) / (mu * a)).max(0.0).sqrt();
             assert!(e <= 0.05 + 1e-12);
             assert!(a * (1.0 - e) >= 2.1 - 1e-9 && a * (1.0 + e) <= 3.3 + 1e-9);
@@ -201,17 +192,10 @@ mod tests {
     #[test]
     fn the_first_asteroid_is_pinned_to_the_bit() {
         let first = asteroid_belt(1, 1, &sun()).body(0);
-        assert_eq!(
-            first.position,
-            [-1.2958089145780296, 2.2228544479948447, 1.0785770978088118]
-        );
+        assert_eq!(first.position, [-1.2958089145780296, 2.2228544479948447, 1.0785770978088118]);
         assert_eq!(
             first.velocity,
-            [
-                -0.009095496752517836,
-                -0.004597471474813605,
-                -0.0012791316422793787
-            ]
+            [-0.009095496752517836, -0.004597471474813605, -0.0012791316422793787]
         );
     }
 

@@ -20,21 +20,13 @@ impl System {
     /// G times the [`total_energy`], in AU^5/day^4.
     #[must_use]
     pub fn total_energy(&self) -> f64 {
-        total_energy(
-            self.gm.view(),
-            self.positions.view(),
-            self.velocities.view(),
-        )
+        total_energy(self.gm.view(), self.positions.view(), self.velocities.view())
     }
 
     /// G times the [`angular_momentum`], in AU^5/day^3.
     #[must_use]
     pub fn angular_momentum(&self) -> [f64; 3] {
-        angular_momentum(
-            self.gm.view(),
-            self.positions.view(),
-            self.velocities.view(),
-        )
+        angular_momentum(self.gm.view(), self.positions.view(), self.velocities.view())
     }
 }
 
@@ -103,11 +95,7 @@ pub fn angular_momentum(
 /// One vector for each body.
 fn rows(gm: ArrayView1<f64>, array: ArrayView2<f64>) -> Vec<[f64; 3]> {
     assert_eq!(array.dim(), (gm.len(), 3), "an array does not fit gm");
-    array
-        .rows()
-        .into_iter()
-        .map(|row| [row[0], row[1], row[2]])
-        .collect()
+    array.rows().into_iter().map(|row| [row[0], row[1], row[2]]).collect()
 }
 
 fn squared([x, y, z]: [f64; 3]) -> f64 {

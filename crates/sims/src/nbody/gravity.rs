@@ -106,12 +106,7 @@ fn add_forces(
     for j_tile in tiles(j_range) {
         let sources = &mut buffer[..j_tile.len()];
         for (source, j) in sources.iter_mut().zip(j_tile.clone()) {
-            *source = [
-                positions[[j, 0]],
-                positions[[j, 1]],
-                positions[[j, 2]],
-                gm[j],
-            ];
+            *source = [positions[[j, 0]], positions[[j, 1]], positions[[j, 2]], gm[j]];
         }
         for start in i_range.clone().step_by(LANES) {
             let block = start..i_range.end.min(start + LANES);
@@ -191,12 +186,7 @@ mod tests {
 
     fn accelerations(system: &System, i_range: Range<usize>) -> Array2<f64> {
         let mut out = Array2::from_elem((i_range.len(), 3), f64::NAN);
-        accelerations_into(
-            system.positions.view(),
-            system.gm.view(),
-            i_range,
-            out.view_mut(),
-        );
+        accelerations_into(system.positions.view(), system.gm.view(), i_range, out.view_mut());
         out
     }
 

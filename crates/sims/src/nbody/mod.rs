@@ -23,6 +23,7 @@
 
 pub mod belt;
 pub mod de421;
+pub mod driver;
 pub mod dynamics;
 pub mod energy;
 pub mod gravity;
@@ -33,6 +34,7 @@ pub mod system;
 pub mod yoshida4;
 
 pub use de421::Bodies;
+pub use driver::OnFarm;
 pub use dynamics::Dynamics;
 pub use integrator::Integrator;
 pub use serial::Serial;

@@ -37,11 +37,7 @@ impl Serial {
     /// Takes a system over; it stays as it is until it is stepped.
     #[must_use]
     pub fn new(system: System) -> Self {
-        Self {
-            accelerations: Array2::zeros(system.positions.raw_dim()),
-            current: false,
-            system,
-        }
+        Self { accelerations: Array2::zeros(system.positions.raw_dim()), current: false, system }
     }
 
     /// The system as it is now.
@@ -61,9 +57,7 @@ impl Dynamics for Serial {
     type Error = Infallible;
 
     fn drift(&mut self, dt: f64) -> Result<(), Infallible> {
-        self.system
-            .positions
-            .scaled_add(dt, &self.system.velocities);
+        self.system.positions.scaled_add(dt, &self.system.velocities);
         self.current = false;
         Ok(())
     }

@@ -36,10 +36,7 @@ use super::Plate;
 #[must_use]
 pub fn temperature(plate: &Plate, i: usize, j: usize) -> f64 {
     let Plate { nx, ny, .. } = *plate;
-    assert!(
-        (1..=nx).contains(&i) && (1..=ny).contains(&j),
-        "the plate has no such cell"
-    );
+    assert!((1..=nx).contains(&i) && (1..=ny).contains(&j), "the plate has no such cell");
     let (i_right, j_top) = (nx + 1 - i, ny + 1 - j);
     [
         (plate.top, nx, ny, i, j),
@@ -78,14 +75,7 @@ fn sinh_ratio(beta: f64, j: usize, m: usize) -> f64 {
 mod tests {
     use super::*;
 
-    const LOPSIDED: Plate = Plate {
-        nx: 11,
-        ny: 6,
-        top: 10.0,
-        bottom: -3.0,
-        left: 7.0,
-        right: 0.5,
-    };
+    const LOPSIDED: Plate = Plate { nx: 11, ny: 6, top: 10.0, bottom: -3.0, left: 7.0, right: 0.5 };
 
     #[test]
     fn every_cell_is_the_mean_of_its_neighbours() {
@@ -108,14 +98,7 @@ mod tests {
 
     #[test]
     fn equal_sides_make_an_equal_plate() {
-        let plate = Plate {
-            nx: 40,
-            ny: 3000,
-            top: 5.0,
-            bottom: 5.0,
-            left: 5.0,
-            right: 5.0,
-        };
+        let plate = Plate { nx: 40, ny: 3000, top: 5.0, bottom: 5.0, left: 5.0, right: 5.0 };
         for (i, j) in [(1, 1), (20, 1500), (40, 3000), (7, 2999)] {
             assert!((temperature(&plate, i, j) - 5.0).abs() < 1e-11);
         }
@@ -123,14 +106,7 @@ mod tests {
 
     #[test]
     fn a_very_tall_plate_does_not_overflow() {
-        let plate = Plate {
-            nx: 3,
-            ny: 1_000_000,
-            top: 1.0,
-            bottom: 0.0,
-            left: 0.0,
-            right: 0.0,
-        };
+        let plate = Plate { nx: 3, ny: 1_000_000, top: 1.0, bottom: 0.0, left: 0.0, right: 0.0 };
         assert_eq!(temperature(&plate, 2, 1), 0.0);
         assert!(temperature(&plate, 2, 1_000_000) > 0.4);
     }

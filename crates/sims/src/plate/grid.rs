@@ -81,11 +81,7 @@ impl Plate {
     ///
     /// When the shape is another.
     pub fn fill(&self, mut temperatures: ArrayViewMut2<f64>) {
-        assert_eq!(
-            temperatures.dim(),
-            self.shape(),
-            "the array does not fit the plate"
-        );
+        assert_eq!(temperatures.dim(), self.shape(), "the array does not fit the plate");
         let (top, right) = (self.ny + 1, self.nx + 1);
         temperatures.fill(0.0);
         temperatures.row_mut(0).fill(self.bottom);
@@ -133,14 +129,7 @@ mod tests {
     use super::*;
 
     fn plate(nx: usize, ny: usize) -> Plate {
-        Plate {
-            nx,
-            ny,
-            top: 1.0,
-            bottom: 0.0,
-            left: 0.0,
-            right: 0.0,
-        }
+        Plate { nx, ny, top: 1.0, bottom: 0.0, left: 0.0, right: 0.0 }
     }
 
     #[test]

@@ -74,13 +74,9 @@ pub fn laplacian(old: ArrayView2<f64>, mut new: ArrayViewMut2<f64>) -> Vec<RowUp
 /// The norms of the update of the whole plate, from those of its rows in ascending order.
 #[must_use]
 pub fn norms(rows: impl Iterator<Item = RowUpdate>) -> Update {
-    let (linf, sum_sq) = rows.fold((0.0_f64, 0.0), |(linf, sum_sq), row| {
-        (linf.max(row.linf), sum_sq + row.sum_sq)
-    });
-    Update {
-        linf: nan_of(sum_sq, linf),
-        l2: sum_sq.sqrt(),
-    }
+    let (linf, sum_sq) =
+        rows.fold((0.0_f64, 0.0), |(linf, sum_sq), row| (linf.max(row.linf), sum_sq + row.sum_sq));
+    Update { linf: nan_of(sum_sq, linf), l2: sum_sq.sqrt() }
 }
 
 /// `linf`, or NaN where the sum of squares is: a maximum forgets a NaN, and a sum of squares does not.
@@ -105,24 +101,12 @@ fn sweep_row(below: &[f64], row: &[f64], above: &[f64], new: &mut [f64]) -> RowU
     let (below, below_rest) = below[1..last].as_chunks::<LANES>();
     let (above, above_rest) = above[1..last].as_chunks::<LANES>();
 
-    for (((((new, left), centre), right), below), above) in new
-        .iter_mut()
-        .zip(left)
-        .zip(centre)
-        .zip(right)
-        .zip(below)
-        .zip(above)
+    for (((((new, left), centre), right), below), above) in
+        new.iter_mut().zip(left).zip(centre).zip(right).zip(below).zip(above)
     {
         lanes.sweep(left, centre, right, below, above, new);
     }
-    lanes.sweep(
-        left_rest,
-        centre_rest,
-        right_rest,
-        below_rest,
-        above_rest,
-        new_rest,
-    );
+    lanes.sweep(left_rest, centre_rest, right_rest, below_rest, above_rest, new_rest);
     lanes.update()
 }
 
@@ -158,10 +142,7 @@ impl Lanes {
         let [a, b, c, d, e, f, g, h] = self.sum_sq;
         let sum_sq = ((a + b) + (c + d)) + ((e + f) + (g + h));
         let linf = self.linf.into_iter().fold(0.0, f64::max);
-        RowUpdate {
-            linf: nan_of(sum_sq, linf),
-            sum_sq,
-        }
+        RowUpdate { linf: nan_of(sum_sq, linf), sum_sq }
     }
 }
 
@@ -173,15 +154,11 @@ mod tests {
 
     /// Temperatures without any symmetry.
     fn rough(rows: usize, columns: usize) -> Array2<f64> {
-        Array2::from_shape_fn((rows, columns), |(j, i)| {
-            ((7 * i + 13 * j * j) as f64).sin()
-        })
+        Array2::from_shape_fn((rows, columns), |(j, i)| ((7 * i + 13 * j * j) as f64).sin())
     }
 
     fn bits(rows: &[RowUpdate]) -> Vec<(u64, u64)> {
-        rows.iter()
-            .map(|row| (row.linf.to_bits(), row.sum_sq.to_bits()))
-            .collect()
+        rows.iter().map(|row| (row.linf.to_bits(), row.sum_sq.to_bits())).collect()
     }
 
     #[test]
@@ -240,10 +217,7 @@ mod tests {
                 let mut new = Array2::zeros((1, nx + 2));
                 let rows = laplacian(old.view(), new.view_mut());
                 assert!(rows[0].linf.is_nan());
-                let calm = RowUpdate {
-                    linf: 1.0,
-                    sum_sq: 1.0,
-                };
+                let calm = RowUpdate { linf: 1.0, sum_sq: 1.0 };
                 let update = norms([calm, rows[0], calm].into_iter());
                 assert!(update.linf.is_nan() && update.l2.is_nan());
             }

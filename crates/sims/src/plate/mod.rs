@@ -25,9 +25,11 @@
 //! assert!((old[[20, 15]] - sims::plate::exact::temperature(&plate, 15, 20)).abs() < 1e-6);
 //! ```
 
+pub mod driver;
 pub mod exact;
 pub mod grid;
 pub mod laplacian;
 
+pub use driver::Jacobi;
 pub use grid::Plate;
 pub use laplacian::{RowUpdate, Update, laplacian, norms};

@@ -1,0 +1,106 @@
+//! The array that one owner reads and writes.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use ndarray::{ArrayBase, ArrayView, ArrayViewMut, Data, Dimension, IntoDimension};
+
+use crate::segment::{Mapping, bytes_of};
+use crate::split::Bands;
+use crate::{ArrayRef, Element, ShmError, Split, SplitError};
+
+/// An array in shared memory, row-major, with one owner.
+///
+/// It is removed when it is dropped.
+///
+/// # Examples
+///
+/// ```
+/// use farm_shm::SharedArray;
+///
+/// let mut plate = SharedArray::<f64, _>::zeros((3, 4))?;
+/// plate.view_mut().row_mut(2).fill(100.0);
+/// assert_eq!(plate.view()[[2, 1]], 100.0);
+/// # Ok::<(), farm_shm::ShmError>(())
+/// ```
+pub struct SharedArray<T: Element, D: Dimension> {
+    pub(crate) mapping: Arc<Mapping>,
+    pub(crate) shape: D,
+    pub(crate) element: std::marker::PhantomData<T>,
+}
+
+impl<T: Element, D: Dimension> SharedArray<T, D> {
+    /// An array of zeros: of elements all of whose bytes are zero.
+    ///
+    /// # Errors
+    ///
+    /// [`ShmError::Full`] if shared memory has no room for it, and how much there is.
+    pub fn zeros(shape: impl IntoDimension<Dim = D>) -> Result<Self, ShmError> {
+        let shape = shape.into_dimension();
+        let bytes = bytes_of::<T>(shape.slice()).ok_or_else(|| ShmError::TooLarge {
+            shape: shape.slice().to_vec(),
+            element: size_of::<T>(),
+        })?;
+        Ok(Self::new(Mapping::create(bytes)?, shape))
+    }
+
+    /// A copy of `array`, in row-major order.
+    ///
+    /// # Errors
+    ///
+    /// As [`zeros`](Self::zeros).
+    pub fn from_array<S: Data<Elem = T>>(array: &ArrayBase<S, D>) -> Result<Self, ShmError> {
+        let mut shared = Self::zeros(array.raw_dim())?;
+        shared.view_mut().assign(array);
+        Ok(shared)
+    }
+
+    pub(crate) fn new(mapping: Arc<Mapping>, shape: D) -> Self {
+        Self { mapping, shape, element: std::marker::PhantomData }
+    }
+
+    /// The length of each axis.
+    pub fn shape(&self) -> &[usize] {
+        self.shape.slice()
+    }
+
+    /// A view of the whole array.
+    pub fn view(&self) -> ArrayView<'_, T, D> {
+        // SAFETY: the mapping was made for this shape. This is the array's one owner, so no band and no
+        // reference exists, in any process; the borrow of `self` keeps `view_mut` away.
+        unsafe { self.mapping.view(0, self.shape.clone()) }
+    }
+
+    /// A mutable view of the whole array.
+    pub fn view_mut(&mut self) -> ArrayViewMut<'_, T, D> {
+        // SAFETY: as in `view`; the mutable borrow of `self` keeps all other views away.
+        unsafe { self.mapping.view_mut(0, self.shape.clone()) }
+    }
+
+    /// Gives up writing, for as many readers as one likes.
+    pub fn freeze(self) -> ArrayRef<T, D> {
+        ArrayRef::of(self)
+    }
+
+    /// Cuts the array along its first axis into bands, each of which one task may write to.
+    ///
+    /// Rows of no band stay as they are; nobody can touch them until the array is whole again.
+    ///
+    /// # Errors
+    ///
+    /// Hands the array back if a range is backward, goes beyond the array, or overlaps another.
+    #[allow(clippy::result_large_err, reason = "it hands the array back")]
+    pub fn split(
+        self,
+        ranges: impl IntoIterator<Item = Range<usize>>,
+    ) -> Result<Bands<T, D>, SplitError<T, D>> {
+        Split::cut(self, ranges.into_iter().collect())
+    }
+}
+
+impl<T: Element, D: Dimension> fmt::Debug for SharedArray<T, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SharedArray({:?} in {})", self.shape(), self.mapping.name())
+    }
+}

@@ -1,0 +1,127 @@
+//! Reading by many.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use ndarray::{ArrayView, Dimension, RemoveAxis};
+
+use crate::segment::Mapping;
+use crate::{Element, SharedArray};
+
+/// A read-only handle of a frozen array, or of some of its rows.
+///
+/// Clones are cheap. Each moves to a task, also in another process, as a few bytes.
+///
+/// # Examples
+///
+/// ```
+/// use farm_shm::SharedArray;
+///
+/// let whole = SharedArray::<f64, _>::zeros((4, 2))?.freeze();
+/// let part = whole.clone().slice(1..3);
+/// assert_eq!(part.view().dim(), (2, 2));
+/// let whole = whole.thaw().unwrap_err(); // `part` still reads
+/// drop(part);
+/// let array = whole.thaw().unwrap();
+/// assert_eq!(array.shape(), [4, 2]);
+/// # Ok::<(), farm_shm::ShmError>(())
+/// ```
+pub struct ArrayRef<T: Element, D: Dimension> {
+    pub(crate) hold: Hold<T, D>,
+    /// The first of the rows.
+    pub(crate) start: usize,
+    /// The shape of the rows.
+    pub(crate) shape: D,
+}
+
+/// What keeps the array as it is.
+pub(crate) enum Hold<T: Element, D: Dimension> {
+    /// In the master: the array itself, shared by all its references.
+    Home(Arc<SharedArray<T, D>>),
+    /// In a worker: the mapping. The master keeps a reference until the task is done.
+    Lent { mapping: Arc<Mapping>, key: farm_core::passenger::Key },
+}
+
+impl<T: Element, D: Dimension> ArrayRef<T, D> {
+    pub(crate) fn of(array: SharedArray<T, D>) -> Self {
+        Self { shape: array.shape.clone(), start: 0, hold: Hold::Home(Arc::new(array)) }
+    }
+
+    /// The length of each axis.
+    pub fn shape(&self) -> &[usize] {
+        self.shape.slice()
+    }
+
+    /// A view of the rows.
+    pub fn view(&self) -> ArrayView<'_, T, D> {
+        let row: usize = self.shape.slice().iter().skip(1).product();
+        // SAFETY: `start` and `shape` were cut from the array's shape by `slice`, or checked against the
+        // mapping when the handle arrived. While a reference exists, here or with a task of which the
+        // master keeps one, the array is not thawed, so nobody writes.
+        unsafe { self.mapping().view(self.start * row, self.shape.clone()) }
+    }
+
+    /// The array, to be written to again.
+    ///
+    /// # Errors
+    ///
+    /// Hands the reference back while others exist, be it with a task, and always in a worker.
+    #[allow(clippy::result_large_err, reason = "it hands the reference back")]
+    pub fn thaw(self) -> Result<SharedArray<T, D>, Self> {
+        let Self { hold, start, shape } = self;
+        match hold {
+            Hold::Home(array) => Arc::try_unwrap(array).map_err(|array| Self {
+                hold: Hold::Home(array),
+                start,
+                shape,
+            }),
+            hold @ Hold::Lent { .. } => Err(Self { hold, start, shape }),
+        }
+    }
+
+    pub(crate) fn mapping(&self) -> &Mapping {
+        match &self.hold {
+            Hold::Home(array) => &array.mapping,
+            Hold::Lent { mapping, .. } => mapping,
+        }
+    }
+}
+
+impl<T: Element, D: Dimension + RemoveAxis> ArrayRef<T, D> {
+    /// Narrows the reference to some of its rows.
+    ///
+    /// # Panics
+    ///
+    /// If the range goes beyond the rows, as slicing does.
+    #[must_use]
+    pub fn slice(mut self, rows: Range<usize>) -> Self {
+        let n = self.shape.slice()[0];
+        assert!(rows.start <= rows.end && rows.end <= n, "rows {rows:?} of {n}");
+        self.start += rows.start;
+        self.shape.slice_mut()[0] = rows.len();
+        self
+    }
+}
+
+impl<T: Element, D: Dimension> Clone for ArrayRef<T, D> {
+    fn clone(&self) -> Self {
+        let hold = match &self.hold {
+            Hold::Home(array) => Hold::Home(array.clone()),
+            Hold::Lent { mapping, key } => Hold::Lent { mapping: mapping.clone(), key: *key },
+        };
+        Self { hold, start: self.start, shape: self.shape.clone() }
+    }
+}
+
+impl<T: Element, D: Dimension> fmt::Debug for ArrayRef<T, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "ArrayRef({:?} from row {} of {})",
+            self.shape(),
+            self.start,
+            self.mapping().name()
+        )
+    }
+}

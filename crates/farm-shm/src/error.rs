@@ -1,0 +1,71 @@
+//! Why an array cannot be made, cut, or put together again.
+
+use std::ops::Range;
+
+use ndarray::Dimension;
+use thiserror::Error;
+
+use crate::{Band, Element, SharedArray, Split};
+
+/// Why a shared array cannot be made.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ShmError {
+    /// The shape has more bytes than memory has addresses.
+    #[error("an array of shape {shape:?} of {element} bytes each is larger than the address space")]
+    TooLarge {
+        /// The shape.
+        shape: Vec<usize>,
+        /// The size of an element in bytes.
+        element: usize,
+    },
+    /// Shared memory has no room for it.
+    #[error("{bytes} bytes of shared memory are needed and {available} are free{hint}")]
+    Full {
+        /// What the array needs.
+        bytes: usize,
+        /// What is there.
+        available: u64,
+        /// How to get more, where it is known.
+        hint: &'static str,
+    },
+    /// [`remove_all`](crate::remove_all) was called: the program is ending.
+    #[error("shared memory was closed because the program is ending")]
+    Closed,
+    /// The system refused.
+    #[error("cannot {doing} shared memory segment {name}: {source}")]
+    System {
+        /// What was being done.
+        doing: &'static str,
+        /// The segment.
+        name: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// Why an array cannot be split; it is handed back.
+#[derive(Debug, Error)]
+#[error("rows {rows:?} cannot be a band: {reason}")]
+pub struct SplitError<T: Element, D: Dimension> {
+    /// The array, whole.
+    pub array: SharedArray<T, D>,
+    /// The range that is refused.
+    pub rows: Range<usize>,
+    /// Why.
+    pub reason: &'static str,
+}
+
+/// Why bands do not make an array; everything is handed back.
+#[derive(Debug, Error)]
+#[error("the bands do not make up the array: {missing} missing, {foreign} of another array")]
+pub struct JoinError<T: Element, D: Dimension> {
+    /// The split; [`Split::recover`] gives the array once no band is out.
+    pub split: Split<T, D>,
+    /// The bands.
+    pub bands: Vec<Band<T, D>>,
+    /// How many bands of this split are not there.
+    pub missing: usize,
+    /// How many bands are of other splits.
+    pub foreign: usize,
+}

@@ -1,0 +1,156 @@
+//! An array while its bands are out.
+//!
+//! Each part of a split is in one of these states. Only the master keeps them, so no death of a worker
+//! can leave them wrong.
+//!
+//! ```text
+//! Held ──task fails, or a panic unwinds──▶ Torn
+//!   └──────── band is dropped ───────────▶ Free
+//! ```
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+
+use ndarray::Dimension;
+use parking_lot::Mutex;
+
+use crate::{Band, Element, JoinError, SharedArray, SplitError};
+
+/// Keeps an array while its bands are out, so that a lost band never loses the array.
+pub struct Split<T: Element, D: Dimension> {
+    array: SharedArray<T, D>,
+    parts: Arc<Parts>,
+}
+
+/// What splitting gives: the array in keeping, and its bands in the order of the ranges.
+pub type Bands<T, D> = (Split<T, D>, Vec<Band<T, D>>);
+
+/// The parts of one split.
+pub(crate) struct Parts {
+    pub(crate) rows: Vec<Range<usize>>,
+    states: Mutex<Vec<Part>>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Part {
+    /// A band exists, here or with a task.
+    Held,
+    /// Its band is gone; its rows are as the band left them.
+    Free,
+    /// Its band is gone; a task may have stopped half-way in its rows.
+    Torn,
+}
+
+/// The right to write to one part; there is one for each.
+pub(crate) struct Lease {
+    parts: Arc<Parts>,
+    pub(crate) index: usize,
+    torn: bool,
+}
+
+impl Lease {
+    pub(crate) fn tear(&mut self) {
+        self.torn = true;
+    }
+
+    pub(crate) fn rows(&self) -> Range<usize> {
+        self.parts.rows[self.index].clone()
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let torn = self.torn || std::thread::panicking();
+        self.parts.states.lock()[self.index] = if torn { Part::Torn } else { Part::Free };
+    }
+}
+
+/// An array that was put together without all its bands.
+#[derive(Debug)]
+pub struct Recovered<T: Element, D: Dimension> {
+    /// The array, whole.
+    pub array: SharedArray<T, D>,
+    /// Rows in which a task may have stopped half-way; all others are as their tasks left them.
+    pub torn: Vec<Range<usize>>,
+}
+
+impl<T: Element, D: Dimension> Split<T, D> {
+    #[allow(clippy::result_large_err, reason = "it hands the array back")]
+    pub(crate) fn cut(
+        array: SharedArray<T, D>,
+        rows: Vec<Range<usize>>,
+    ) -> Result<Bands<T, D>, SplitError<T, D>> {
+        if let Some((rows, reason)) = first_bad(&rows, array.shape().first().copied()) {
+            return Err(SplitError { array, rows, reason });
+        }
+        let states = Mutex::new(vec![Part::Held; rows.len()]);
+        let parts = Arc::new(Parts { rows, states });
+        let bands = (0..parts.rows.len())
+            .map(|index| {
+                let lease = Lease { parts: parts.clone(), index, torn: false };
+                Band::home(lease, array.mapping.clone(), &array.shape)
+            })
+            .collect();
+        Ok((Self { array, parts }, bands))
+    }
+
+    /// Puts the array together again.
+    ///
+    /// # Errors
+    ///
+    /// Hands everything back if a band is missing, or one is of another split.
+    #[allow(clippy::result_large_err, reason = "it hands split and bands back")]
+    pub fn join(self, bands: Vec<Band<T, D>>) -> Result<SharedArray<T, D>, JoinError<T, D>> {
+        let own = bands.iter().filter(|band| band.is_of(&self.parts)).count();
+        let (missing, foreign) = (self.parts.rows.len() - own, bands.len() - own);
+        if missing > 0 || foreign > 0 {
+            return Err(JoinError { split: self, bands, missing, foreign });
+        }
+        Ok(self.array)
+    }
+
+    /// Puts the array together without the bands that were lost or dropped, and tells the rows that are
+    /// not to be trusted.
+    ///
+    /// # Errors
+    ///
+    /// Hands the split back while a band exists, here or with a task.
+    #[allow(clippy::result_large_err, reason = "it hands the split back")]
+    pub fn recover(self) -> Result<Recovered<T, D>, Self> {
+        let states = self.parts.states.lock().clone();
+        if states.contains(&Part::Held) {
+            return Err(self);
+        }
+        let torn = self.parts.rows.iter().zip(states);
+        let torn =
+            torn.filter(|(_, state)| *state == Part::Torn).map(|(rows, _)| rows.clone()).collect();
+        Ok(Recovered { array: self.array, torn })
+    }
+}
+
+impl Parts {
+    pub(crate) fn own(self: &Arc<Self>, lease: &Lease) -> bool {
+        Arc::ptr_eq(self, &lease.parts)
+    }
+}
+
+fn first_bad(rows: &[Range<usize>], n: Option<usize>) -> Option<(Range<usize>, &'static str)> {
+    let Some(n) = n else { return Some((0..0, "an array without axes has no rows")) };
+    if let Some(bad) = rows.iter().find(|rows| rows.start > rows.end) {
+        return Some((bad.clone(), "it runs backward"));
+    }
+    if let Some(bad) = rows.iter().find(|rows| rows.end > n) {
+        return Some((bad.clone(), "it goes beyond the last row"));
+    }
+    let mut sorted: Vec<_> = rows.iter().filter(|rows| !rows.is_empty()).collect();
+    sorted.sort_by_key(|rows| rows.start);
+    let overlap = sorted.windows(2).find(|pair| pair[1].start < pair[0].end)?;
+    Some((overlap[1].clone(), "another band has some of these rows"))
+}
+
+impl<T: Element, D: Dimension> fmt::Debug for Split<T, D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Split({:?} into {:?})", self.array, self.parts.rows)
+    }
+}

@@ -1,0 +1,201 @@
+//! Handles on the wire: a few bytes, whatever the size of the array.
+//!
+//! On the way out a handle tells where its array is, and the right to it stays with the master as a
+//! passenger of the task. On the way back it is the passenger's key alone, for which the master gives
+//! the handle its owner again. Nothing that arrives is believed: shapes and rows are checked against the
+//! segment as it is, keys against the passengers of that very task.
+
+use std::any::Any;
+use std::fmt::Display;
+use std::ops::Range;
+use std::sync::Arc;
+
+use farm_core::codec::because;
+use farm_core::passenger::{self, Crossing, Key, Passenger};
+use ndarray::Dimension;
+use serde::de::Error as _;
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::array_ref::Hold;
+use crate::band::Right;
+use crate::segment::{Access, Mapping, Name};
+use crate::split::Lease;
+use crate::{ArrayRef, Band, Element};
+
+#[derive(Serialize, Deserialize)]
+enum Wire {
+    /// To a worker.
+    Lent { key: Key, segment: Name, element: usize, whole: Vec<usize>, rows: Range<usize> },
+    /// Back to the master.
+    Home(Key),
+}
+
+const NO_FARM: &str = "a handle of a shared array can be sent by a farm alone; \
+                       to save or send the data itself, encode its view";
+const FOREIGN: &str = "the reply holds a handle of a shared array that this task was not given";
+const UNFIT: &str = "the handle does not fit its segment";
+
+/// Keeps the right to write to a band's rows while a task has the band.
+struct BandAway<T: Element, D: Dimension> {
+    lease: Lease,
+    mapping: Arc<Mapping>,
+    whole: D,
+    element: std::marker::PhantomData<T>,
+}
+
+impl<T: Element, D: Dimension + 'static> Passenger for BandAway<T, D> {
+    fn sent(&mut self) {}
+
+    fn returned(&mut self) {}
+
+    fn lost(&mut self) {
+        self.lease.tear();
+    }
+
+    fn reclaim(self: Box<Self>) -> Box<dyn Any> {
+        let Self { lease, mapping, whole, .. } = *self;
+        Box::new(Band::<T, D>::home(lease, mapping, &whole))
+    }
+}
+
+/// Keeps an array frozen while a task has a reference to it.
+struct RefAway<T: Element, D: Dimension>(ArrayRef<T, D>);
+
+impl<T: Element, D: Dimension + 'static> Passenger for RefAway<T, D> {
+    fn sent(&mut self) {}
+
+    fn returned(&mut self) {}
+
+    fn lost(&mut self) {}
+
+    fn reclaim(self: Box<Self>) -> Box<dyn Any> {
+        Box::new(self.0)
+    }
+}
+
+fn board<E: serde::ser::Error>(passenger: impl Passenger + 'static) -> Result<Key, E> {
+    passenger::board(Box::new(passenger)).map_err(|_| E::custom(because(NO_FARM)))
+}
+
+impl<T: Element, D: Dimension + 'static> Serialize for Band<T, D> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let crossing = passenger::crossing();
+        match &self.right {
+            Right::Home(lease) if crossing == Some(Crossing::ArgumentOut) => {
+                let lease = lease.lock().take();
+                let lease = lease
+                    .ok_or_else(|| S::Error::custom(because("this band was encoded before")))?;
+                let mut whole = self.shape.clone();
+                // The rows beyond the band's last are the receiver's to ignore.
+                whole.slice_mut()[0] = self.rows.end;
+                let away = BandAway::<T, D> {
+                    lease,
+                    mapping: self.mapping.clone(),
+                    whole: whole.clone(),
+                    element: std::marker::PhantomData,
+                };
+                let key = board(away)?;
+                lent::<T>(key, self.mapping.name(), &whole, self.rows.clone()).serialize(serializer)
+            }
+            Right::Lent(key) if crossing == Some(Crossing::ResultOut) => {
+                Wire::Home(*key).serialize(serializer)
+            }
+            _ => Err(S::Error::custom(because(NO_FARM))),
+        }
+    }
+}
+
+impl<T: Element, D: Dimension + 'static> Serialize for ArrayRef<T, D> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let crossing = passenger::crossing();
+        match &self.hold {
+            Hold::Home(array) if crossing == Some(Crossing::ArgumentOut) => {
+                let key = board(RefAway(self.clone()))?;
+                let rows = self.start..self.start + self.shape().first().copied().unwrap_or(0);
+                lent::<T>(key, array.mapping.name(), &array.shape, rows).serialize(serializer)
+            }
+            Hold::Lent { key, .. } if crossing == Some(Crossing::ResultOut) => {
+                Wire::Home(*key).serialize(serializer)
+            }
+            _ => Err(S::Error::custom(because(NO_FARM))),
+        }
+    }
+}
+
+fn lent<T>(key: Key, segment: Name, whole: &impl Dimension, rows: Range<usize>) -> Wire {
+    Wire::Lent { key, segment, element: size_of::<T>(), whole: whole.slice().to_vec(), rows }
+}
+
+/// A handle that has arrived at a worker.
+struct Arrived<D> {
+    key: Key,
+    mapping: Arc<Mapping>,
+    whole: D,
+    rows: Range<usize>,
+}
+
+/// Decodes a handle: as a worker opens it, or as the master takes it back.
+fn receive<'de, T, D, H, De>(
+    deserializer: De,
+    access: Access,
+    open: impl FnOnce(Arrived<D>) -> H,
+) -> Result<H, De::Error>
+where
+    T: Element,
+    D: Dimension,
+    H: 'static,
+    De: Deserializer<'de>,
+{
+    let refuse = |reason: &dyn Display| De::Error::custom(because(reason));
+    match (Wire::deserialize(deserializer)?, passenger::crossing()) {
+        (Wire::Lent { key, segment, element, whole, rows }, Some(Crossing::ArgumentIn)) => {
+            let whole = shape::<D>(&whole).filter(|whole| {
+                element == size_of::<T>()
+                    && rows.start <= rows.end
+                    && whole.slice().first().is_none_or(|n| rows.end <= *n)
+            });
+            let whole = whole.ok_or_else(|| refuse(&UNFIT))?;
+            let mapping = Mapping::open(segment, access).map_err(|error| refuse(&error))?;
+            if !mapping.holds::<T, D>(&whole) {
+                return Err(refuse(&UNFIT));
+            }
+            Ok(open(Arrived { key, mapping, whole, rows }))
+        }
+        (Wire::Home(key), Some(Crossing::ResultIn)) => passenger::reclaim(key)
+            .and_then(|handle| handle.downcast::<H>().ok())
+            .map(|handle| *handle)
+            .ok_or_else(|| refuse(&FOREIGN)),
+        _ => Err(refuse(&NO_FARM)),
+    }
+}
+
+fn shape<D: Dimension>(lengths: &[usize]) -> Option<D> {
+    if D::NDIM.is_some_and(|axes| axes != lengths.len()) {
+        return None;
+    }
+    let mut shape = D::zeros(lengths.len());
+    shape.slice_mut().copy_from_slice(lengths);
+    Some(shape)
+}
+
+impl<'de, T: Element, D: Dimension + 'static> Deserialize<'de> for Band<T, D> {
+    fn deserialize<De: Deserializer<'de>>(deserializer: De) -> Result<Self, De::Error> {
+        receive::<T, D, _, _>(deserializer, Access::Write, |arrived| {
+            let Arrived { key, mapping, whole, rows } = arrived;
+            Self::new(Right::Lent(key), mapping, rows, &whole)
+        })
+    }
+}
+
+impl<'de, T: Element, D: Dimension + 'static> Deserialize<'de> for ArrayRef<T, D> {
+    fn deserialize<De: Deserializer<'de>>(deserializer: De) -> Result<Self, De::Error> {
+        receive::<T, D, _, _>(deserializer, Access::Read, |arrived| {
+            let Arrived { key, mapping, mut whole, rows } = arrived;
+            if let Some(n) = whole.slice_mut().first_mut() {
+                *n = rows.len();
+            }
+            Self { hold: Hold::Lent { mapping, key }, start: rows.start, shape: whole }
+        })
+    }
+}

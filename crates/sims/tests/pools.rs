@@ -1,0 +1,128 @@
+//! Both simulations on every pool, with different numbers of workers: the reference is met, and the bits
+//! are the same.
+
+farm_process::init_before_main!();
+
+use farm_core::Farm;
+use ndarray::Array2;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use sims::nbody::{Bodies, Integrator, OnFarm, System, belt, de421};
+use sims::plate::{Jacobi, Plate, Update};
+
+/// Runs `$body` on each pool, bound to `$farm`, and gives the results in a vector.
+macro_rules! on_every_pool {
+    ($farm:ident => $body:expr) => {{
+        let mut results = Vec::new();
+        for workers in [1, 2, 3, 7] {
+            let $farm = &farm_mono::Pool::builder().workers(workers).build().unwrap();
+            results.push($body);
+            let $farm = &farm_rayon::Pool::builder().workers(workers).build().unwrap();
+            results.push($body);
+            let $farm = &farm_process::Pool::builder().workers(workers).build().unwrap();
+            results.push($body);
+        }
+        results
+    }};
+}
+
+fn rows<T: DeserializeOwned>(table: &str) -> Vec<T> {
+    csv::Reader::from_reader(table.as_bytes()).into_deserialize().collect::<Result<_, _>>().unwrap()
+}
+
+fn bits(array: &Array2<f64>) -> Vec<u64> {
+    array.iter().map(|x| x.to_bits()).collect()
+}
+
+fn sweep(farm: &impl Farm, plate: &Plate, sweeps: usize) -> (Array2<f64>, Update) {
+    let mut update = Update { linf: 0.0, l2: 0.0 };
+    let mut jacobi = Jacobi::new(plate).unwrap();
+    for _ in 0..sweeps {
+        (jacobi, update) = jacobi.sweep(farm).unwrap();
+    }
+    (jacobi.temperatures().to_owned(), update)
+}
+
+#[derive(Deserialize)]
+struct Iterate {
+    sweeps: usize,
+    i: usize,
+    j: usize,
+    #[serde(rename = "T")]
+    temperature: f64,
+    last_update_linf: f64,
+    last_update_l2: f64,
+}
+
+#[test]
+fn every_pool_meets_the_iterates_of_extended_precision_with_the_same_bits() {
+    let plate = Plate { nx: 62, ny: 62, top: 100.0, bottom: 0.0, left: 0.0, right: 0.0 };
+    let rows: Vec<Iterate> = rows(include_str!("data/jacobi_iterates_public.csv"));
+    assert_eq!(rows.len(), 12);
+    for point in rows.chunks(3) {
+        let results = on_every_pool!(farm => sweep(farm, &plate, point[0].sweeps));
+        for (temperatures, update) in &results {
+            assert_eq!(bits(temperatures), bits(&results[0].0));
+            assert_eq!(update, &results[0].1);
+            for row in point {
+                assert_eq!(row.sweeps, point[0].sweeps);
+                assert!((temperatures[[row.j, row.i]] - row.temperature).abs() < 1e-11);
+                assert!((update.linf / row.last_update_linf - 1.0).abs() < 1e-9);
+                assert!((update.l2 / row.last_update_l2 - 1.0).abs() < 1e-9);
+            }
+        }
+    }
+}
+
+fn advance(farm: &impl Farm, system: &System, integrator: Integrator, steps: usize) -> System {
+    let mut state = OnFarm::new(farm, system).unwrap();
+    for _ in 0..steps {
+        integrator.step(&mut state, 1.0).unwrap();
+    }
+    state.system().unwrap()
+}
+
+#[derive(Deserialize)]
+struct Row {
+    integrator: String,
+    name: String,
+    n_steps: String,
+    x_au: f64,
+    y_au: f64,
+    z_au: f64,
+}
+
+#[test]
+fn every_pool_meets_the_reference_integrations_with_the_same_bits() {
+    let start = de421::initial_conditions(Bodies::Emb);
+    let rows: Vec<Row> = rows(include_str!("data/integrator_reference.csv"));
+    for (label, integrator) in
+        [("verlet_kdk", Integrator::Leapfrog), ("yoshida4_dkd", Integrator::Yoshida4)]
+    {
+        let rows: Vec<_> = rows.iter().filter(|row| row.integrator == label).collect();
+        assert_eq!(rows.len(), 10);
+        let steps = rows[0].n_steps.parse().unwrap();
+        let results = on_every_pool!(farm => advance(farm, &start, integrator, steps));
+        for result in &results {
+            assert_eq!(bits(&result.positions), bits(&results[0].positions));
+            assert_eq!(bits(&result.velocities), bits(&results[0].velocities));
+            for (row, body) in rows.iter().zip(result.bodies()) {
+                assert_eq!(row.name, body.name);
+                for (x, expected) in body.position.iter().zip([row.x_au, row.y_au, row.z_au]) {
+                    assert!((x - expected).abs() < 1e-12, "{label} {}", row.name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_belt_of_several_tiles_has_the_same_bits_on_every_pool() {
+    let planets = de421::initial_conditions(Bodies::EarthMoon);
+    let asteroids = belt::asteroid_belt(300, 7, &planets.body(0));
+    let start = planets.join(&asteroids);
+    let results = on_every_pool!(farm => advance(farm, &start, Integrator::Leapfrog, 3));
+    for result in &results {
+        assert_eq!(bits(&result.positions), bits(&results[0].positions));
+    }
+}
