@@ -134,7 +134,11 @@ impl<R: Send> Deliver for Slot<R> {
     fn deliver(&self, outcome: Result<Payload, TaskError>, passengers: Passengers) {
         self.put(match outcome {
             Ok(bytes) => Outcome::Encoded(bytes, passengers),
-            Err(error) => Outcome::Error(error),
+            Err(error) => {
+                // Before the handle is ready: whoever waits for it may want the arrays back.
+                drop(passengers);
+                Outcome::Error(error)
+            }
         });
     }
 }

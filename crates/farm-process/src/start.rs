@@ -58,6 +58,10 @@ fn bring_up(service: &Service, worker: WorkerId) -> Result<IpcSender<Down>, Star
             return Err(failed(pid, reason.to_owned()));
         }
     };
+    if deadline.is_some_and(|at| at <= Instant::now()) {
+        service.watch.kill(worker);
+        return Err(failed(pid, "it took longer than the start timeout".to_owned()));
+    }
     if build_id != farm_core::build_id() {
         service.watch.kill(worker);
         return Err(failed(pid, "it runs another build than its master".to_owned()));

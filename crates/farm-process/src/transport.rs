@@ -18,8 +18,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::sigpipe;
 
-/// How many tasks a worker is sent at a time: one to run and one to go on with.
-pub(crate) const WINDOW: usize = 2;
+/// How many tasks a worker is sent at a time. A second one would spare it the wait for the master, but
+/// could not be taken back when the first takes long and another worker is idle.
+pub(crate) const WINDOW: usize = 1;
 
 /// The longest body that goes through the socket.
 const MOST_INLINE: usize = 16 * 1024;

@@ -64,7 +64,7 @@ impl Watch {
         };
         let watched = Watched { child, pidfd, deadline };
         let mut living = self.living.lock();
-        if living.killing {
+        if living.killing || watched.expired().is_some() {
             watched.kill();
         }
         living.workers.insert(worker, watched);
