@@ -26,6 +26,7 @@ pub mod orbits;
 pub mod output;
 pub mod progress;
 pub mod signals;
+pub mod summary;
 pub mod ticks;
 pub mod usage;
 pub mod values;
