@@ -1,1 +1,1 @@
-//! Placeholder.
+//! Nothing to use: the benches of the farm are in the files beside `Cargo.toml`.

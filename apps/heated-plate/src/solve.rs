@@ -47,18 +47,23 @@ pub(crate) fn solve(
         progress.set(sweeps as u64);
         progress.note(format_args!("error below {error_bound:.1e} K"));
 
+        // Where a sweep changes nothing any more, it is rounding that has come to rest; that says
+        // nothing of the error, unless the plate started at its steady state.
+        let at_rest = error_bound == 0.0 && sweeps > 1;
         let done = match stop {
             Stop::Sweeps(total) => sweeps == total,
-            Stop::Tolerance(tolerance) => error_bound < tolerance,
+            Stop::Tolerance(tolerance) => error_bound < tolerance && !at_rest,
         };
         if done {
             let seconds = started.elapsed().as_secs_f64();
             return Ok(Solution { jacobi, sweeps, update, error_bound, seconds });
         }
         if let Stop::Tolerance(tolerance) = stop {
-            since_lowest = if error_bound < lowest { 0 } else { since_lowest + 1 };
-            lowest = lowest.min(error_bound);
-            if since_lowest == PATIENCE || error_bound.is_nan() {
+            since_lowest = if error_bound < lowest && !at_rest { 0 } else { since_lowest + 1 };
+            if !at_rest {
+                lowest = lowest.min(error_bound);
+            }
+            if since_lowest == PATIENCE {
                 return Err(Failure::run(format!(
                     "--tolerance {tolerance}: rounding keeps the bound on the error from falling \
                      below {lowest:.3e} K (after {sweeps} sweeps)"

@@ -125,11 +125,11 @@ impl Arguments {
         let steps = (days.abs() / self.step).ceil();
         if steps > MOST_STEPS || !days.is_finite() {
             let span = match (self.days, self.years) {
-                (Some(days), _) => format!("--days {days}"),
-                (None, years) => format!("--years {}", years.unwrap_or(DEFAULT_YEARS)),
+                (Some(days), _) => format!("--days {days:?}"),
+                (None, years) => format!("--years {:?}", years.unwrap_or(DEFAULT_YEARS)),
             };
             return Err(Failure::usage(format!(
-                "{span} --step {}: must be a run of at most 2^53 steps",
+                "{span} --step {:?}: must be a run of at most 2^53 steps",
                 self.step
             )));
         }

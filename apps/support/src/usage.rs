@@ -59,7 +59,11 @@ fn describe(error: &Error, command: &Command, line: &[OsString]) -> Option<Strin
             let other = list(error, ContextKind::PriorArg).map(|names| bare(&names));
             match (argument()?, other) {
                 (one, Some(other)) if one == other => format!("{one}: given more than once"),
-                (one, Some(other)) => format!("{one}: cannot be used with {other}"),
+                (one, Some(other)) => format!(
+                    "{}: cannot be used with {}; give one of them",
+                    typed(line, &one),
+                    typed(line, &other)
+                ),
                 (one, None) => format!("{one}: cannot be used with the other options"),
             }
         }
@@ -102,6 +106,19 @@ fn bare(names: &[String]) -> String {
         })
         .collect();
     short.join(", ")
+}
+
+/// The option with its value, as it stands on the command line.
+fn typed(line: &[OsString], name: &str) -> String {
+    let words: Vec<_> = line.iter().skip(1).map(|word| word.to_string_lossy()).collect();
+    let value = words.iter().enumerate().find_map(|(at, word)| {
+        if word == name {
+            words.get(at + 1).map(|value| value.as_ref()).filter(|value| !value.starts_with("--"))
+        } else {
+            word.strip_prefix(name)?.strip_prefix('=')
+        }
+    });
+    value.map_or_else(|| name.to_owned(), |value| format!("{name} {}", quoted(value)))
 }
 
 /// The value as it was typed, in quotes where its ends could not be seen.

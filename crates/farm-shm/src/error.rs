@@ -20,7 +20,7 @@ pub enum ShmError {
         element: usize,
     },
     /// Shared memory has no room for it.
-    #[error("{bytes} bytes of shared memory are needed and {available} are free{hint}")]
+    #[error("{} of shared memory are needed and {} are free{hint}", human(*.bytes as u64), human(*.available))]
     Full {
         /// What the array needs.
         bytes: usize,
@@ -68,4 +68,19 @@ pub struct JoinError<T: Element, D: Dimension> {
     pub missing: usize,
     /// How many bands are of other splits.
     pub foreign: usize,
+}
+
+/// A number of bytes to three digits or more.
+fn human(bytes: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let mut size = bytes as f64;
+    let mut unit = "bytes";
+    for larger in units {
+        if size < 1024.0 {
+            break;
+        }
+        size /= 1024.0;
+        unit = larger;
+    }
+    if unit == "bytes" { format!("{bytes} bytes") } else { format!("{size:.1} {unit}") }
 }

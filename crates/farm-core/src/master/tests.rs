@@ -213,7 +213,7 @@ fn a_lost_worker_costs_only_the_task_that_was_running() {
     assert!(matches!(lost, Err(TaskError::WorkerLost { attempts: Attempt(1), .. })), "{lost:?}");
     world.step(Event::Ready(0));
     let backlog = &world.sent[&WorkerId(1)];
-    let expected: Vec<_> = world.submitted[1..].iter().copied().collect();
+    let expected = world.submitted[1..].to_vec();
     assert_eq!(backlog.iter().map(|(task, _)| *task).collect::<Vec<_>>(), expected);
     let attempts: Vec<_> = backlog.iter().map(|(_, attempt)| attempt.0).collect();
     assert_eq!(attempts, [2, 2, 1], "tasks that were sent before are at their second attempt");
