@@ -43,3 +43,8 @@ pub use builder::Builder;
 pub use init::enter_before_main;
 pub use init::init;
 pub use pool::Pool;
+
+/// The examples of the project's front page run like any other.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct FrontPage;
