@@ -39,8 +39,8 @@ impl Jacobi {
     pub fn new(plate: &Plate) -> Result<Self, SimError> {
         let mut now = SharedArray::zeros(plate.shape())?;
         let mut next = SharedArray::zeros(plate.shape())?;
-        plate.fill(now.view_mut());
-        plate.fill(next.view_mut());
+        plate.fill_sides(now.view_mut());
+        plate.fill_sides(next.view_mut());
         Ok(Self { now, next })
     }
 

@@ -67,11 +67,11 @@ impl Plate {
     #[must_use]
     pub fn initial(&self) -> Array2<f64> {
         let mut temperatures = Array2::zeros(self.shape());
-        self.fill(temperatures.view_mut());
+        self.fill_sides(temperatures.view_mut());
         temperatures
     }
 
-    /// Writes what [`initial`](Self::initial) gives to an array that is there already.
+    /// Writes the sides, corners included, into an array that is there already; its interior stays.
     ///
     /// # Shapes
     ///
@@ -80,10 +80,9 @@ impl Plate {
     /// # Panics
     ///
     /// When the shape is another.
-    pub fn fill(&self, mut temperatures: ArrayViewMut2<f64>) {
+    pub fn fill_sides(&self, mut temperatures: ArrayViewMut2<f64>) {
         assert_eq!(temperatures.dim(), self.shape(), "the array does not fit the plate");
         let (top, right) = (self.ny + 1, self.nx + 1);
-        temperatures.fill(0.0);
         temperatures.row_mut(0).fill(self.bottom);
         temperatures.row_mut(top).fill(self.top);
         temperatures.slice_mut(s![1..top, 0]).fill(self.left);
@@ -152,6 +151,6 @@ mod tests {
     #[test]
     #[should_panic(expected = "the array does not fit the plate")]
     fn a_plate_does_not_fill_an_array_of_another_shape() {
-        plate(3, 4).fill(Array2::zeros((5, 6)).view_mut());
+        plate(3, 4).fill_sides(Array2::zeros((5, 6)).view_mut());
     }
 }
