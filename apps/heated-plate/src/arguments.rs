@@ -54,7 +54,7 @@ pub(crate) struct Arguments {
     /// File for the temperatures: .npy, shape (ny + 2, nx + 2), sides included
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// File for a heat map: .png [default: heated-plate.png, if no other output is asked for]
+    /// File for a heat map: .png [default: heated-plate.png, if neither --output nor --quiet nor --json is given]
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
     #[command(flatten)]

@@ -48,8 +48,12 @@ fn main() {
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     arguments.check_outputs()?;
-    // Workers end with the program; what is in shared memory would not.
-    signals::on_stop(farm_shm::remove_all)?;
+    // Workers end with the program; what is in shared memory and in the folder for temporary files
+    // would not.
+    signals::on_stop(|| {
+        farm_shm::remove_all();
+        farm_process::prepare_exit();
+    })?;
     let plate = arguments.plate();
     let jacobi = Jacobi::new(&plate).map_err(|error| match error {
         SimError::Memory(error) => Failure::usage(format!("{}: {error}", arguments.size_options())),
@@ -129,7 +133,11 @@ impl std::fmt::Display for Report {
             "sweeps:         {sweeps} in {seconds:.2} s, {mlups:.0} million cells a second"
         )?;
         writeln!(f, "last change:    {:.2e} K at most in a cell", self.last_update_linf)?;
-        writeln!(f, "error:          below {:.2e} K everywhere", self.error_bound)?;
+        if self.error_bound > 0.0 {
+            writeln!(f, "error:          below {:.2e} K everywhere", self.error_bound)?;
+        } else {
+            writeln!(f, "error:          that of rounding: the last sweep has changed nothing")?;
+        }
         write!(f, "checksum:       {}", self.checksum)
     }
 }

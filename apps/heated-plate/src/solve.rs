@@ -65,7 +65,7 @@ pub(crate) fn solve(
             }
             if since_lowest == PATIENCE {
                 return Err(Failure::run(format!(
-                    "--tolerance {tolerance}: rounding keeps the bound on the error from falling \
+                    "--tolerance {tolerance:?}: rounding keeps the bound on the error from falling \
                      below {lowest:.3e} K (after {sweeps} sweeps)"
                 )));
             }

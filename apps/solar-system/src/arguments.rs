@@ -45,7 +45,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "N", value_parser = asteroids, default_value_t = DEFAULT_ASTEROIDS)]
     pub(crate) asteroids: usize,
     /// Which asteroids
-    #[arg(long, value_name = "S", default_value_t = 1)]
+    #[arg(long, value_name = "S", value_parser = seed, default_value_t = 1)]
     seed: u64,
     /// File for all bodies at the end: .csv, AU and AU/day
     #[arg(long, value_name = "FILE")]
@@ -56,7 +56,7 @@ pub(crate) struct Arguments {
     /// Steps from one sample of the trajectory to the next [default: about 500 samples]
     #[arg(long, value_name = "STEPS", value_parser = count_to::<{ usize::MAX }>)]
     every: Option<usize>,
-    /// File for a map of the orbits: .png [default: solar-system.png, if no other output is asked for]
+    /// File for a map of the orbits: .png [default: solar-system.png, if no other file nor --quiet nor --json is given]
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
     #[command(flatten)]
@@ -125,12 +125,12 @@ impl Arguments {
         let steps = (days.abs() / self.step).ceil();
         if steps > MOST_STEPS || !days.is_finite() {
             let span = match (self.days, self.years) {
-                (Some(days), _) => format!("--days {days:?}"),
-                (None, years) => format!("--years {:?}", years.unwrap_or(DEFAULT_YEARS)),
+                (Some(days), _) => format!("--days {}", short(days)),
+                (None, years) => format!("--years {}", short(years.unwrap_or(DEFAULT_YEARS))),
             };
             return Err(Failure::usage(format!(
-                "{span} --step {:?}: must be a run of at most 2^53 steps",
-                self.step
+                "{span} --step {}: must be a run of at most 2^53 steps",
+                short(self.step)
             )));
         }
         let steps = steps as usize;
@@ -173,4 +173,13 @@ fn asteroids(text: &str) -> Result<usize, String> {
         Ok(n) if n <= MOST_ASTEROIDS => Ok(n),
         _ => Err(format!("must be a whole number from 0 to {MOST_ASTEROIDS}")),
     }
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.trim().parse().map_err(|_| format!("must be a whole number from 0 to {}", u64::MAX))
+}
+
+/// A number as it may have been typed.
+fn short(number: f64) -> String {
+    if number.abs() < 1e15 { number.to_string() } else { format!("{number:e}") }
 }

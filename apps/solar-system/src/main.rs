@@ -52,8 +52,12 @@ fn main() {
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     arguments.check_outputs()?;
-    // Workers end with the program; what is in shared memory would not.
-    signals::on_stop(farm_shm::remove_all)?;
+    // Workers end with the program; what is in shared memory and in the folder for temporary files
+    // would not.
+    signals::on_stop(|| {
+        farm_shm::remove_all();
+        farm_process::prepare_exit();
+    })?;
     let start = arguments.system();
     let schedule = arguments.schedule(start.len())?;
     let workers = arguments.common.workers;
@@ -122,7 +126,7 @@ fn travel(
 ) -> Result<Arrival, Failure> {
     let mut trajectory = arguments
         .wants_trajectory()
-        .then(|| Trajectory::new(schedule.samples(), start.len()))
+        .then(|| Trajectory::new(schedule.every, schedule.samples(), start.len()))
         .transpose()?;
     let mut state = OnFarm::new(farm, start)
         .map_err(|error| Failure::usage(format!("--asteroids {}: {error}", arguments.asteroids)))?;

@@ -10,13 +10,13 @@ pub(crate) struct Trajectory {
 }
 
 impl Trajectory {
-    /// Room for so many samples.
-    pub(crate) fn new(samples: usize, bodies: usize) -> Result<Self, Failure> {
+    /// Room for so many samples, one `every` so many steps.
+    pub(crate) fn new(every: usize, samples: usize, bodies: usize) -> Result<Self, Failure> {
         let mut positions = Vec::new();
         let numbers = samples.checked_mul(3 * bodies);
         numbers.and_then(|n| positions.try_reserve_exact(n).ok()).ok_or_else(|| {
             Failure::usage(format!(
-                "--every: a trajectory of {samples} samples of {bodies} bodies does not fit into \
+                "--every {every}: a trajectory of {samples} samples of {bodies} bodies does not fit into \
                  memory; sample less often"
             ))
         })?;

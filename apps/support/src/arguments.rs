@@ -174,7 +174,10 @@ mod tests {
     #[test]
     fn options_that_exclude_each_other_are_both_named() {
         let both = message(&["--sweeps", "5", "--tolerance", "0.1"]);
-        assert_eq!(both, "--sweeps: cannot be used with --tolerance (see --help)");
+        assert_eq!(
+            both,
+            "--sweeps 5: cannot be used with --tolerance 0.1; give one of them (see --help)"
+        );
         assert_eq!(message(&["--nx", "5", "--nx", "6"]), "--nx: given more than once (see --help)");
     }
 

@@ -175,6 +175,8 @@ pub enum Failure {
     Decode(String),
     /// The result could not be encoded.
     Encode(String),
+    /// The argument could not be put on its way.
+    Unsent(String),
     /// The result did not arrive whole.
     Undelivered(String),
     /// The reference in the message leads to no function.
@@ -193,6 +195,7 @@ impl Failure {
             }
             Self::Decode(reason) => TaskError::Decode { task, what: "argument", reason },
             Self::Encode(reason) => TaskError::Encode { task, what: "result", reason },
+            Self::Unsent(reason) => TaskError::Encode { task, what: "argument", reason },
             Self::Undelivered(reason) => TaskError::Decode { task, what: "result", reason },
             Self::Unknown { offset } => {
                 TaskError::Function { task, source: FunctionError::Unknown { offset } }

@@ -32,7 +32,8 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Data for T {}
 ///
 /// # Examples
 ///
-/// A constant inside the closure is part of the function:
+/// A value of no size can be captured; each process then has its own, as with any static. A constant
+/// inside the closure is part of the function:
 ///
 /// ```
 /// # fn submit<A, R, F: farm_core::TaskFn<A, R>>(f: F) -> farm_core::Function where A: farm_core::Data, R: farm_core::Data {
@@ -191,8 +192,9 @@ impl FunctionRef {
         if magic != MAGIC || abi_hash != self.abi_hash {
             return Err(unknown);
         }
-        // SAFETY: as above, and magic and hash say that the compiler put a `Descriptor` here: it writes
-        // both together nowhere else. Descriptors are immutable and live as long as the process.
+        // SAFETY: as above, and magic and hash say that the compiler put a `Descriptor` here: both are
+        // together in memory that is never written to only where this file puts them, or where somebody
+        // forges one on purpose. Descriptors are immutable and live as long as the process.
         Ok(Function(unsafe { &*place.cast::<Descriptor>() }))
     }
 }
@@ -216,7 +218,8 @@ fn anchor() -> usize {
 fn conjure<F: Copy>() -> F {
     const { assert!(size_of::<F>() == 0) };
     // SAFETY: `F` has no bytes, so any aligned pointer can be read. A value of it exists: `Function::of`
-    // was given one to make the descriptor that leads here. `F` is `Copy`, so one more of it may exist.
+    // was given one to make the descriptor that leads here. `F` is `Copy`, so one more of it may exist;
+    // what it may have captured has no size either, and is a value of a type that is `Copy`.
     unsafe { std::ptr::NonNull::<F>::dangling().read() }
 }
 
@@ -256,10 +259,17 @@ unsafe extern "C" fn read_main_object(
     let count = usize::from(info.dlpi_phnum);
     // SAFETY: the loader reports `dlpi_phnum` program headers at `dlpi_phdr`.
     let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, count) };
+    // Descriptors hold addresses of code, so the loader writes to them once and then, in all but
+    // unusual builds, takes the right to write away.
+    let protects = headers.iter().any(|header| header.p_type == libc::PT_GNU_RELRO);
     for header in headers {
         let start = (info.dlpi_addr as usize).wrapping_add(header.p_vaddr as usize);
         let range = start..start.saturating_add(header.p_memsz as usize);
-        if header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_R != 0 {
+        let (readable, writable) =
+            (header.p_flags & libc::PF_R != 0, header.p_flags & libc::PF_W != 0);
+        if header.p_type == libc::PT_GNU_RELRO
+            || header.p_type == libc::PT_LOAD && readable && !(writable && protects)
+        {
             image.segments.push(range);
         } else if header.p_type == libc::PT_NOTE {
             let bytes = std::ptr::with_exposed_provenance::<u8>(range.start);

@@ -44,7 +44,7 @@ pub struct Master {
     next_worker: u32,
     todo: TodoList,
     workers: BTreeMap<WorkerId, Desk>,
-    /// Workers lost in a row without a task done or charged.
+    /// Workers lost in a row that had never answered or been charged.
     barren: usize,
     broken: Option<Arc<str>>,
     closed: bool,
@@ -54,7 +54,7 @@ pub struct Master {
 #[derive(Debug)]
 enum Desk {
     Starting,
-    Ready { backlog: VecDeque<Task> },
+    Ready { backlog: VecDeque<Task>, has_worked: bool },
 }
 
 impl Master {
@@ -89,7 +89,7 @@ impl Master {
     /// A worker is up and waits for tasks.
     pub fn worker_ready(&mut self, worker: WorkerId) {
         if let Some(desk @ Desk::Starting) = self.workers.get_mut(&worker) {
-            *desk = Desk::Ready { backlog: VecDeque::new() };
+            *desk = Desk::Ready { backlog: VecDeque::new(), has_worked: false };
         }
         self.settle();
     }
@@ -102,11 +102,14 @@ impl Master {
         attempt: Attempt,
         outcome: Result<Payload, Failure>,
     ) -> bool {
-        let Some(Desk::Ready { backlog }) = self.workers.get_mut(&worker) else { return false };
+        let Some(Desk::Ready { backlog, has_worked }) = self.workers.get_mut(&worker) else {
+            return false;
+        };
         let Some(at) = backlog.iter().position(|t| t.id() == task && t.attempt == attempt) else {
             return false;
         };
         let Some(task) = backlog.remove(at) else { return false };
+        *has_worked = true;
         self.barren = 0;
         let outcome = outcome.map_err(|failure| failure.of(task.name.clone()));
         self.actions.push_back(Action::Complete(task.id(), outcome));
@@ -118,7 +121,10 @@ impl Master {
     pub fn worker_lost(&mut self, loss: Loss) {
         let Some(desk) = self.workers.remove(&loss.worker) else { return };
         self.barren += 1;
-        if let Desk::Ready { mut backlog } = desk {
+        if let Desk::Ready { mut backlog, has_worked } = desk {
+            if has_worked {
+                self.barren = 0;
+            }
             if let Some(task) = backlog.pop_front() {
                 self.barren = 0;
                 let (id, attempts) = (task.id(), task.attempt);
@@ -158,7 +164,7 @@ impl Master {
         self.closed = true;
         let workers = std::mem::take(&mut self.workers);
         for desk in workers.into_values() {
-            if let Desk::Ready { backlog } = desk {
+            if let Desk::Ready { backlog, .. } = desk {
                 self.cancelled(backlog);
             }
         }
@@ -167,7 +173,8 @@ impl Master {
 
     /// Whether every task has its outcome.
     pub fn is_idle(&self) -> bool {
-        let at_rest = |desk: &Desk| matches!(desk, Desk::Ready { backlog } if !backlog.is_empty());
+        let at_rest =
+            |desk: &Desk| matches!(desk, Desk::Ready { backlog, .. } if !backlog.is_empty());
         self.todo.is_empty() && !self.workers.values().any(at_rest)
     }
 
@@ -221,7 +228,9 @@ impl Master {
     fn hand_out(&mut self) {
         while !self.todo.is_empty() {
             let ready = self.workers.iter_mut().filter_map(|(worker, desk)| match desk {
-                Desk::Ready { backlog } if backlog.len() < self.window => Some((*worker, backlog)),
+                Desk::Ready { backlog, .. } if backlog.len() < self.window => {
+                    Some((*worker, backlog))
+                }
                 _ => None,
             });
             let Some((worker, backlog)) = ready.min_by_key(|(_, backlog)| backlog.len()) else {

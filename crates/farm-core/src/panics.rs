@@ -43,6 +43,10 @@ pub(crate) fn catch<T>(body: impl FnOnce() -> T) -> Result<T, Caught> {
 
 fn chain_hook() {
     static CHAIN: Once = Once::new();
+    // The hook cannot be changed while a panic unwinds this thread; the next task chains it.
+    if std::thread::panicking() {
+        return;
+    }
     CHAIN.call_once(|| {
         let former = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {

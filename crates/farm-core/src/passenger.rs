@@ -22,8 +22,8 @@ pub trait Passenger: Send {
     fn returned(&mut self);
     /// The task has failed, or its worker is dead: what it was allowed to write is not to be trusted.
     fn lost(&mut self);
-    /// Turns into what the decoded handle is made from.
-    fn reclaim(self: Box<Self>) -> Box<dyn Any>;
+    /// Gives what the decoded handle is made from; `None` if there can be no more of them.
+    fn reclaim(&mut self) -> Option<Box<dyn Any>>;
 }
 
 /// Names a passenger on the wire, once in the life of this process.
@@ -45,6 +45,7 @@ pub enum Crossing {
 
 thread_local! {
     static CROSSING: Cell<Option<Crossing>> = const { Cell::new(None) };
+    static ARRIVED: RefCell<Vec<Key>> = const { RefCell::new(Vec::new()) };
     static ABOARD: RefCell<Passengers> = const { RefCell::new(Passengers(Vec::new())) };
 }
 
@@ -96,15 +97,24 @@ pub fn board(passenger: Box<dyn Passenger>) -> Result<Key, Box<dyn Passenger>> {
     Ok(key)
 }
 
-/// Takes back the passenger with this key while a result is being decoded. Each can be had once.
+/// Takes back what the passenger with this key keeps, while a result is being decoded.
 ///
-/// `None` says that the handle in the reply is not one that this task was given.
+/// `None` says that the handle in the reply is not one that this task was given, or was in it before.
 pub fn reclaim(key: Key) -> Option<Box<dyn Any>> {
-    let passenger = ABOARD.with_borrow_mut(|aboard| {
-        let at = aboard.0.iter().position(|(other, _)| *other == key)?;
-        Some(aboard.0.swap_remove(at).1)
-    })?;
-    Some(passenger.reclaim())
+    ABOARD.with_borrow_mut(|aboard| {
+        let (_, passenger) = aboard.0.iter_mut().find(|(other, _)| *other == key)?;
+        passenger.reclaim()
+    })
+}
+
+/// Notes that a handle with this key has arrived in the argument that is being decoded, and says whether
+/// it is the first: a right that was lent once must not be had twice.
+pub fn arrives(key: Key) -> bool {
+    ARRIVED.with_borrow_mut(|arrived| {
+        let first = !arrived.contains(&key);
+        arrived.push(key);
+        first
+    })
 }
 
 /// Runs `body` as one crossing. `passengers` are those that can be reclaimed in it; those aboard at its
@@ -121,6 +131,9 @@ pub(crate) fn cross<T>(
             CROSSING.set(self.0);
             ABOARD.set(std::mem::take(&mut self.1));
         }
+    }
+    if way == Crossing::ArgumentIn {
+        ARRIVED.take();
     }
     let outer = Outer(CROSSING.replace(Some(way)), ABOARD.replace(passengers));
     let value = body();

@@ -7,6 +7,7 @@
 //! A slot is filled once; what is delivered later is dropped. An encoded result is decoded by the caller
 //! that takes it, not by the thread that delivers it, so that many callers decode at once.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
@@ -69,7 +70,8 @@ impl<R> Slot<R> {
             self.arrived.notify_all();
             drop(state);
             if let Some(waker) = waker {
-                waker.wake();
+                // Foreign code. Its panic is reported by the hook and must not end the pool's thread.
+                let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
             }
         }
     }
@@ -96,13 +98,18 @@ impl<R> Slot<R> {
 
     /// Says whether the outcome is in; if not, `waker` is woken when it is.
     pub(crate) fn poll(&self, waker: &Waker) -> bool {
-        match &mut *self.state.lock() {
+        // Wakers are foreign code: they are cloned before the lock is taken and dropped after.
+        let waker = waker.clone();
+        let mut former = None;
+        let ready = match &mut *self.state.lock() {
             State::Waiting(place) => {
-                *place = Some(waker.clone());
+                former = place.replace(waker);
                 false
             }
             _ => true,
-        }
+        };
+        drop(former);
+        ready
     }
 }
 

@@ -1,28 +1,16 @@
 //! Settings of a pool.
 
-use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::time::Duration;
 
 use farm_core::FarmError;
 
 use crate::pool::Pool;
+use crate::settings::Settings;
 use crate::{init, worker};
 
 /// The most workers that a pool can have.
 const MOST_WORKERS: usize = 1024;
-
-/// Variables by which numerical libraries choose their threads. A worker is one of many, so by default
-/// it has one thread; what the program's own environment says goes before.
-const THREAD_VARIABLES: [&str; 7] = [
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "RAYON_NUM_THREADS",
-];
 
 /// How a [`Pool`] is to be made.
 ///
@@ -42,44 +30,36 @@ const THREAD_VARIABLES: [&str; 7] = [
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Builder {
-    pub(crate) workers: Option<usize>,
-    pub(crate) in_flight: Option<usize>,
-    pub(crate) start_timeout: Duration,
-    pub(crate) environment: BTreeMap<OsString, OsString>,
+    settings: Settings,
 }
 
 impl Builder {
     pub(crate) fn new() -> Self {
-        Self {
-            workers: None,
-            in_flight: None,
-            start_timeout: Duration::from_secs(30),
-            environment: BTreeMap::new(),
-        }
+        Self { settings: Settings::default() }
     }
 
     /// How many workers the pool has; by default one per core that this process may use, its affinity
     /// and the limits of its control group counted.
     pub fn workers(mut self, workers: usize) -> Self {
-        self.workers = Some(workers);
+        self.settings.workers = Some(workers);
         self
     }
 
     /// How many tasks `map` keeps submitted at a time; by default 64 per worker and at least 256.
     pub fn in_flight(mut self, tasks: usize) -> Self {
-        self.in_flight = Some(tasks.max(1));
+        self.settings.in_flight = Some(tasks.max(1));
         self
     }
 
     /// How long a worker may take to come up; 30 seconds by default.
     pub fn start_timeout(mut self, timeout: Duration) -> Self {
-        self.start_timeout = timeout;
+        self.settings.start_timeout = timeout;
         self
     }
 
     /// Sets a variable in the environment of the workers.
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
-        self.environment.insert(name.as_ref().to_owned(), value.as_ref().to_owned());
+        self.settings.environment.insert(name.as_ref().to_owned(), value.as_ref().to_owned());
         self
     }
 
@@ -97,22 +77,11 @@ impl Builder {
         if !init::passed() {
             return Err(FarmError::NotInitialised);
         }
-        let workers = self.workers.unwrap_or_else(default_workers);
+        let workers = self.settings.workers.unwrap_or_else(default_workers);
         if !(1..=MOST_WORKERS).contains(&workers) {
             return Err(FarmError::Workers { asked: workers, most: MOST_WORKERS });
         }
-        Pool::start(self, workers)
-    }
-
-    /// The variables that the workers have and this process has not.
-    pub(crate) fn worker_environment(&self) -> BTreeMap<OsString, OsString> {
-        let mut environment: BTreeMap<OsString, OsString> = THREAD_VARIABLES
-            .into_iter()
-            .filter(|name| std::env::var_os(name).is_none())
-            .map(|name| (name.into(), "1".into()))
-            .collect();
-        environment.extend(self.environment.clone());
-        environment
+        Pool::start(self.settings, workers)
     }
 }
 

@@ -9,8 +9,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::worker;
 
-/// Holds the address at which a worker reports to its master.
-pub(crate) const ADDRESS: &str = "FARM_WORKER";
+/// The variable that holds a [`Call`].
+pub(crate) const CALL: &str = "FARM_WORKER";
+
+/// The name that a worker has in lists of processes: its first argument, where a program's own name stands.
+pub(crate) const WORKER_NAME: &str = "farm-worker";
 
 /// Set once, by the first of `init` and `init_before_main!`; read when a pool is built. It guards no
 /// other data, so `Relaxed` serves.
@@ -73,18 +76,41 @@ pub(crate) fn passed() -> bool {
 }
 
 fn enter() {
-    match std::env::var_os(ADDRESS) {
-        Some(address) => {
-            forget_address();
-            worker::main(address)
+    match Call::to_this_process() {
+        // A worker whose master has died already must not go on as the program.
+        Some(call) if std::os::unix::process::parent_id() != call.master => {
+            worker::abandoned(&call)
         }
+        Some(call) => worker::main(&call),
         None => PASSED.store(true, Ordering::Relaxed),
     }
 }
 
-/// Removes the variable, so that programs which a task starts are not taken for workers.
-fn forget_address() {
-    // SAFETY: a worker comes here from the loader or from the first line of `main`, as `init` demands:
-    // no other thread is there that could read the environment.
-    unsafe { std::env::remove_var(ADDRESS) };
+/// What a worker is started with.
+///
+/// The variable stays in the environment, since it cannot be removed safely where other threads may
+/// read it. So a worker is also started under the name [`WORKER_NAME`], which programs that it starts do
+/// not inherit.
+pub(crate) struct Call {
+    pub(crate) master: u32,
+    /// Where the worker is to report.
+    pub(crate) address: String,
+}
+
+impl Call {
+    fn to_this_process() -> Option<Self> {
+        let call = Self::parse(&std::env::var(CALL).ok()?)?;
+        // Not every C library has the arguments ready before `main`.
+        let line = std::fs::read("/proc/self/cmdline").ok()?;
+        (line.split(|byte| *byte == 0).next() == Some(WORKER_NAME.as_bytes())).then_some(call)
+    }
+
+    pub(crate) fn text(&self) -> String {
+        format!("{}:{}", self.master, self.address)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (master, address) = text.split_once(':')?;
+        Some(Self { master: master.parse().ok()?, address: address.to_owned() })
+    }
 }

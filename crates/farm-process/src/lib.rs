@@ -30,9 +30,11 @@ compile_error!("farm-process runs on Linux only; use farm-rayon or farm-mono els
 mod builder;
 mod init;
 mod lifeline;
+mod meeting;
 mod pool;
 mod service;
-mod sigpipe;
+mod settings;
+mod signals;
 mod start;
 mod transport;
 mod watch;
@@ -42,6 +44,7 @@ pub use builder::Builder;
 #[doc(hidden)]
 pub use init::enter_before_main;
 pub use init::init;
+pub use meeting::prepare_exit;
 pub use pool::Pool;
 
 /// The examples of the project's front page run like any other.

@@ -7,8 +7,8 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, getppid, kill_current_process_group, pidfd_open};
 
 /// Ends this process, and what it has started, as soon as `master` ends.
-pub(crate) fn tie_to(master: i32) -> std::io::Result<()> {
-    let pid = Pid::from_raw(master).filter(|_| master > 0);
+pub(crate) fn tie_to(master: u32) -> std::io::Result<()> {
+    let pid = i32::try_from(master).ok().and_then(Pid::from_raw);
     let pid = pid.ok_or_else(|| std::io::Error::other("the master has no process id"))?;
     let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
     // The id names the master and no later process, since the master is still the parent.

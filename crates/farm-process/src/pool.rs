@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use farm_core::{
-    Cancel, Data, Farm, FarmError, Loss, Prepared, Stats, TaskFn, TaskHandle, TaskOptions, prepare,
+    Cancel, Data, Farm, FarmError, Prepared, Stats, TaskFn, TaskHandle, TaskOptions, prepare,
 };
-use ipc_channel::ipc;
 
 use crate::builder::Builder;
 use crate::service::{Canceller, Service};
+use crate::settings::Settings;
+use crate::{signals, transport};
 
 /// A pool of worker processes.
 ///
@@ -36,9 +37,9 @@ impl Pool {
         Builder::new()
     }
 
-    pub(crate) fn start(settings: Builder, workers: usize) -> Result<Self, FarmError> {
+    pub(crate) fn start(settings: Settings, workers: usize) -> Result<Self, FarmError> {
         let refused = |doing| move |source| FarmError::System { doing, source };
-        let (up, answers) = ipc::channel().map_err(refused("open a channel for the workers"))?;
+        let (up, answers) = transport::open().map_err(refused("open a channel for the workers"))?;
         let service =
             Service::new(settings, workers, up).map_err(refused("open an event descriptor"))?;
         let canceller: Arc<dyn Cancel> = Arc::new(Canceller(service.clone()));
@@ -46,7 +47,7 @@ impl Pool {
         let ours = pool.service.clone();
         pool.thread("farm-service", move || ours.run(&answers))?;
         let ours = pool.service.clone();
-        pool.thread("farm-watch", move || ours.watch.run(|loss: Loss| ours.ended(loss)))?;
+        pool.thread("farm-watch", move || ours.watch.run(|loss, late| ours.ended(loss, late)))?;
         pool.service.begin();
         pool.service.wait_until_up()?;
         Ok(pool)
@@ -57,7 +58,9 @@ impl Pool {
         name: &str,
         body: impl FnOnce() + Send + 'static,
     ) -> Result<(), FarmError> {
-        let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(body);
+        let spawned = signals::none_for_threads_of(|| {
+            std::thread::Builder::new().name(name.to_owned()).spawn(body)
+        });
         let thread = spawned
             .map_err(|source| FarmError::System { doing: "start a thread of the pool", source })?;
         self.threads.push(thread);
@@ -67,7 +70,9 @@ impl Pool {
     fn end(&mut self, gently: bool) {
         if !self.threads.is_empty() {
             self.service.close(gently);
-            for thread in self.threads.drain(..) {
+            // The pool may be dropped by a future that one of its own threads has woken.
+            let this = std::thread::current().id();
+            for thread in self.threads.drain(..).filter(|thread| thread.thread().id() != this) {
                 let _ = thread.join();
             }
         }

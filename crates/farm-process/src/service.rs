@@ -5,9 +5,8 @@
 //! the master wants sent; no send waits, see [`crate::transport`]. Outcomes are delivered after the lock
 //! is released, because that wakes foreign code.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
-use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,13 +14,13 @@ use farm_core::{
     Action, Cancel, Counters, Deliver, Delivery, Failure, FarmError, FromWorker, Loss, Mailbox,
     Master, Passengers, Payload, Task, TaskError, TaskId, ToWorker, WorkerId, codec,
 };
-use ipc_channel::IpcError;
 use ipc_channel::ipc::{IpcReceiver, IpcSender};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use crate::builder::Builder;
+use crate::meeting;
+use crate::settings::Settings;
 use crate::start::{self, StartError};
-use crate::transport::{Body, Down, Up, WINDOW, send};
+use crate::transport::{Body, Down, Up, WINDOW, receive, send};
 use crate::watch::Watch;
 
 /// How long `shutdown` waits for workers that have nothing left to do before it kills them.
@@ -29,13 +28,12 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// What the threads of a pool share.
 pub(crate) struct Service {
-    pub(crate) settings: Builder,
+    pub(crate) settings: Settings,
     pub(crate) environment: BTreeMap<OsString, OsString>,
     pub(crate) watch: Watch,
     pub(crate) counters: Counters,
     state: Mutex<State>,
-    /// Signalled when a worker is up, when the pool has become idle or broken, and when a thread that
-    /// starts a worker ends.
+    /// Signalled when a worker has come up or failed to, and when the pool has become idle or broken.
     changed: Condvar,
     up: Mutex<IpcSender<Up>>,
 }
@@ -44,22 +42,24 @@ struct State {
     master: Master,
     mailbox: Mailbox,
     workers: HashMap<WorkerId, Worker>,
-    /// Threads that are bringing up a worker.
-    starters: usize,
+    /// Workers that are being started and have neither come up nor failed.
+    starting: HashSet<WorkerId>,
     closed: bool,
+    /// Outcomes that are kept until the workers are dead; see [`Service::close`].
+    kept: Vec<Delivery>,
     last_start_error: Option<StartError>,
 }
 
 enum Worker {
-    /// Its process is on the way to the meeting place.
-    Starting { address: Option<String>, dead: Option<Loss> },
+    /// Its process is on the way to the meeting place; `None` once they have met.
+    Starting { address: Option<String> },
     /// It takes tasks.
     Up { down: IpcSender<Down> },
 }
 
 impl Service {
     pub(crate) fn new(
-        settings: Builder,
+        settings: Settings,
         workers: usize,
         up: IpcSender<Up>,
     ) -> std::io::Result<Arc<Self>> {
@@ -72,8 +72,9 @@ impl Service {
                 master: Master::new(workers, WINDOW),
                 mailbox: Mailbox::default(),
                 workers: HashMap::new(),
-                starters: 0,
+                starting: HashSet::new(),
                 closed: false,
+                kept: Vec::new(),
                 last_start_error: None,
             }),
             changed: Condvar::new(),
@@ -115,15 +116,14 @@ impl Service {
     /// The body of the service thread.
     pub(crate) fn run(self: &Arc<Self>, answers: &IpcReceiver<Up>) {
         loop {
-            match answers.recv() {
+            match receive(answers) {
                 Ok(Up::Message { worker, head, body }) => self.answered(worker, head, body),
                 Ok(Up::Ended { worker, pid, signal, code }) => {
                     self.lost(Loss { worker, pid, signal, code });
                 }
                 Ok(Up::Closed) => return,
-                Err(IpcError::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
-                // No worker in its senses sends such bytes, and they do not tell which one did. So all
-                // of them are replaced: an answer that is missed would be waited for without end.
+                // What has arrived cannot be read, and does not tell who sent it. So all workers are
+                // replaced: an answer that is missed would be waited for without end.
                 Err(_) => self.watch.kill_present(),
             }
         }
@@ -153,25 +153,42 @@ impl Service {
 
     /// The meeting place of a worker that is being started.
     pub(crate) fn expect_at(&self, worker: WorkerId, address: String) {
-        let starting = Worker::Starting { address: Some(address), dead: None };
-        self.state.lock().workers.insert(worker, starting);
+        self.state.lock().workers.insert(worker, Worker::Starting { address: Some(address) });
+    }
+
+    /// Somebody has come to the meeting place of a worker.
+    pub(crate) fn met(&self, worker: WorkerId) {
+        if let Some(Worker::Starting { address }) = self.state.lock().workers.get_mut(&worker) {
+            *address = None;
+        }
     }
 
     /// The watch has seen a worker die.
-    pub(crate) fn ended(&self, loss: Loss) {
+    pub(crate) fn ended(self: &Arc<Self>, loss: Loss, late: bool) {
         let mut state = self.state.lock();
         match state.workers.get_mut(&loss.worker) {
-            Some(Worker::Starting { address, dead }) => {
-                *dead = Some(loss);
-                if let Some(address) = address.take() {
-                    drop(state);
-                    start::call_off(address);
+            Some(Worker::Starting { address }) => {
+                let address = address.take();
+                let reason = if late {
+                    format!("it took longer than {:?}", self.settings.start_timeout)
+                } else {
+                    format!(
+                        "{loss} before it was ready; is farm_process::init() the first line of main?"
+                    )
+                };
+                let error = StartError { pid: loss.pid, reason };
+                self.settle_start(state, loss.worker, Err(error));
+                if let Some(address) = address {
+                    meeting::call_off(&address);
                 }
             }
             Some(Worker::Up { .. }) => {
                 drop(state);
+                let up = self.up();
                 let Loss { worker, pid, signal, code } = loss;
-                let _ = send(&self.up.lock(), Up::Ended { worker, pid, signal, code });
+                if send(&up, Up::Ended { worker, pid, signal, code }).is_err() {
+                    self.lost(Loss { worker, pid, signal, code });
+                }
             }
             None => {}
         }
@@ -183,38 +200,34 @@ impl Service {
         worker: WorkerId,
         outcome: Result<IpcSender<Down>, StartError>,
     ) {
-        let mut state = self.state.lock();
-        state.starters -= 1;
-        let died = match state.workers.remove(&worker) {
-            Some(Worker::Starting { dead, .. }) => dead,
-            _ => None,
-        };
-        match (outcome, died) {
+        self.settle_start(self.state.lock(), worker, outcome);
+    }
+
+    /// Settles how a start went. The first to speak counts, be it the thread that starts the worker or the
+    /// watch that has seen it die.
+    fn settle_start(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State>,
+        worker: WorkerId,
+        outcome: Result<IpcSender<Down>, StartError>,
+    ) {
+        if !state.starting.remove(&worker) {
+            return;
+        }
+        state.workers.remove(&worker);
+        match outcome {
             // It ends by itself when it finds its channel closed.
-            (Ok(_), None) if state.closed => {}
-            (Ok(down), None) => {
+            Ok(_) if state.closed => {}
+            Ok(down) => {
                 self.watch.came_up(worker);
                 self.counters.worker_started();
                 state.workers.insert(worker, Worker::Up { down });
                 state.master.worker_ready(worker);
             }
-            (Ok(_), Some(loss)) => {
-                let (pid, reason) = (loss.pid, loss.to_string());
-                state.start_failed(worker, StartError { pid, reason });
-            }
-            (Err(error), died) => {
-                let how = died.map(|loss| format!(" ({loss})")).unwrap_or_default();
-                let reason = format!("{}{how}", error.reason);
-                state.start_failed(worker, StartError { reason, ..error });
-            }
+            Err(error) => state.start_failed(worker, error),
         }
         self.changed.notify_all();
         self.act(state);
-    }
-
-    /// There was not even a thread to start a worker from.
-    pub(crate) fn cannot_start(self: &Arc<Self>, worker: WorkerId, reason: &str) {
-        self.started(worker, Err(StartError { pid: 0, reason: reason.to_owned() }));
     }
 
     /// Waits until a worker is up.
@@ -245,7 +258,9 @@ impl Service {
     }
 
     /// Ends the workers, gently if they have nothing to do, and then what is left to do as cancelled.
-    pub(crate) fn close(&self, gently: bool) {
+    ///
+    /// Those outcomes are kept until the workers are dead: what they can write to is lent to nobody before.
+    pub(crate) fn close(self: &Arc<Self>, gently: bool) {
         let mut state = self.state.lock();
         state.closed = true;
         state.master.close();
@@ -254,17 +269,14 @@ impl Service {
         if !gently {
             self.watch.kill_all();
         }
+        self.act(state);
+
         let mut patience = Instant::now() + GRACE;
-        while state.starters > 0 {
+        let mut state = self.state.lock();
+        while !state.starting.is_empty() {
             if self.changed.wait_until(&mut state, patience).timed_out() {
                 self.watch.kill_all();
                 patience += GRACE;
-            }
-        }
-        let mut deliveries = Vec::new();
-        while let Some(action) = state.master.next_action() {
-            if let Action::Complete(task, outcome) = action {
-                deliveries.extend(self.settle(&mut state, task, outcome));
             }
         }
         drop(state);
@@ -272,10 +284,10 @@ impl Service {
             self.watch.kill_all();
         }
         self.watch.wait_until_none_left(None);
-        // Only when the workers are dead: what they could write to is lent to nobody any more.
-        deliveries.into_iter().for_each(Delivery::deliver);
+        let kept = std::mem::take(&mut self.state.lock().kept);
+        kept.into_iter().for_each(Delivery::deliver);
         self.watch.close();
-        let _ = send(&self.up.lock(), Up::Closed);
+        let _ = send(&self.up(), Up::Closed);
     }
 
     /// Carries out what the master has decided; delivers outcomes once the lock is released.
@@ -284,15 +296,21 @@ impl Service {
         while let Some(action) = state.master.next_action() {
             match action {
                 Action::Start(worker) => {
-                    state.starters += 1;
-                    let ours = self.clone();
-                    MutexGuard::unlocked(&mut state, || start::start(&ours, worker));
+                    state.starting.insert(worker);
+                    if let Err(error) = start::start(self, worker) {
+                        state.starting.remove(&worker);
+                        state.start_failed(worker, error);
+                        self.changed.notify_all();
+                    }
                 }
                 Action::Send(worker, task) => self.send(&mut state, worker, &task),
                 Action::Complete(task, outcome) => {
                     deliveries.extend(self.settle(&mut state, task, outcome));
                 }
             }
+        }
+        if state.closed {
+            state.kept.append(&mut deliveries);
         }
         if state.mailbox.is_empty() || state.master.broken().is_some() {
             self.changed.notify_all();
@@ -303,12 +321,18 @@ impl Service {
 
     fn send(&self, state: &mut State, worker: WorkerId, task: &Task) {
         let Some(Worker::Up { down }) = state.workers.get(&worker) else { return };
-        let head =
-            ToWorker::Run { task: task.id(), attempt: task.attempt, function: task.function };
-        let sent = Body::new((*task.argument).as_ref())
-            .is_ok_and(|body| send(down, Down::Task { head, body }).is_ok());
-        state.mailbox.sent(task.id());
-        if !sent {
+        let (id, attempt) = (task.id(), task.attempt);
+        let body = match Body::new((*task.argument).as_ref()) {
+            Ok(body) => body,
+            Err(reason) => {
+                state.master.done(worker, id, attempt, Err(Failure::Unsent(reason)));
+                return;
+            }
+        };
+        let head = ToWorker::Run { task: id, attempt, function: task.function };
+        let sent = send(down, Down::Task { head, body });
+        state.mailbox.sent(id);
+        if sent.is_err() {
             // It is dead, and the watch will say so; or it cannot be reached, and has to be.
             self.watch.kill(worker);
         }

@@ -2,34 +2,24 @@
 //!
 //! Each worker is brought up by a thread of its own, so that a pool comes up as fast as its slowest
 //! worker. The meeting place is a one-shot server of ipc-channel. Its `accept` cannot be given a limit
-//! of time; so if the worker dies first, the watch goes to the meeting place in its stead.
+//! of time, so the service does not wait for it: when the worker dies first, or is killed because it is
+//! late, the watch says so, and [`meeting::call_off`] goes there in its stead to free the thread.
 
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
 use farm_core::WorkerId;
-use ipc_channel::ipc::{IpcOneShotServer, IpcSender};
+use ipc_channel::ipc::IpcSender;
 
-use crate::init::ADDRESS;
+use crate::init::{CALL, Call, WORKER_NAME};
 use crate::service::Service;
 use crate::transport::{Down, Hello, send};
-
-/// Brings up `worker` in the background, and tells the service how it went.
-pub(crate) fn start(service: &Arc<Service>, worker: WorkerId) {
-    let ours = service.clone();
-    let name = format!("farm-start-{}", worker.0);
-    let spawned = std::thread::Builder::new().name(name).spawn(move || {
-        let outcome = bring_up(&ours, worker);
-        ours.started(worker, outcome);
-    });
-    if let Err(error) = spawned {
-        service.cannot_start(worker, &format!("no thread to start it from: {error}"));
-    }
-}
+use crate::{meeting, signals};
 
 /// Why a worker did not come up.
 pub(crate) struct StartError {
@@ -37,37 +27,66 @@ pub(crate) struct StartError {
     pub(crate) reason: String,
 }
 
-fn bring_up(service: &Service, worker: WorkerId) -> Result<IpcSender<Down>, StartError> {
-    let failed = |pid, reason: String| StartError { pid, reason };
-    let (server, address) = IpcOneShotServer::<Hello>::new()
-        .map_err(|error| failed(0, format!("no meeting place: {error}")))?;
-    let child = command(service, &address)
-        .and_then(|mut command| command.spawn())
-        .map_err(|error| failed(0, format!("its process cannot be started: {error}")))?;
-    let pid = child.id();
-    service.expect_at(worker, address);
-    let deadline = Instant::now().checked_add(service.settings.start_timeout);
-    service.watch.add(worker, child, deadline).map_err(|error| {
-        failed(pid, format!("it cannot be watched (Linux 5.3 or later is needed): {error}"))
-    })?;
-    let (build_id, down) = match server.accept() {
-        Ok((_, Hello::Worker { build_id, down })) => (build_id, down),
-        Ok((_, Hello::Gone)) | Err(_) => {
-            service.watch.kill(worker);
-            let reason = "it ended before it reported; is farm_process::init() reached in every run of main?";
-            return Err(failed(pid, reason.to_owned()));
+/// Brings up `worker` in the background, and tells the service how it went.
+///
+/// # Errors
+///
+/// If there is no thread to do so; the service is then told nothing.
+pub(crate) fn start(service: &Arc<Service>, worker: WorkerId) -> Result<(), StartError> {
+    let ours = service.clone();
+    let body = move || {
+        // ipc-channel panics where the system refuses it descriptors.
+        let outcome = catch_unwind(AssertUnwindSafe(|| bring_up(&ours, worker)));
+        let refused = |_| failed(0, "the system has refused descriptors for it (see `ulimit -n`)");
+        let outcome = outcome.map_err(refused).and_then(|outcome| outcome);
+        let failed = outcome.is_err();
+        ours.started(worker, outcome);
+        if failed {
+            ours.watch.kill(worker);
         }
     };
+    let name = format!("farm-start-{}", worker.0);
+    signals::none_for_threads_of(|| std::thread::Builder::new().name(name).spawn(body))
+        .map(drop)
+        .map_err(|error| failed(0, format!("no thread to start it from: {error}")))
+}
+
+fn failed(pid: u32, reason: impl Into<String>) -> StartError {
+    StartError { pid, reason: reason.into() }
+}
+
+fn bring_up(service: &Service, worker: WorkerId) -> Result<IpcSender<Down>, StartError> {
+    let (server, address) = meeting::open().map_err(|reason| failed(0, reason))?;
+    let deadline = Instant::now().checked_add(service.settings.start_timeout);
+    let child = command(service, &address).spawn().map_err(|error| {
+        meeting::is_over(&address);
+        failed(0, format!("its process cannot be started: {error}"))
+    })?;
+    let pid = child.id();
+    service.expect_at(worker, address.clone());
+    service
+        .watch
+        .add(worker, child, deadline)
+        .map_err(|error| failed(pid, format!("it cannot be watched, as Linux 5.3 can: {error}")))?;
+    let met = server.accept();
+    meeting::is_over(&address);
+    service.met(worker);
+    let (build_id, down) = match met {
+        Ok((_, Hello::Worker { build_id, down })) => (build_id, down),
+        // The watch knows how it ended, and says so.
+        Ok((_, Hello::Gone)) => return Err(failed(pid, "it ended before it reported")),
+        Err(error) => return Err(failed(pid, format!("it ended while it reported: {error}"))),
+    };
     if deadline.is_some_and(|at| at <= Instant::now()) {
-        service.watch.kill(worker);
-        return Err(failed(pid, "it took longer than the start timeout".to_owned()));
+        return Err(failed(
+            pid,
+            format!("it took longer than {:?}", service.settings.start_timeout),
+        ));
     }
     if build_id != farm_core::build_id() {
-        service.watch.kill(worker);
-        return Err(failed(pid, "it runs another build than its master".to_owned()));
+        return Err(failed(pid, "it runs another build than its master"));
     }
-    let master = std::process::id().cast_signed();
-    send(&down, Down::Welcome { worker, master, up: service.up() })
+    send(&down, Down::Welcome { worker, up: service.up() })
         .map_err(|error| failed(pid, format!("it cannot be reached: {error}")))?;
     Ok(down)
 }
@@ -75,30 +94,21 @@ fn bring_up(service: &Service, worker: WorkerId) -> Result<IpcSender<Down>, Star
 /// The running executable, whatever has become of its file, with the arguments of this process.
 ///
 /// The worker leads a process group of its own: Ctrl-C and Ctrl-Z in a terminal are the program's affair.
-fn command(service: &Service, address: &str) -> io::Result<Command> {
+fn command(service: &Service, address: &str) -> Command {
     let stdout = match io::stderr().as_fd().try_clone_to_owned() {
         Ok(stderr) => Stdio::from(stderr),
         // The program has closed its stderr.
         Err(_) => Stdio::null(),
     };
-    let mut arguments = std::env::args_os();
+    let call = Call { master: std::process::id(), address: address.to_owned() };
     let mut command = Command::new("/proc/self/exe");
-    if let Some(name) = arguments.next() {
-        command.arg0(name);
-    }
     command
-        .args(arguments)
+        .arg0(WORKER_NAME)
+        .args(std::env::args_os().skip(1))
         .envs(&service.environment)
-        .env(ADDRESS, address)
+        .env(CALL, call.text())
         .stdin(Stdio::null())
         .stdout(stdout)
         .process_group(0);
-    Ok(command)
-}
-
-/// Ends the wait for a worker that will never come to its meeting place.
-pub(crate) fn call_off(address: String) {
-    if let Ok(meeting) = IpcSender::connect(address) {
-        let _ = send(&meeting, Hello::Gone);
-    }
+    command
 }

@@ -3,20 +3,24 @@
 //! `send` of ipc-channel blocks when the receiver's buffer is full, and a message that does not fit into
 //! one packet blocks until it is read. So nothing large goes through the socket: a body of more than
 //! [`MOST_INLINE`] bytes is put into a block of anonymous shared memory, of which the packet carries the
-//! descriptor. With a window of [`WINDOW`] tasks per worker the packets on their way then fit into any
-//! buffer, and no `send` waits for a process that is busy, stopped or dead.
+//! descriptor. With a window of [`WINDOW`] tasks per worker, what is on its way to a worker fits into any
+//! buffer, and no `send` waits for a worker that is busy, stopped or dead. Answers share one buffer, which
+//! the service thread empties; it waits for nobody.
 //!
 //! A packet arrives whole or not at all, so a sender that dies leaves nothing torn.
 
+use std::io::{self, ErrorKind};
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use farm_core::{FromWorker, Payload, ToWorker, WorkerId};
 use ipc_channel::IpcError;
-use ipc_channel::ipc::{IpcSender, IpcSharedMemory};
+use ipc_channel::ipc::{self, IpcReceiver, IpcSender, IpcSharedMemory};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::sigpipe;
+use crate::signals;
 
 /// How many tasks a worker is sent at a time. A second one would spare it the wait for the master, but
 /// could not be taken back when the first takes long and another worker is idle.
@@ -38,7 +42,7 @@ pub(crate) enum Hello {
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Down {
     /// Answers [`Hello::Worker`].
-    Welcome { worker: WorkerId, master: i32, up: IpcSender<Up> },
+    Welcome { worker: WorkerId, up: IpcSender<Up> },
     /// A task.
     Task { head: ToWorker, body: Body },
 }
@@ -71,7 +75,7 @@ impl Body {
             return Ok(Self::Inline(bytes.to_vec()));
         }
         // ipc-channel panics where the system refuses it a block.
-        std::panic::catch_unwind(|| Self::Block(Some(IpcSharedMemory::from_bytes(bytes))))
+        catch_unwind(|| Self::Block(Some(IpcSharedMemory::from_bytes(bytes))))
             .map_err(|_| format!("the system has no block of {} bytes for it", bytes.len()))
     }
 
@@ -124,5 +128,38 @@ impl AsRef<[u8]> for Block {
 
 /// Sends a message; a receiver that is gone is an error and not a signal.
 pub(crate) fn send<T: Serialize>(sender: &IpcSender<T>, message: T) -> Result<(), IpcError> {
-    sigpipe::contained(|| sender.send(message))
+    contained(|| signals::without_sigpipe(|| sender.send(message)))
+}
+
+/// Waits for a message; a signal does not end the wait.
+pub(crate) fn receive<T>(receiver: &IpcReceiver<T>) -> Result<T, IpcError>
+where
+    T: for<'de> Deserialize<'de> + Serialize,
+{
+    loop {
+        match contained(|| receiver.recv()) {
+            Err(IpcError::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
+            received => return received,
+        }
+    }
+}
+
+/// Where the system refuses memory or descriptors, ipc-channel panics; here that is an error.
+fn contained<T>(call: impl FnOnce() -> Result<T, IpcError>) -> Result<T, IpcError> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| {
+        Err(IpcError::Io(io::Error::other("the system has refused memory or descriptors")))
+    })
+}
+
+/// Opens the channel to the service thread, and uses it once: at its first use, ipc-channel asks the
+/// system for things that it cannot do without later.
+pub(crate) fn open() -> io::Result<(IpcSender<Up>, IpcReceiver<Up>)> {
+    // What is refused then stays refused, so there must be descriptors to spare.
+    let spare: Result<Vec<_>, _> =
+        (0..8).map(|_| io::stderr().as_fd().try_clone_to_owned()).collect();
+    drop(spare?);
+    let refused = |error: IpcError| io::Error::other(error.to_string());
+    let (up, answers) = contained(|| ipc::channel().map_err(IpcError::Io)).map_err(refused)?;
+    send(&up, Up::Closed).and_then(|()| receive(&answers)).map_err(refused)?;
+    Ok((up, answers))
 }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
+use std::sync::Arc;
 use std::time::Instant;
 
 use farm_core::{Loss, WorkerId};
@@ -33,7 +34,8 @@ struct Living {
 
 struct Watched {
     child: Child,
-    pidfd: OwnedFd,
+    /// Shared with the thread while it sleeps, so that no descriptor is needed to sleep.
+    pidfd: Arc<OwnedFd>,
     /// When it must have come up; `None` once it has.
     deadline: Option<Instant>,
 }
@@ -62,7 +64,7 @@ impl Watch {
                 return Err(error.into());
             }
         };
-        let watched = Watched { child, pidfd, deadline };
+        let watched = Watched { child, pidfd: Arc::new(pidfd), deadline };
         let mut living = self.living.lock();
         if living.killing || watched.expired().is_some() {
             watched.kill();
@@ -121,8 +123,9 @@ impl Watch {
         self.ring();
     }
 
-    /// The body of the thread. `report` is called for each death; the worker is reaped by then.
-    pub(crate) fn run(&self, report: impl Fn(Loss)) {
+    /// The body of the thread. `report` is called for each death, and told whether the worker was late in
+    /// coming up; it is reaped by then.
+    pub(crate) fn run(&self, report: impl Fn(Loss, bool)) {
         loop {
             let dead = {
                 let living = self.living.lock();
@@ -134,29 +137,29 @@ impl Watch {
                 self.sleep();
                 self.take_dead()
             };
-            for (worker, child, status) in dead {
-                report(Loss {
+            for (worker, watched, status) in dead {
+                let loss = Loss {
                     worker,
-                    pid: child.id(),
+                    pid: watched.child.id(),
                     signal: status.and_then(|status| status.signal()),
                     code: status.and_then(|status| status.code()),
-                });
+                };
+                report(loss, watched.expired().is_some());
             }
-            // Only now: who waits for the last worker's end may rely on its having been reported.
             self.none_left.notify_all();
         }
     }
 
     /// Sleeps until a worker dies, the bell rings or a worker is late.
     fn sleep(&self) {
-        let fds: Vec<OwnedFd>;
+        let fds: Vec<Arc<OwnedFd>>;
         let next;
         {
             let living = self.living.lock();
-            fds = living.workers.values().filter_map(|w| w.pidfd.try_clone().ok()).collect();
+            fds = living.workers.values().map(|w| w.pidfd.clone()).collect();
             next = living.workers.values().filter_map(|w| w.deadline).min();
         }
-        let mut polled: Vec<_> = fds.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+        let mut polled: Vec<_> = fds.iter().map(|fd| PollFd::new(&**fd, PollFlags::IN)).collect();
         polled.push(PollFd::new(&self.bell, PollFlags::IN));
         let timeout = next.map(|at| {
             let left = at.saturating_duration_since(Instant::now());
@@ -167,7 +170,7 @@ impl Watch {
         let _ = rustix::io::read(&self.bell, &mut [0; 8]);
     }
 
-    fn take_dead(&self) -> Vec<(WorkerId, Child, Option<ExitStatus>)> {
+    fn take_dead(&self) -> Vec<(WorkerId, Watched, Option<ExitStatus>)> {
         let mut living = self.living.lock();
         let ended: Vec<WorkerId> =
             living.workers.iter().filter(|(_, w)| w.has_ended()).map(|(id, _)| *id).collect();
@@ -175,12 +178,13 @@ impl Watch {
             .into_iter()
             .filter_map(|id| {
                 let mut watched = living.workers.remove(&id)?;
-                // The dead leader keeps its group's id from being used again until it is reaped.
+                // The dead leader keeps its group's id from being used again until it is reaped, which
+                // this thread alone does, unless the program reaps children that it has not started.
                 if let Some(pid) = pid_of(&watched.child) {
                     let _ = kill_process_group(pid, Signal::KILL);
                 }
                 let status = watched.child.wait().ok();
-                Some((id, watched.child, status))
+                Some((id, watched, status))
             })
             .collect()
     }
@@ -192,7 +196,7 @@ impl Watch {
 
 impl Watched {
     fn kill(&self) {
-        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+        let _ = pidfd_send_signal(&*self.pidfd, Signal::KILL);
     }
 
     fn expired(&self) -> Option<&Self> {
@@ -200,7 +204,7 @@ impl Watched {
     }
 
     fn has_ended(&self) -> bool {
-        let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
+        let mut fds = [PollFd::new(&*self.pidfd, PollFlags::IN)];
         matches!(poll(&mut fds, Some(&Timespec::default())), Ok(1))
     }
 }

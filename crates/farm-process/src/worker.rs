@@ -1,14 +1,13 @@
 //! The other side: a process that runs one task after the other.
 
-use std::ffi::OsString;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use farm_core::{Failure, FromWorker, FunctionRef, ToWorker, WorkerId, codec};
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 
-use crate::transport::{Body, Down, Hello, Up, send};
-use crate::{lifeline, sigpipe};
+use crate::init::Call;
+use crate::transport::{Body, Down, Hello, Up, receive, send};
+use crate::{lifeline, meeting, signals};
 
 /// Set once, before any task runs; it guards no other data.
 static WORKER: AtomicBool = AtomicBool::new(false);
@@ -18,39 +17,44 @@ pub(crate) fn is_this_process() -> bool {
     WORKER.load(Ordering::Relaxed)
 }
 
-/// Works for the master at `address` until it closes the channel.
-pub(crate) fn main(address: OsString) -> ! {
+/// Works for the master that has called, until it closes the channel.
+pub(crate) fn main(call: &Call) -> ! {
     WORKER.store(true, Ordering::Relaxed);
-    sigpipe::ignore();
-    match report(&address) {
+    signals::begin_as_a_program_does();
+    match report(call) {
         Some((worker, tasks, up)) => {
             work(worker, &tasks, &up);
             std::process::exit(0)
         }
-        // The master is gone. It may have left the meeting place behind.
-        None => {
-            let place = Path::new(&address);
-            let _ = std::fs::remove_file(place);
-            let _ = place.parent().map(std::fs::remove_dir);
-            std::process::exit(1)
-        }
+        None => abandoned(call),
     }
+}
+
+/// Ends a process that was to be a worker of a master that is dead.
+pub(crate) fn abandoned(call: &Call) -> ! {
+    meeting::remove_if_deserted(&call.address);
+    std::process::exit(1)
 }
 
 type Channel = (WorkerId, IpcReceiver<Down>, IpcSender<Up>);
 
-/// Meets the master.
-fn report(address: &OsString) -> Option<Channel> {
-    let master = IpcSender::connect(address.to_str()?.to_owned()).ok()?;
+/// Meets the master; `None` if it cannot be met.
+fn report(call: &Call) -> Option<Channel> {
+    let master = IpcSender::connect(call.address.clone()).ok()?;
     let (down, tasks) = ipc::channel().ok()?;
     send(&master, Hello::Worker { build_id: farm_core::build_id().to_vec(), down }).ok()?;
-    match tasks.recv() {
-        Ok(Down::Welcome { worker, master, up }) => {
-            if let Err(error) = lifeline::tie_to(master) {
-                eprintln!("{worker} cannot watch its master: {error}");
-                return None;
+    match receive(&tasks) {
+        Ok(Down::Welcome { worker, up }) => {
+            match lifeline::tie_to(call.master) {
+                Ok(()) => Some((worker, tasks, up)),
+                Err(error) => {
+                    // A master that has ended meanwhile is no news.
+                    if std::os::unix::process::parent_id() == call.master {
+                        eprintln!("{worker} cannot watch its master: {error}");
+                    }
+                    None
+                }
             }
-            Some((worker, tasks, up))
         }
         _ => None,
     }
@@ -60,7 +64,7 @@ fn report(address: &OsString) -> Option<Channel> {
 fn work(worker: WorkerId, tasks: &IpcReceiver<Down>, up: &IpcSender<Up>) {
     let mut room = Vec::new();
     while let Ok(Down::Task { head: ToWorker::Run { task, attempt, function }, body }) =
-        tasks.recv()
+        receive(tasks)
     {
         let (returned, body) = match run(function, body, &mut room) {
             Ok(result) => (true, Ok(result)),

@@ -3,7 +3,10 @@
 farm_process::init_before_main!();
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::pin::Pin;
 use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Wake, Waker};
 
 use farm_conformance::watchdog::guard;
 use farm_core::prelude::*;
@@ -196,10 +199,23 @@ fn workers_have_one_thread_for_numerical_libraries_unless_told_otherwise() {
     }
     guard("environment", || {
         let pool = Pool::builder().workers(1).env("OMP_NUM_THREADS", "3").env("MINE", "x").build();
-        let names = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MINE", "FARM_WORKER"];
+        let names = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MINE"];
         let values = pool.unwrap().map(variable, names.map(str::to_owned)).unwrap();
         let values: Vec<_> = values.iter().map(Option::as_deref).collect();
-        assert_eq!(values, [Some("3"), Some("1"), Some("x"), None]);
+        assert_eq!(values, [Some("3"), Some("1"), Some("x")]);
+    });
+}
+
+#[test]
+fn a_program_that_a_task_starts_is_not_taken_for_a_worker() {
+    fn start_this_program_again(_: ()) -> String {
+        let mut again = Command::new(std::env::current_exe().unwrap());
+        let output = again.args(["--exact", "no_such_test"]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+    guard("again", || {
+        let text = pool(1).apply(start_this_program_again, ()).unwrap();
+        assert!(text.contains("running 0 tests"), "{text}");
     });
 }
 
@@ -211,6 +227,116 @@ fn a_worker_leads_a_process_group_of_its_own_and_has_no_input() {
         (leads, std::io::stdin().read_to_string(&mut input).unwrap())
     }
     guard("look", || assert_eq!(pool(1).apply(look, ()).unwrap(), (true, 0)));
+}
+
+#[test]
+fn a_waker_that_panics_or_drops_the_pool_harms_nobody() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            std::panic::resume_unwind(Box::new("a bad waker"));
+        }
+    }
+    struct DropsThePool(Mutex<Option<Arc<Pool>>>, mpsc::Sender<()>);
+    impl Wake for DropsThePool {
+        fn wake(self: Arc<Self>) {
+            drop(self.0.lock().unwrap().take());
+            let _ = self.1.send(());
+        }
+    }
+    fn wait_for_line(path: String) -> usize {
+        std::fs::read_to_string(path).unwrap().len()
+    }
+    guard("wakers", || {
+        let pool = Arc::new(pool(1));
+        // A pipe with a name, so that the task ends when this test says so.
+        let folder = std::env::temp_dir().join(format!("farm-wakers-{}", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        let pipe = folder.join("pipe");
+        rustix::fs::mkfifoat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+        )
+        .unwrap();
+        let path = pipe.to_str().unwrap().to_owned();
+        let (dropped, is_dropped) = mpsc::channel();
+        let last = Arc::new(DropsThePool(Mutex::new(None), dropped));
+        let wakers: [Waker; 2] = [Arc::new(Panics).into(), last.clone().into()];
+        let mut last_handle = None;
+        for waker in wakers {
+            let mut handle = Box::pin(pool.submit(wait_for_line, path.clone()));
+            assert!(handle.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+            if last_handle.is_none() {
+                std::fs::write(&pipe, "line").unwrap();
+                handle.wait();
+                last_handle = Some(handle);
+            } else {
+                *last.0.lock().unwrap() = Some(pool.clone());
+                last_handle = Some(handle);
+            }
+        }
+        drop(pool);
+        std::fs::write(&pipe, "line").unwrap();
+        is_dropped.recv().unwrap();
+        let handle = Pin::into_inner(last_handle.unwrap());
+        assert_eq!(handle.get().unwrap(), 4);
+        std::fs::remove_dir_all(&folder).unwrap();
+    });
+}
+
+#[test]
+fn outcomes_of_a_terminated_pool_come_after_the_end_of_its_workers() {
+    fn write_without_end(mut band: Band<u64, Ix1>) {
+        loop {
+            band.view_mut()[0] += 1;
+        }
+    }
+    guard("terminated_writer", || {
+        for _ in 0..10 {
+            let pool = pool(2);
+            let array = SharedArray::<u64, _>::zeros(1).unwrap();
+            let (split, mut bands) = array.split([0..1]).unwrap();
+            let handle = pool.submit(write_without_end, bands.remove(0));
+            let cancelled = std::thread::spawn(move || {
+                assert!(matches!(handle.get(), Err(TaskError::Cancelled { .. })));
+                let recovered = split.recover().expect("the band is back");
+                assert_eq!(recovered.torn, [0..1]);
+                let first = recovered.array.view()[0];
+                (0..1000).for_each(|_| std::thread::yield_now());
+                assert_eq!(recovered.array.view()[0], first, "somebody still writes");
+            });
+            pool.terminate();
+            cancelled.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn the_limit_of_descriptors_is_an_error_and_never_a_hang() {
+    if std::env::var_os(PART).is_some() {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let used = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64;
+        let former = getrlimit(Resource::Nofile);
+        for spare in 0..40 {
+            let limit = Rlimit { current: Some(used + spare), ..former };
+            setrlimit(Resource::Nofile, limit).unwrap();
+            if let Ok(pool) = Pool::builder().workers(2).build() {
+                let large = vec![1_u8; 100_000];
+                // Each has an outcome, whichever.
+                let _ = pool.apply(|bytes: Vec<u8>| bytes.len(), large.clone());
+                let _ = pool.map(|bytes: Vec<u8>| bytes, vec![large; 4]);
+            }
+            setrlimit(Resource::Nofile, former).unwrap();
+        }
+        assert_eq!(pool(2).map(f64::sqrt, [4.0]).unwrap(), [2.0]);
+        return;
+    }
+    guard("descriptors", || {
+        let name = "the_limit_of_descriptors_is_an_error_and_never_a_hang";
+        let output = play(name, "master").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    });
 }
 
 /// Set in the processes that the tests below start to play a master.

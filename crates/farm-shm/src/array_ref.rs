@@ -80,6 +80,15 @@ impl<T: Element, D: Dimension> ArrayRef<T, D> {
         }
     }
 
+    /// These rows of the whole array, which the caller has checked.
+    pub(crate) fn narrowed(mut self, rows: Range<usize>) -> Self {
+        if let Some(n) = self.shape.slice_mut().first_mut() {
+            *n = rows.len();
+        }
+        self.start = rows.start;
+        self
+    }
+
     pub(crate) fn mapping(&self) -> &Mapping {
         match &self.hold {
             Hold::Home(array) => &array.mapping,
@@ -95,12 +104,10 @@ impl<T: Element, D: Dimension + RemoveAxis> ArrayRef<T, D> {
     ///
     /// If the range goes beyond the rows, as slicing does.
     #[must_use]
-    pub fn slice(mut self, rows: Range<usize>) -> Self {
-        let n = self.shape.slice()[0];
+    pub fn slice(self, rows: Range<usize>) -> Self {
+        let (start, n) = (self.start, self.shape.slice()[0]);
         assert!(rows.start <= rows.end && rows.end <= n, "rows {rows:?} of {n}");
-        self.start += rows.start;
-        self.shape.slice_mut()[0] = rows.len();
-        self
+        self.narrowed(start + rows.start..start + rows.end)
     }
 }
 

@@ -113,8 +113,8 @@ pub fn remove_all() {
 impl Mapping {
     /// Makes a segment of zeros. Its room is reserved, so that no later write can fail.
     pub(crate) fn create(bytes: usize) -> Result<Arc<Self>, ShmError> {
-        let available = space::available();
-        let full = || ShmError::Full { bytes, available, hint: space::hint() };
+        let (available, hint) = space::available();
+        let full = || ShmError::Full { bytes, available, hint };
         if bytes as u64 > available {
             return Err(full());
         }

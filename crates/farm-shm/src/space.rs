@@ -5,14 +5,17 @@ use std::path::Path;
 /// The folder where Linux shows shared memory segments. Source: shm_overview(7).
 pub(crate) const FOLDER: &str = "/dev/shm";
 
-/// How many bytes a new segment may have: what its file system has free, and what the machine has.
+/// How many bytes a new segment may have, and how to get more where that is known.
 ///
 /// A file system for shared memory is commonly as large as all memory or half of it, so its own count of
 /// free space does not say that the memory is there.
-pub(crate) fn available() -> u64 {
+pub(crate) fn available() -> (u64, &'static str) {
     let free =
         rustix::fs::statvfs(FOLDER).map_or(u64::MAX, |fs| fs.f_bavail.saturating_mul(fs.f_frsize));
-    free.min(free_memory().unwrap_or(u64::MAX))
+    match free_memory() {
+        Some(memory) if memory < free => (memory, "; that is all memory that the machine has free"),
+        _ => (free, hint()),
+    }
 }
 
 /// `MemAvailable` of `/proc/meminfo`, in bytes. Source: proc_meminfo(5).
@@ -22,8 +25,7 @@ fn free_memory() -> Option<u64> {
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// How to get more room, where that is known.
-pub(crate) fn hint() -> &'static str {
+fn hint() -> &'static str {
     if in_container() {
         "; this is a container: start it with a larger --shm-size"
     } else {

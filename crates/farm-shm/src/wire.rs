@@ -27,18 +27,20 @@ use crate::{ArrayRef, Band, Element};
 enum Wire {
     /// To a worker.
     Lent { key: Key, segment: Name, element: usize, whole: Vec<usize>, rows: Range<usize> },
-    /// Back to the master.
-    Home(Key),
+    /// Back to the master: the rows that the task has left of those it was given.
+    Home { key: Key, rows: Range<usize> },
 }
 
 const NO_FARM: &str = "a handle of a shared array can be sent by a farm alone; \
                        to save or send the data itself, encode its view";
 const FOREIGN: &str = "the reply holds a handle of a shared array that this task was not given";
+const TWICE: &str = "the argument holds the same band twice";
 const UNFIT: &str = "the handle does not fit its segment";
 
 /// Keeps the right to write to a band's rows while a task has the band.
 struct BandAway<T: Element, D: Dimension> {
-    lease: Lease,
+    /// `None` once the band is back.
+    lease: Option<Lease>,
     mapping: Arc<Mapping>,
     whole: D,
     element: std::marker::PhantomData<T>,
@@ -50,12 +52,14 @@ impl<T: Element, D: Dimension + 'static> Passenger for BandAway<T, D> {
     fn returned(&mut self) {}
 
     fn lost(&mut self) {
-        self.lease.tear();
+        if let Some(lease) = &mut self.lease {
+            lease.tear();
+        }
     }
 
-    fn reclaim(self: Box<Self>) -> Box<dyn Any> {
-        let Self { lease, mapping, whole, .. } = *self;
-        Box::new(Band::<T, D>::home(lease, mapping, &whole))
+    fn reclaim(&mut self) -> Option<Box<dyn Any>> {
+        let lease = self.lease.take()?;
+        Some(Box::new(Band::<T, D>::home(lease, self.mapping.clone(), &self.whole)))
     }
 }
 
@@ -69,8 +73,9 @@ impl<T: Element, D: Dimension + 'static> Passenger for RefAway<T, D> {
 
     fn lost(&mut self) {}
 
-    fn reclaim(self: Box<Self>) -> Box<dyn Any> {
-        Box::new(self.0)
+    /// As often as one likes: a reference can be cloned, and so it may come back as two.
+    fn reclaim(&mut self) -> Option<Box<dyn Any>> {
+        Some(Box::new(self.0.clone()))
     }
 }
 
@@ -90,7 +95,7 @@ impl<T: Element, D: Dimension + 'static> Serialize for Band<T, D> {
                 // The rows beyond the band's last are the receiver's to ignore.
                 whole.slice_mut()[0] = self.rows.end;
                 let away = BandAway::<T, D> {
-                    lease,
+                    lease: Some(lease),
                     mapping: self.mapping.clone(),
                     whole: whole.clone(),
                     element: std::marker::PhantomData,
@@ -99,7 +104,7 @@ impl<T: Element, D: Dimension + 'static> Serialize for Band<T, D> {
                 lent::<T>(key, self.mapping.name(), &whole, self.rows.clone()).serialize(serializer)
             }
             Right::Lent(key) if crossing == Some(Crossing::ResultOut) => {
-                Wire::Home(*key).serialize(serializer)
+                Wire::Home { key: *key, rows: self.rows.clone() }.serialize(serializer)
             }
             _ => Err(S::Error::custom(because(NO_FARM))),
         }
@@ -109,14 +114,14 @@ impl<T: Element, D: Dimension + 'static> Serialize for Band<T, D> {
 impl<T: Element, D: Dimension + 'static> Serialize for ArrayRef<T, D> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let crossing = passenger::crossing();
+        let rows = self.start..self.start + self.shape().first().copied().unwrap_or(0);
         match &self.hold {
             Hold::Home(array) if crossing == Some(Crossing::ArgumentOut) => {
                 let key = board(RefAway(self.clone()))?;
-                let rows = self.start..self.start + self.shape().first().copied().unwrap_or(0);
                 lent::<T>(key, array.mapping.name(), &array.shape, rows).serialize(serializer)
             }
             Hold::Lent { key, .. } if crossing == Some(Crossing::ResultOut) => {
-                Wire::Home(*key).serialize(serializer)
+                Wire::Home { key: *key, rows }.serialize(serializer)
             }
             _ => Err(S::Error::custom(because(NO_FARM))),
         }
@@ -140,6 +145,7 @@ fn receive<'de, T, D, H, De>(
     deserializer: De,
     access: Access,
     open: impl FnOnce(Arrived<D>) -> H,
+    narrow: impl FnOnce(H, Range<usize>) -> Option<H>,
 ) -> Result<H, De::Error>
 where
     T: Element,
@@ -160,11 +166,14 @@ where
             if !mapping.holds::<T, D>(&whole) {
                 return Err(refuse(&UNFIT));
             }
+            if access == Access::Write && !passenger::arrives(key) {
+                return Err(refuse(&TWICE));
+            }
             Ok(open(Arrived { key, mapping, whole, rows }))
         }
-        (Wire::Home(key), Some(Crossing::ResultIn)) => passenger::reclaim(key)
+        (Wire::Home { key, rows }, Some(Crossing::ResultIn)) => passenger::reclaim(key)
             .and_then(|handle| handle.downcast::<H>().ok())
-            .map(|handle| *handle)
+            .and_then(|handle| narrow(*handle, rows))
             .ok_or_else(|| refuse(&FOREIGN)),
         _ => Err(refuse(&NO_FARM)),
     }
@@ -181,21 +190,27 @@ fn shape<D: Dimension>(lengths: &[usize]) -> Option<D> {
 
 impl<'de, T: Element, D: Dimension + 'static> Deserialize<'de> for Band<T, D> {
     fn deserialize<De: Deserializer<'de>>(deserializer: De) -> Result<Self, De::Error> {
-        receive::<T, D, _, _>(deserializer, Access::Write, |arrived| {
+        let open = |arrived| {
             let Arrived { key, mapping, whole, rows } = arrived;
             Self::new(Right::Lent(key), mapping, rows, &whole)
-        })
+        };
+        // A band cannot be cut by its task, so it comes back as it went.
+        let narrow = |band: Self, rows| (band.rows == rows).then_some(band);
+        receive::<T, D, _, _>(deserializer, Access::Write, open, narrow)
     }
 }
 
 impl<'de, T: Element, D: Dimension + 'static> Deserialize<'de> for ArrayRef<T, D> {
     fn deserialize<De: Deserializer<'de>>(deserializer: De) -> Result<Self, De::Error> {
-        receive::<T, D, _, _>(deserializer, Access::Read, |arrived| {
-            let Arrived { key, mapping, mut whole, rows } = arrived;
-            if let Some(n) = whole.slice_mut().first_mut() {
-                *n = rows.len();
-            }
-            Self { hold: Hold::Lent { mapping, key }, start: rows.start, shape: whole }
-        })
+        let open = |arrived| {
+            let Arrived { key, mapping, whole, rows } = arrived;
+            Self { hold: Hold::Lent { mapping, key }, start: 0, shape: whole }.narrowed(rows)
+        };
+        let narrow = |lent: Self, rows: Range<usize>| {
+            let end = lent.start + lent.shape().first().copied().unwrap_or(0);
+            let fits = lent.start <= rows.start && rows.start <= rows.end && rows.end <= end;
+            fits.then(|| lent.narrowed(rows))
+        };
+        receive::<T, D, _, _>(deserializer, Access::Read, open, narrow)
     }
 }

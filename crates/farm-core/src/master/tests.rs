@@ -220,6 +220,19 @@ fn a_lost_worker_costs_only_the_task_that_was_running() {
 }
 
 #[test]
+fn workers_that_die_idle_after_work_are_replaced_without_end() {
+    let mut world = World::new(2, 1);
+    for _ in 0..20 {
+        world.step(Event::Ready(0));
+        world.step(Event::Submit);
+        world.step(Event::Answer(0, true));
+        world.step(Event::Dies(0));
+    }
+    assert_eq!(world.master.broken(), None);
+    assert_eq!(world.starting.len() + world.sent.len(), 2);
+}
+
+#[test]
 fn workers_that_never_come_up_end_the_pool_with_one_reason() {
     let mut world = World::new(2, 1);
     world.step(Event::Submit);

@@ -1,0 +1,24 @@
+//! How the program ends before its time: by signals, by SIGKILL and by the loss of a worker.
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_heated-plate");
+const LONG_RUN: &str = "--size 300 --sweeps 1000000000";
+
+#[test]
+fn a_signal_ends_the_run_on_every_pool_and_leaves_nothing() {
+    app_testing::a_signal_ends_all(PROGRAM, LONG_RUN);
+}
+
+#[test]
+fn a_signal_ends_a_run_whose_workers_are_coming_up() {
+    app_testing::a_signal_while_starting(PROGRAM, LONG_RUN);
+}
+
+#[test]
+fn workers_end_with_a_program_that_is_killed() {
+    app_testing::a_kill_ends_the_workers(PROGRAM, LONG_RUN);
+}
+
+#[test]
+fn the_loss_of_a_worker_ends_the_run_with_one_line() {
+    app_testing::a_lost_worker_is_one_line(PROGRAM, LONG_RUN);
+}

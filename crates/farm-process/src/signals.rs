@@ -1,0 +1,92 @@
+//! Keeps the program's signals and the farm's threads out of each other's way.
+//!
+//! ipc-channel writes to its sockets without `MSG_NOSIGNAL`, so a write to a dead worker raises SIGPIPE,
+//! and it does not repeat a call that a signal has interrupted. A library must not change what the
+//! program does with its signals. So SIGPIPE is blocked for the one call and taken back if it came, and
+//! the threads of the pool block all signals: those are delivered to threads of the program.
+
+use std::mem::MaybeUninit;
+
+/// A mask of blocked signals of this thread, put back when this is dropped.
+struct Blocked {
+    former: libc::sigset_t,
+    /// SIGPIPE is to be taken back: it was not pending before.
+    take_pipe: bool,
+}
+
+impl Blocked {
+    fn pipe() -> Self {
+        let mut set = empty_set();
+        let mut pending = empty_set();
+        // SAFETY: both sets are initialised.
+        let was_pending = unsafe {
+            libc::sigaddset(&mut set, libc::SIGPIPE);
+            libc::sigpending(&mut pending);
+            libc::sigismember(&pending, libc::SIGPIPE) == 1
+        };
+        Self { former: block(&set), take_pipe: !was_pending }
+    }
+
+    fn all() -> Self {
+        let mut set = empty_set();
+        // SAFETY: the set is initialised.
+        unsafe { libc::sigfillset(&mut set) };
+        Self { former: block(&set), take_pipe: false }
+    }
+}
+
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        let no_time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut pipe = empty_set();
+        // SAFETY: all sets are initialised, and the calls concern this thread only.
+        unsafe {
+            if self.take_pipe {
+                libc::sigaddset(&mut pipe, libc::SIGPIPE);
+                libc::sigtimedwait(&pipe, std::ptr::null_mut(), &no_time);
+            }
+            libc::pthread_sigmask(libc::SIG_SETMASK, &self.former, std::ptr::null_mut());
+        }
+    }
+}
+
+fn empty_set() -> libc::sigset_t {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: `sigemptyset` initialises the set.
+    unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        set.assume_init()
+    }
+}
+
+fn block(set: &libc::sigset_t) -> libc::sigset_t {
+    let mut former = empty_set();
+    // SAFETY: both sets are initialised, and the call concerns this thread only.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, set, &mut former) };
+    former
+}
+
+/// Calls `write` with SIGPIPE contained.
+pub(crate) fn without_sigpipe<T>(write: impl FnOnce() -> T) -> T {
+    let _blocked = Blocked::pipe();
+    write()
+}
+
+/// Calls `spawn`; the thread that it starts has all signals blocked.
+pub(crate) fn none_for_threads_of<T>(spawn: impl FnOnce() -> T) -> T {
+    let _blocked = Blocked::all();
+    spawn()
+}
+
+/// Gives a worker the signals of a Rust program that has just begun: none blocked, and SIGPIPE ignored.
+///
+/// It has inherited the mask of the thread that started it, and before `main` nobody has ignored SIGPIPE.
+pub(crate) fn begin_as_a_program_does() {
+    let none = empty_set();
+    // SAFETY: the set is initialised. No handler is installed, and ignoring a signal asks nothing of
+    // anybody.
+    unsafe {
+        libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
+    }
+}
