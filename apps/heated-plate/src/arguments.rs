@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use app_support::Failure;
 use app_support::backend::Common;
+use app_support::destination;
 use app_support::values::{count_to, finite, positive};
 use clap::{Parser, ValueEnum};
 use sims::plate::Plate;
@@ -114,13 +115,10 @@ impl Arguments {
     /// Whether the output files can be written, before anything is computed.
     pub(crate) fn check_outputs(&self) -> Result<(), Failure> {
         let image = self.image();
-        let files = [("--output", self.output.as_deref()), ("--image", image.as_deref())];
-        let files: Vec<_> =
-            files.into_iter().filter_map(|(option, path)| Some((option, path?))).collect();
-        for (option, path) in &files {
-            app_support::destination::check_writable(option, path)?;
-        }
-        app_support::destination::check_distinct(&files)
+        destination::check_all(&[
+            ("--output", self.output.as_deref()),
+            ("--image", image.as_deref()),
+        ])
     }
 }
 

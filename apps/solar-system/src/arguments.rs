@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use app_support::Failure;
 use app_support::backend::Common;
+use app_support::destination;
 use app_support::values::{count_to, finite, positive};
 use clap::{Parser, ValueEnum};
 use sims::nbody::{Bodies, Integrator, System, belt, de421};
@@ -154,17 +155,11 @@ impl Arguments {
     /// Whether the output files can be written, before anything is computed.
     pub(crate) fn check_outputs(&self) -> Result<(), Failure> {
         let image = self.image();
-        let files = [
+        destination::check_all(&[
             ("--final-state", self.final_state.as_deref()),
             ("--output", self.output.as_deref()),
             ("--image", image.as_deref()),
-        ];
-        let files: Vec<_> =
-            files.into_iter().filter_map(|(option, path)| Some((option, path?))).collect();
-        for (option, path) in &files {
-            app_support::destination::check_writable(option, path)?;
-        }
-        app_support::destination::check_distinct(&files)
+        ])
     }
 }
 
@@ -181,5 +176,6 @@ fn seed(text: &str) -> Result<u64, String> {
 
 /// A number as it may have been typed.
 fn short(number: f64) -> String {
-    if number.abs() < 1e15 { number.to_string() } else { format!("{number:e}") }
+    let plain = number == 0.0 || (1e-4..1e15).contains(&number.abs());
+    if plain { number.to_string() } else { format!("{number:e}") }
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use app_support::arguments::parse;
 use app_support::backend::Common;
-use app_support::destination::{check_distinct, check_writable};
+use app_support::destination::check_all;
 use app_support::exit::finish;
 use app_support::heat_map::heat_map;
 use app_support::output::{write_npy, write_png, write_whole};
@@ -69,13 +69,10 @@ fn main() {
 
 fn run(arguments: Arguments) -> Result<(), Failure> {
     static CLEANING: AtomicBool = AtomicBool::new(false);
-    let files =
-        [("--output", arguments.output.as_deref()), ("--picture", arguments.picture.as_deref())];
-    let files: Vec<_> = files.into_iter().filter_map(|(name, path)| Some((name, path?))).collect();
-    for (option, path) in &files {
-        check_writable(option, path)?;
-    }
-    check_distinct(&files)?;
+    check_all(&[
+        ("--output", arguments.output.as_deref()),
+        ("--picture", arguments.picture.as_deref()),
+    ])?;
     let act = arguments.act;
     signals::on_stop(move || {
         CLEANING.store(true, Ordering::Relaxed);

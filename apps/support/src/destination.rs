@@ -18,6 +18,19 @@ use crate::exit::Failure;
 /// Links followed before a path counts as a circle; the system's own limit.
 const MAX_LINKS: usize = 40;
 
+/// Tells whether the outputs that are asked for can all be written, before anything is computed.
+///
+/// # Errors
+/// As [`check_writable`] and [`check_distinct`].
+pub fn check_all(outputs: &[(&str, Option<&Path>)]) -> Result<(), Failure> {
+    let asked: Vec<_> =
+        outputs.iter().filter_map(|(option, path)| Some((*option, (*path)?))).collect();
+    for (option, path) in &asked {
+        check_writable(option, path)?;
+    }
+    check_distinct(&asked)
+}
+
 /// Tells whether `path` can be written, as far as that can be known without touching it.
 ///
 /// # Errors
