@@ -7,9 +7,10 @@ use std::io::{BufRead, BufReader, pipe};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 fn sample(arguments: &[&str]) -> Command {
     let tests = std::env::current_exe().unwrap();
@@ -47,12 +48,12 @@ fn send(child: &Child, signal: Signal) {
 
 /// The end of a program that was told to end; a watchdog, as it must not hang.
 fn end_of(mut child: Child) -> (Option<i32>, String, String) {
-    let started = Instant::now();
-    while child.try_wait().unwrap().is_none() {
-        if started.elapsed() > Duration::from_secs(60) {
+    // A process that has been waited for already has no pidfd.
+    if let Ok(pidfd) = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
+        let limit = Timespec { tv_sec: 60, tv_nsec: 0 };
+        if poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&limit)) != Ok(1) {
             child.kill().unwrap();
         }
-        thread::sleep(Duration::from_millis(2));
     }
     ended(child.wait_with_output().unwrap())
 }
