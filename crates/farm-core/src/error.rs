@@ -1,12 +1,14 @@
 //! What can go wrong: with one task ([`TaskError`]), in a worker ([`Failure`]), with a worker
 //! ([`Loss`]), and with a pool ([`FarmError`]).
 
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Attempt, FunctionError, TaskName, WorkerId};
+use crate::{FunctionError, TaskName, WorkerId};
 
 /// What happened to one task that has no result.
 #[derive(Clone, Debug, Error)]
@@ -24,17 +26,27 @@ pub enum TaskError {
         /// The worker's stack at the panic.
         backtrace: String,
     },
-    /// The worker died while the task was with it. The pool has replaced it.
-    #[error("{task} lost its worker: {loss} (attempt {})", .attempts.0)]
+    /// The worker died while it ran the task. The pool replaces it.
+    #[error("{task} lost its worker{}: {loss}", each_time(.attempts))]
     WorkerLost {
         /// The task.
         task: Arc<TaskName>,
-        /// Which worker died, and how.
-        loss: Loss,
-        /// How many attempts were made.
-        attempts: Attempt,
+        /// Which worker died, and how; with several attempts, the last.
+        loss: Box<Loss>,
+        /// How often the task was started.
+        attempts: u32,
     },
-    /// The task was cancelled before it started, or its pool was terminated.
+    /// The task ran over its time, and was stopped together with its worker.
+    #[error("{task} took longer than its {limit:?}{}", each_time(.attempts))]
+    TimedOut {
+        /// The task.
+        task: Arc<TaskName>,
+        /// How long it was allowed to take.
+        limit: Duration,
+        /// How often the task was started.
+        attempts: u32,
+    },
+    /// The task was cancelled, or its pool was terminated.
     #[error("{task} was cancelled")]
     Cancelled {
         /// The task.
@@ -68,6 +80,16 @@ pub enum TaskError {
         /// Why.
         source: FunctionError,
     },
+    /// The pool cannot do what the options of the task ask for.
+    #[error(
+        "{task} asks for {what}, which this pool cannot give: leave it out, or use farm_process::Pool"
+    )]
+    Unsupported {
+        /// The task.
+        task: Arc<TaskName>,
+        /// What it asks for.
+        what: &'static str,
+    },
     /// A task tried to submit a task.
     #[error(
         "{task} was submitted from inside a task; return the data and let the master submit, or use threads inside the task"
@@ -90,10 +112,20 @@ fn at(location: &Option<String>) -> String {
     location.as_ref().map(|place| format!(" at {place}")).unwrap_or_default()
 }
 
+fn each_time(attempts: &u32) -> String {
+    if *attempts > 1 { format!(" at each of {attempts} attempts") } else { String::new() }
+}
+
 impl TaskError {
     /// Whether the task may have stopped half-way in what it was writing.
     pub(crate) fn leaves_torn_rows(&self) -> bool {
-        matches!(self, Self::Panicked { .. } | Self::WorkerLost { .. } | Self::Cancelled { .. })
+        matches!(
+            self,
+            Self::Panicked { .. }
+                | Self::WorkerLost { .. }
+                | Self::TimedOut { .. }
+                | Self::Cancelled { .. }
+        )
     }
 
     /// The task that this happened to.
@@ -101,6 +133,8 @@ impl TaskError {
         match self {
             Self::Panicked { task, .. }
             | Self::WorkerLost { task, .. }
+            | Self::TimedOut { task, .. }
+            | Self::Unsupported { task, .. }
             | Self::Cancelled { task }
             | Self::Encode { task, .. }
             | Self::Decode { task, .. }
@@ -113,6 +147,7 @@ impl TaskError {
 
 /// How a worker died.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Loss {
     /// The worker.
     pub worker: WorkerId,
@@ -122,15 +157,67 @@ pub struct Loss {
     pub signal: Option<i32>,
     /// The exit code that it ended with, if it did.
     pub code: Option<i32>,
+    /// How long it had been stopped, as by SIGSTOP, if that is why the pool has killed it.
+    pub stopped: Option<Duration>,
+    /// It was killed, and in the same moment the kernel has killed somebody in its control group for want
+    /// of memory: probably this worker.
+    pub out_of_memory: bool,
+    /// The most memory that it has had resident, in bytes, where that is known.
+    pub peak_memory: Option<u64>,
+    /// The limit of its memory, in bytes, if the pool sets one.
+    pub memory_limit: Option<u64>,
+    /// The last lines that it wrote to stderr or stdout.
+    pub last_words: Arc<str>,
 }
 
-impl std::fmt::Display for Loss {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} (pid {}) ", self.worker, self.pid)?;
-        match (self.signal, self.code) {
-            (Some(signal), _) => write!(f, "was ended by {}", signal_name(signal)),
-            (None, Some(code)) => write!(f, "exited with code {code}"),
-            (None, None) => write!(f, "is gone"),
+impl Loss {
+    /// A loss of which no more is known.
+    pub fn new(worker: WorkerId, pid: u32) -> Self {
+        Self {
+            worker,
+            pid,
+            signal: None,
+            code: None,
+            stopped: None,
+            out_of_memory: false,
+            peak_memory: None,
+            memory_limit: None,
+            last_words: "".into(),
+        }
+    }
+
+    /// The name of the signal that ended it, such as `SIGSEGV`.
+    pub fn signal_name(&self) -> Option<String> {
+        self.signal.map(signal_name)
+    }
+}
+
+/// One line, with the last of the worker's last lines.
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { worker, pid, stopped, .. } = self;
+        write!(f, "{worker} (pid {pid}) ")?;
+        match (self.signal_name(), self.code) {
+            (Some(_), _) if stopped.is_some() => {
+                write!(f, "was stopped for {:.1?} and then killed", stopped.unwrap_or_default())?;
+            }
+            (Some(name), _) => write!(f, "was ended by {name}")?,
+            (None, Some(code)) => write!(f, "exited with code {code}")?,
+            (None, None) => write!(f, "is gone")?,
+        }
+        if self.out_of_memory {
+            write!(f, ", probably because memory ran out")?;
+        }
+        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+        match (self.peak_memory.map(mib), self.memory_limit.map(mib)) {
+            (Some(peak), Some(limit)) => write!(f, "; it used {peak} MiB, limit {limit} MiB")?,
+            (Some(peak), None) => write!(f, "; it used {peak} MiB")?,
+            (None, Some(limit)) => write!(f, "; its limit was {limit} MiB")?,
+            (None, None) => {}
+        }
+        match self.last_words.lines().rfind(|line| !line.trim().is_empty()) {
+            Some(line) => write!(f, "; its last words: {}", line.trim()),
+            None => Ok(()),
         }
     }
 }
@@ -226,6 +313,12 @@ pub enum FarmError {
         "workers cannot start: call farm_process::init() first in main, or, in tests, put farm_process::init_before_main!() at the top of the test file"
     )]
     NotInitialised,
+    /// The initializer, or its argument, cannot be sent to the workers.
+    #[error("the initializer cannot be sent: {reason}")]
+    Initializer {
+        /// Its function, and why.
+        reason: String,
+    },
     /// A worker ended, or stayed silent, before it was ready.
     #[error("worker (pid {pid}) did not come up: {reason}")]
     Start {

@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use crate::collect::InFlight;
-use crate::{Data, Stats, TaskError, TaskFn, TaskHandle, TaskOptions, distribute};
+use crate::{Data, Imap, Stats, TaskError, TaskFn, TaskHandle, TaskOptions, distribute};
 
 /// A pool of workers that run plain functions.
 ///
@@ -41,8 +40,9 @@ pub trait Farm: Send + Sync {
     /// How many workers this pool has; at least 1.
     fn workers(&self) -> usize;
 
-    /// How many tasks [`map`](Self::map) and its relatives keep submitted at a time. They take no more of
-    /// their input ahead.
+    /// How many tasks [`map`](Self::map) and its relatives keep submitted at a time, as long as their
+    /// encoded arguments take no more than 64 MiB or they are no more than two per worker. They take no
+    /// more of their input ahead.
     fn in_flight(&self) -> usize;
 
     /// What the pool has done so far.
@@ -98,10 +98,32 @@ pub trait Farm: Send + Sync {
         F: TaskFn<A, R>,
         I: IntoIterator<Item = A>,
     {
-        InFlight::new(self, function, items.into_iter()).collect()
+        self.map_with(TaskOptions::new(), function, items)
     }
 
-    /// Calls `function` on each item; every outcome, in the order of the items.
+    /// [`map`](Self::map), with options that hold for each of its tasks.
+    ///
+    /// # Errors
+    ///
+    /// As [`map`](Self::map).
+    fn map_with<A, R, F, I>(
+        &self,
+        options: TaskOptions,
+        function: F,
+        items: I,
+    ) -> Result<Vec<R>, TaskError>
+    where
+        Self: Sized,
+        A: Data,
+        R: Data,
+        F: TaskFn<A, R>,
+        I: IntoIterator<Item = A>,
+    {
+        self.imap_with(options, function, items).collect()
+    }
+
+    /// Calls `function` on each item; every outcome, in the order of the items. With options, it is
+    /// [`imap_with`](Self::imap_with) and `collect`.
     fn map_each<A, R, F, I>(&self, function: F, items: I) -> Vec<Result<R, TaskError>>
     where
         Self: Sized,
@@ -110,9 +132,48 @@ pub trait Farm: Send + Sync {
         F: TaskFn<A, R>,
         I: IntoIterator<Item = A>,
     {
-        let mut outcomes = Vec::new();
-        outcomes.extend(InFlight::new(self, function, items.into_iter()));
-        outcomes
+        self.imap(function, items).collect()
+    }
+
+    /// Calls `function` on each item, lazily: items are taken no further ahead than tasks are in flight,
+    /// and no outcome is kept once it is asked for. So the input may be endless.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn demo(pool: &impl farm_core::Farm) {
+    /// let roots = pool.imap(f64::sqrt, (0..).map(f64::from));
+    /// for root in roots.take(1000) {
+    ///     println!("{root:?}");
+    /// }
+    /// # }
+    /// ```
+    fn imap<A, R, F, I>(&self, function: F, items: I) -> Imap<'_, Self, F, I::IntoIter, R>
+    where
+        Self: Sized,
+        A: Data,
+        R: Data,
+        F: TaskFn<A, R>,
+        I: IntoIterator<Item = A>,
+    {
+        self.imap_with(TaskOptions::new(), function, items)
+    }
+
+    /// [`imap`](Self::imap), with options that hold for each of its tasks.
+    fn imap_with<A, R, F, I>(
+        &self,
+        options: TaskOptions,
+        function: F,
+        items: I,
+    ) -> Imap<'_, Self, F, I::IntoIter, R>
+    where
+        Self: Sized,
+        A: Data,
+        R: Data,
+        F: TaskFn<A, R>,
+        I: IntoIterator<Item = A>,
+    {
+        Imap::new(self, options, function, items.into_iter())
     }
 
     /// Calls `function` on each item for what it does; there are no results to keep.
@@ -127,7 +188,7 @@ pub trait Farm: Send + Sync {
         F: TaskFn<A, ()>,
         I: IntoIterator<Item = A>,
     {
-        InFlight::new(self, function, items.into_iter()).collect()
+        self.imap(function, items).collect()
     }
 
     /// Cuts `0..n_items` into one part per worker, see [`distribute`].

@@ -7,12 +7,13 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::{Data, Slot, TaskError, TaskId, TaskName};
+use crate::{Data, Reach, Slot, TaskError, TaskId, TaskName};
 
-/// A pool that can take back a task that has not started.
+/// A pool that can take tasks back.
 pub trait Cancel: Send + Sync {
-    /// Cancels the task if no worker has it yet, and says whether it did.
-    fn cancel(&self, task: TaskId) -> bool;
+    /// Cancels the task as far as `reach` and the pool go, and says whether its outcome will be
+    /// [`TaskError::Cancelled`] for that.
+    fn cancel(&self, task: TaskId, reach: Reach) -> bool;
 }
 
 /// The outcome of one submitted task, now or later. It is also a [`Future`].
@@ -32,19 +33,21 @@ pub trait Cancel: Send + Sync {
 pub struct TaskHandle<R> {
     slot: Arc<Slot<R>>,
     pool: Option<Weak<dyn Cancel>>,
+    bytes: usize,
 }
 
 impl<R> TaskHandle<R> {
-    /// The handle of a task whose outcome will be put into `slot`; `pool` is asked to cancel it.
-    pub fn new(slot: Arc<Slot<R>>, pool: Option<Weak<dyn Cancel>>) -> Self {
-        Self { slot, pool }
+    /// The handle of a task whose outcome will be put into `slot`; `pool` is asked to cancel it. Its
+    /// argument takes up `bytes` in the pool.
+    pub fn new(slot: Arc<Slot<R>>, pool: Option<Weak<dyn Cancel>>, bytes: usize) -> Self {
+        Self { slot, pool, bytes }
     }
 
     /// The handle of a task that ended before it was sent.
     pub fn failed(error: TaskError) -> Self {
         let slot = Slot::new(error.task().clone());
         slot.fill(Err(error));
-        Self::new(Arc::new(slot), None)
+        Self::new(Arc::new(slot), None, 0)
     }
 
     /// The name of the task.
@@ -62,15 +65,26 @@ impl<R> TaskHandle<R> {
         self.slot.wait(None);
     }
 
-    /// Cancels the task if no worker has it yet, and says whether it did; its outcome is then
-    /// [`TaskError::Cancelled`].
+    /// Cancels the task, and says whether it did; its outcome is then [`TaskError::Cancelled`].
+    ///
+    /// A task that is running is stopped if the pool can do that: a worker process is killed, and
+    /// replaced; a thread cannot be, so that on threads only what has not started is cancelled.
     pub fn cancel(&self) -> bool {
+        self.cancel_within(Reach::Running)
+    }
+
+    pub(crate) fn cancel_within(&self, reach: Reach) -> bool {
         !self.is_ready()
             && self
                 .pool
                 .as_ref()
                 .and_then(Weak::upgrade)
-                .is_some_and(|pool| pool.cancel(self.slot.task().id))
+                .is_some_and(|pool| pool.cancel(self.slot.task().id, reach))
+    }
+
+    /// The size of its encoded argument; 0 where the pool holds none.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 }
 

@@ -28,6 +28,7 @@ mod handle;
 mod mailbox;
 mod master;
 mod message;
+mod owner;
 mod panics;
 pub mod passenger;
 mod payload;
@@ -39,14 +40,16 @@ mod stats;
 mod task;
 mod todo;
 
+pub use collect::Imap;
 pub use distribute::distribute;
 pub use error::{Failure, FarmError, Loss, TaskError};
 pub use farm::Farm;
 pub use function::{Data, Function, FunctionError, FunctionRef, TaskFn, build_id};
 pub use handle::{Cancel, TaskHandle};
 pub use mailbox::{Delivery, Mailbox};
-pub use master::{Action, Master};
+pub use master::{Action, Master, Reach, Rules};
 pub use message::{FromWorker, ToWorker};
+pub use owner::Owner;
 pub use passenger::{Passenger, Passengers};
 pub use payload::Payload;
 pub use plain::Plain;
@@ -54,7 +57,7 @@ pub use prepare::{Prepared, prepare};
 pub use run::{call, inside_a_task, run};
 pub use slot::{Deliver, Slot};
 pub use stats::{Counters, Stats};
-pub use task::{Attempt, Task, TaskId, TaskName, TaskOptions, WorkerId};
+pub use task::{Attempt, Policy, Task, TaskId, TaskName, TaskOptions, WorkerId};
 pub use todo::TodoList;
 
 /// What a program that uses a farm needs: `use farm_core::prelude::*;`.

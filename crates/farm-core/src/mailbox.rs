@@ -34,11 +34,11 @@ impl Mailbox {
         self.entries.insert(task, Entry { slot, passengers, sent: false });
     }
 
-    /// Notes that `task` has been handed to a worker.
+    /// Notes that `task` is about to be handed to a worker, for the first time or again.
     pub fn sent(&mut self, task: TaskId) {
         if let Some(entry) = self.entries.get_mut(&task) {
-            entry.sent = true;
-            entry.passengers.sent();
+            let again = std::mem::replace(&mut entry.sent, true);
+            entry.passengers.sent(again);
         }
     }
 

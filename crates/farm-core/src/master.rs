@@ -6,22 +6,28 @@
 //! States of a task, and the events that move it:
 //!
 //! ```text
-//!            submitted            hand out                done
-//!   (new) ─────────────▶ to do ─────────────▶ backlog ─────────────▶ complete
-//!                         │  ▲                 │    │                   ▲
-//!                         │  └── lost, not ────┘    └── lost, running ──┤
-//!                         │      started: next attempt                  │
-//!                         └────────────── cancelled, closed ────────────┘
+//!            submitted            hand out                     done
+//!   (new) ─────────────▶ to do ─────────────▶ backlog ──────────────────▶ complete
+//!                         │  ▲                 │    │                        ▲
+//!                         │  └─ not taken up, ─┘    └─ failed for good ──────┤
+//!                         │     or forgiven: next attempt                    │
+//!                         └──────────────── cancelled, closed ───────────────┘
 //! ```
 //!
-//! - A worker runs its backlog in order and answers in order, so of a dead worker's backlog the first
-//!   task is the one that was running. It alone is charged; the others go back to the front of the list.
+//! - A worker runs its backlog in order and answers in order, so the first task of a backlog is the one
+//!   that is running, or will be next. It alone is charged with the death of its worker, and that only if
+//!   the worker had taken it up. What is not charged goes back to the front of the list.
 //! - An answer counts only if that task, in that attempt, is in that worker's backlog.
+//! - A task that runs over its time or is cancelled while it runs dooms its worker: the worker is killed,
+//!   and the outcome is settled when its death is known. What it still answers no longer counts.
+//! - A failure is forgiven as often as the task's policy says.
 //! - A backlog is never longer than the window, which keeps a transport's buffers from filling.
-//! - A lost worker is replaced, unless workers keep dying without getting any work done.
+//! - A lost worker is replaced at once; where workers keep ending before they do any work, with growing
+//!   pauses, until either one works or none is left.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::{Attempt, Failure, Loss, Payload, Task, TaskError, TaskId, TodoList, WorkerId};
 
@@ -32,44 +38,117 @@ pub enum Action {
     Start(WorkerId),
     /// Send a task to a worker.
     Send(WorkerId, Task),
+    /// Kill a worker; [`Master::worker_lost`] will tell that it is dead.
+    Kill(WorkerId),
+    /// Let a worker end that has done its share. The master will not speak of it again.
+    Retire(WorkerId),
     /// Deliver an outcome. This happens once for each task that was submitted.
     Complete(TaskId, Result<Payload, TaskError>),
 }
 
+/// How many workers a master has, and how it uses them.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// The number of workers.
+    pub workers: usize,
+    /// How many tasks a worker is sent ahead, at least 1.
+    pub window: usize,
+    /// After how many tasks a worker is replaced.
+    pub tasks_per_worker: Option<u64>,
+}
+
+/// How far cancelling goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Only a task that no worker has.
+    Waiting,
+    /// Also one that is running: its worker is killed.
+    Running,
+}
+
+/// The pause before a worker is replaced, after so many as the pool has have ended without doing any
+/// work; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const MOST_DOUBLINGS: usize = 7;
+
+/// How many workers beyond the number of the pool may end without doing any work, none being left, before
+/// the pool is given up.
+const LAST_CHANCES: usize = 4;
+
 /// The state machine behind a pool of workers that are reached by messages.
+///
+/// Its time is what [`set_time`](Self::set_time) says: the pool's own, which need not be that of a clock
+/// on the wall.
 #[derive(Debug)]
 pub struct Master {
-    wanted: usize,
-    window: usize,
+    rules: Rules,
+    now: Duration,
     next_worker: u32,
     todo: TodoList,
     workers: BTreeMap<WorkerId, Desk>,
-    /// Workers lost in a row that had never answered or been charged.
+    /// Workers that ended in a row without having answered or been charged.
     barren: usize,
+    /// When the next worker may be started, while workers are barren.
+    next_start: Duration,
     broken: Option<Arc<str>>,
     closed: bool,
     actions: VecDeque<Action>,
+    /// The earliest time that has been set since [`take_alarm`](Self::take_alarm).
+    alarm: Option<Duration>,
 }
 
 #[derive(Debug)]
 enum Desk {
     Starting,
-    Ready { backlog: VecDeque<Task>, has_worked: bool },
+    Ready(Ready),
+}
+
+#[derive(Debug, Default)]
+struct Ready {
+    backlog: VecDeque<Task>,
+    /// When the first task of the backlog came to be the first.
+    since: Duration,
+    sent: u64,
+    answered: u64,
+    doom: Option<Doom>,
+}
+
+/// Why a worker is being killed on account of the first task of its backlog.
+#[derive(Clone, Copy, Debug)]
+enum Doom {
+    TimedOut(Duration),
+    Cancelled,
+}
+
+/// What went wrong with an attempt.
+enum Fault {
+    Lost(Box<Loss>),
+    TimedOut(Duration),
+    Failed(Failure),
+}
+
+impl Ready {
+    fn deadline(&self) -> Option<Duration> {
+        let limit = self.backlog.front()?.policy.timeout?;
+        if self.doom.is_some() { None } else { self.since.checked_add(limit) }
+    }
 }
 
 impl Master {
-    /// A master of `workers` workers, each of which is sent at most `window` tasks ahead.
-    pub fn new(workers: usize, window: usize) -> Self {
+    /// A master without any work; its first actions start the workers.
+    pub fn new(rules: Rules) -> Self {
         let mut master = Self {
-            wanted: workers,
-            window: window.max(1),
+            rules: Rules { window: rules.window.max(1), ..rules },
+            now: Duration::ZERO,
             next_worker: 0,
             todo: TodoList::default(),
             workers: BTreeMap::new(),
             barren: 0,
+            next_start: Duration::ZERO,
             broken: None,
             closed: false,
             actions: VecDeque::new(),
+            alarm: None,
         };
         master.refill();
         master
@@ -78,6 +157,39 @@ impl Master {
     /// What is to be done next; `None` until the next event.
     pub fn next_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
+    }
+
+    /// Says what time it is, for the events that follow. Time that runs backward is not believed.
+    pub fn set_time(&mut self, now: Duration) {
+        self.now = self.now.max(now);
+    }
+
+    /// Time has passed: dooms the workers whose task has run over its time, and starts those whose pause
+    /// is over. Returns when it wants to be called again, if nothing happens before.
+    pub fn tick(&mut self, now: Duration) -> Option<Duration> {
+        self.set_time(now);
+        for (worker, desk) in &mut self.workers {
+            let Desk::Ready(ready) = desk else { continue };
+            if ready.deadline().is_some_and(|at| at <= self.now) {
+                let limit = ready.backlog.front().and_then(|task| task.policy.timeout);
+                ready.doom = Some(Doom::TimedOut(limit.unwrap_or_default()));
+                self.actions.push_back(Action::Kill(*worker));
+            }
+        }
+        self.refill();
+        self.settle();
+        self.alarm = None;
+        let deadlines = self.workers.values().filter_map(|desk| match desk {
+            Desk::Ready(ready) => ready.deadline(),
+            Desk::Starting => None,
+        });
+        deadlines.chain(self.wants_to_start().then_some(self.next_start)).min()
+    }
+
+    /// The earliest time that has been set since the last call or [`tick`](Self::tick), which should be
+    /// called then.
+    pub fn take_alarm(&mut self) -> Option<Duration> {
+        self.alarm.take()
     }
 
     /// A task was submitted.
@@ -89,7 +201,7 @@ impl Master {
     /// A worker is up and waits for tasks.
     pub fn worker_ready(&mut self, worker: WorkerId) {
         if let Some(desk @ Desk::Starting) = self.workers.get_mut(&worker) {
-            *desk = Desk::Ready { backlog: VecDeque::new(), has_worked: false };
+            *desk = Desk::Ready(Ready::default());
         }
         self.settle();
     }
@@ -102,61 +214,91 @@ impl Master {
         attempt: Attempt,
         outcome: Result<Payload, Failure>,
     ) -> bool {
-        let Some(Desk::Ready { backlog, has_worked }) = self.workers.get_mut(&worker) else {
+        let Some(Desk::Ready(ready)) = self.workers.get_mut(&worker) else { return false };
+        let Some(at) = ready.backlog.iter().position(|t| t.id() == task && t.attempt == attempt)
+        else {
             return false;
         };
-        let Some(at) = backlog.iter().position(|t| t.id() == task && t.attempt == attempt) else {
-            return false;
-        };
-        let Some(task) = backlog.remove(at) else { return false };
-        *has_worked = true;
         self.barren = 0;
-        let outcome = outcome.map_err(|failure| failure.of(task.name.clone()));
-        self.actions.push_back(Action::Complete(task.id(), outcome));
+        if at == 0 && ready.doom.is_some() {
+            return false;
+        }
+        ready.answered += 1;
+        let Some(task) = ready.backlog.remove(at) else { return false };
+        ready.since = self.now;
+        let next = ready.deadline();
+        self.set_alarm(next);
+        match outcome {
+            Ok(result) => self.actions.push_back(Action::Complete(task.id(), Ok(result))),
+            Err(failure) => self.failed(task, Fault::Failed(failure)),
+        }
+        self.retire(worker);
+        self.refill();
         self.settle();
         true
     }
 
-    /// A worker that was up has died.
-    pub fn worker_lost(&mut self, loss: Loss) {
+    /// A worker that was up has died. In its life it had taken up `taken_up` tasks, which tells whether
+    /// the first of its backlog had been started.
+    pub fn worker_lost(&mut self, loss: Loss, taken_up: u64) {
         let Some(desk) = self.workers.remove(&loss.worker) else { return };
         self.barren += 1;
-        if let Desk::Ready { mut backlog, has_worked } = desk {
-            if has_worked {
+        let reason = loss.to_string();
+        if let Desk::Ready(Ready { mut backlog, answered, doom, .. }) = desk {
+            if answered > 0 {
                 self.barren = 0;
             }
-            if let Some(task) = backlog.pop_front() {
-                self.barren = 0;
-                let (id, attempts) = (task.id(), task.attempt);
-                let error = TaskError::WorkerLost { task: task.name, loss: loss.clone(), attempts };
-                self.actions.push_back(Action::Complete(id, Err(error)));
+            let started = taken_up > answered;
+            match (backlog.pop_front(), doom) {
+                (Some(task), Some(Doom::Cancelled)) => self.cancelled([task]),
+                (Some(task), _) if !started => backlog.push_front(task),
+                (Some(task), Some(Doom::TimedOut(limit))) => {
+                    self.barren = 0;
+                    self.failed(task, Fault::TimedOut(limit));
+                }
+                (Some(task), None) => {
+                    self.barren = 0;
+                    self.failed(task, Fault::Lost(Box::new(loss)));
+                }
+                (None, _) => {}
             }
             for mut task in backlog.into_iter().rev() {
                 task.attempt = task.attempt.next();
                 self.todo.put_back(task);
             }
         }
-        self.give_up_on_barren_workers(&loss);
-        self.refill();
-        self.settle();
+        self.ended(&reason);
     }
 
     /// A worker has died, or given up, before it was ready.
-    pub fn start_failed(&mut self, worker: WorkerId, reason: &dyn std::fmt::Display) {
+    pub fn start_failed(&mut self, worker: WorkerId, reason: &str) {
         if self.workers.remove(&worker).is_some() {
             self.barren += 1;
-            self.give_up_on_barren_workers(reason);
-            self.refill();
-            self.settle();
+            self.ended(reason);
         }
     }
 
-    /// Takes a task that no worker has off the list, and says whether there was one.
-    pub fn cancel(&mut self, task: TaskId) -> bool {
-        let removed = self.todo.remove(task);
-        let was_there = removed.is_some();
-        self.cancelled(removed);
-        was_there
+    /// Cancels a task, and says whether its outcome will be [`TaskError::Cancelled`] for that.
+    pub fn cancel(&mut self, task: TaskId, reach: Reach) -> bool {
+        let waiting = self.todo.remove(task);
+        if waiting.is_some() {
+            self.cancelled(waiting);
+            return true;
+        }
+        if reach == Reach::Waiting {
+            return false;
+        }
+        for (worker, desk) in &mut self.workers {
+            let Desk::Ready(ready) = desk else { continue };
+            if ready.backlog.front().is_some_and(|first| first.id() == task) {
+                if ready.doom.is_none() {
+                    self.actions.push_back(Action::Kill(*worker));
+                }
+                ready.doom = Some(Doom::Cancelled);
+                return true;
+            }
+        }
+        false
     }
 
     /// Starts no more workers and ends all that is not done as cancelled.
@@ -164,8 +306,8 @@ impl Master {
         self.closed = true;
         let workers = std::mem::take(&mut self.workers);
         for desk in workers.into_values() {
-            if let Desk::Ready { backlog, .. } = desk {
-                self.cancelled(backlog);
+            if let Desk::Ready(ready) = desk {
+                self.cancelled(ready.backlog);
             }
         }
         self.settle();
@@ -173,38 +315,106 @@ impl Master {
 
     /// Whether every task has its outcome.
     pub fn is_idle(&self) -> bool {
-        let at_rest =
-            |desk: &Desk| matches!(desk, Desk::Ready { backlog, .. } if !backlog.is_empty());
+        let at_rest = |desk: &Desk| matches!(desk, Desk::Ready(ready) if !ready.backlog.is_empty());
         self.todo.is_empty() && !self.workers.values().any(at_rest)
+    }
+
+    /// How many tasks no worker has yet.
+    pub fn queued(&self) -> usize {
+        self.todo.len()
     }
 
     /// Whether a worker is up.
     pub fn has_workers(&self) -> bool {
-        self.workers.values().any(|desk| matches!(desk, Desk::Ready { .. }))
+        self.workers.values().any(|desk| matches!(desk, Desk::Ready(_)))
     }
 
-    /// Why the pool has stopped replacing its workers, if it has.
+    /// The task that a worker has and will do first, if it has one.
+    pub fn task_of(&self, worker: WorkerId) -> Option<&Task> {
+        match self.workers.get(&worker)? {
+            Desk::Ready(ready) => ready.backlog.front(),
+            Desk::Starting => None,
+        }
+    }
+
+    /// Why the pool has given up its workers, if it has.
     pub fn broken(&self) -> Option<&Arc<str>> {
         self.broken.as_ref()
     }
 
-    fn give_up_on_barren_workers(&mut self, reason: &dyn std::fmt::Display) {
-        if self.broken.is_none() && self.barren >= self.wanted.max(3) {
+    /// Makes the attempt again if the task's policy forgives the fault; else that is its outcome.
+    fn failed(&mut self, mut task: Task, fault: Fault) {
+        let forgiven = match &fault {
+            Fault::Lost(_) => true,
+            Fault::TimedOut(_) => task.policy.retry_timeouts,
+            Fault::Failed(Failure::Panicked { .. }) => task.policy.retry_panics,
+            Fault::Failed(_) => false,
+        };
+        task.failures += 1;
+        if forgiven && task.failures <= task.policy.retries && !self.closed {
+            task.attempt = task.attempt.next();
+            self.todo.put_back(task);
+            return;
+        }
+        let (id, attempts, task) = (task.id(), task.failures, task.name);
+        let error = match fault {
+            Fault::Lost(loss) => TaskError::WorkerLost { task, loss, attempts },
+            Fault::TimedOut(limit) => TaskError::TimedOut { task, limit, attempts },
+            Fault::Failed(failure) => failure.of(task),
+        };
+        self.actions.push_back(Action::Complete(id, Err(error)));
+    }
+
+    /// Lets a worker go that has done its share.
+    fn retire(&mut self, worker: WorkerId) {
+        let Some(Desk::Ready(ready)) = self.workers.get(&worker) else { return };
+        let has_done_all = self.rules.tasks_per_worker.is_some_and(|most| ready.sent >= most);
+        if has_done_all && ready.backlog.is_empty() {
+            self.workers.remove(&worker);
+            self.actions.push_back(Action::Retire(worker));
+        }
+    }
+
+    /// A worker has ended: sees to the next one, or to it that there is none.
+    fn ended(&mut self, reason: &str) {
+        if self.barren > 0 {
+            let doublings = self.barren.saturating_sub(self.rules.workers).min(MOST_DOUBLINGS);
+            self.next_start = self.now + FIRST_PAUSE * (1 << doublings);
+            let next = self.wants_to_start().then_some(self.next_start);
+            self.set_alarm(next);
+        }
+        if self.workers.is_empty() && self.barren >= self.rules.workers + LAST_CHANCES {
             let reason = format!(
                 "{} workers in a row ended before doing any work; the last: {reason}",
                 self.barren
             );
-            self.broken = Some(reason.into());
+            self.broken.get_or_insert(reason.into());
         }
+        self.refill();
+        self.settle();
     }
 
+    fn wants_to_start(&self) -> bool {
+        self.workers.len() < self.rules.workers && self.broken.is_none() && !self.closed
+    }
+
+    /// Starts all workers that are missing; while workers are barren, one at a time, after a pause.
     fn refill(&mut self) {
-        while self.workers.len() < self.wanted && self.broken.is_none() && !self.closed {
+        while self.wants_to_start() && (self.barren == 0 || self.next_start <= self.now) {
             let worker = WorkerId(self.next_worker);
             self.next_worker += 1;
             self.workers.insert(worker, Desk::Starting);
             self.actions.push_back(Action::Start(worker));
+            if self.barren > 0 {
+                self.next_start = self.now + FIRST_PAUSE;
+                let next = self.wants_to_start().then_some(self.next_start);
+                self.set_alarm(next);
+            }
         }
+    }
+
+    fn set_alarm(&mut self, at: Option<Duration>) {
+        self.alarm = self.alarm.into_iter().chain(at).min();
     }
 
     /// Hands out what can be handed out, and ends what can never be.
@@ -213,7 +423,7 @@ impl Master {
             while let Some(task) = self.todo.pop() {
                 self.cancelled([task]);
             }
-        } else if let (Some(reason), true) = (&self.broken, self.workers.is_empty()) {
+        } else if let Some(reason) = &self.broken {
             while let Some(task) = self.todo.pop() {
                 let id = task.id();
                 let error = TaskError::NoWorkers { task: task.name, reason: reason.clone() };
@@ -226,18 +436,29 @@ impl Master {
 
     /// Gives each next task to the worker with the shortest backlog.
     fn hand_out(&mut self) {
+        let Rules { window, tasks_per_worker, .. } = self.rules;
         while !self.todo.is_empty() {
             let ready = self.workers.iter_mut().filter_map(|(worker, desk)| match desk {
-                Desk::Ready { backlog, .. } if backlog.len() < self.window => {
-                    Some((*worker, backlog))
+                Desk::Ready(ready)
+                    if ready.doom.is_none()
+                        && ready.backlog.len() < window
+                        && tasks_per_worker.is_none_or(|most| ready.sent < most) =>
+                {
+                    Some((*worker, ready))
                 }
                 _ => None,
             });
-            let Some((worker, backlog)) = ready.min_by_key(|(_, backlog)| backlog.len()) else {
+            let Some((worker, ready)) = ready.min_by_key(|(_, ready)| ready.backlog.len()) else {
                 break;
             };
             let Some(task) = self.todo.pop() else { break };
-            backlog.push_back(task.clone());
+            if ready.backlog.is_empty() {
+                ready.since = self.now;
+            }
+            ready.backlog.push_back(task.clone());
+            ready.sent += 1;
+            let deadline = ready.deadline();
+            self.set_alarm(deadline);
             self.actions.push_back(Action::Send(worker, task));
         }
     }

@@ -16,8 +16,10 @@ use serde::{Deserialize, Serialize};
 ///
 /// It is dropped when the task's result is decoded without it, or never asked for.
 pub trait Passenger: Send {
-    /// The task has been handed to a worker, which may from now on use the array.
-    fn sent(&mut self);
+    /// The task is about to be handed to a worker, which may from then on use the array. If that is done
+    /// `again`, the former worker is dead or has given up, and what it may have written is put back as it
+    /// was.
+    fn sent(&mut self, again: bool);
     /// The task has returned; the worker no longer uses the array.
     fn returned(&mut self);
     /// The task has failed, or its worker is dead: what it was allowed to write is not to be trusted.
@@ -34,7 +36,10 @@ pub struct Key(u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Crossing {
     /// The master encodes an argument.
-    ArgumentOut,
+    ArgumentOut {
+        /// Whether the task may be sent more than once, so that what it may write has to be kept.
+        repeatable: bool,
+    },
     /// A worker decodes an argument.
     ArgumentIn,
     /// A worker encodes a result.
@@ -54,9 +59,14 @@ thread_local! {
 pub struct Passengers(Vec<(Key, Box<dyn Passenger>)>);
 
 impl Passengers {
-    /// Tells all that their task has been handed to a worker.
-    pub fn sent(&mut self) {
-        self.0.iter_mut().for_each(|(_, passenger)| passenger.sent());
+    /// Tells all that their task is about to be handed to a worker, for the first time or again.
+    pub fn sent(&mut self, again: bool) {
+        self.0.iter_mut().for_each(|(_, passenger)| passenger.sent(again));
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Tells all that their task has returned.
@@ -88,7 +98,7 @@ pub fn crossing() -> Option<Crossing> {
 /// Hands the passenger back if no farm is encoding an argument on this thread.
 pub fn board(passenger: Box<dyn Passenger>) -> Result<Key, Box<dyn Passenger>> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
-    if crossing() != Some(Crossing::ArgumentOut) {
+    if !matches!(crossing(), Some(Crossing::ArgumentOut { .. })) {
         return Err(passenger);
     }
     // Relaxed: only uniqueness matters.

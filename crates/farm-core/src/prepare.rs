@@ -45,7 +45,8 @@ where
     let reference = function
         .reference()
         .map_err(|source| fail(TaskError::Function { task: task.clone(), source }))?;
-    let (bytes, passengers) = encode_argument(argument).map_err(|error| {
+    let policy = options.policy();
+    let (bytes, passengers) = encode_argument(argument, policy.retries > 0).map_err(|error| {
         let (CodecError::Encode(reason) | CodecError::Decode(reason)) = error;
         fail(TaskError::Encode { task: task.clone(), what: "argument", reason })
     })?;
@@ -56,6 +57,8 @@ where
             function: reference,
             argument: Arc::new(Payload::from(bytes)),
             attempt: Attempt::FIRST,
+            failures: 0,
+            policy,
         },
         passengers,
     })

@@ -60,12 +60,14 @@ fn as_a_task<T>(body: impl FnOnce() -> T) -> Result<T, Failure> {
 /// Encodes an argument in the master, and collects the arrays that travel beside it.
 pub(crate) fn encode_argument<A: Serialize>(
     argument: &A,
+    repeatable: bool,
 ) -> Result<(Vec<u8>, Passengers), CodecError> {
-    panics::catch(|| {
-        cross(Crossing::ArgumentOut, Passengers::default(), || codec::encode(argument))
-    })
-    .map_err(|caught| CodecError::Encode(format!("its `Serialize` panicked: {}", caught.message)))
-    .and_then(|(bytes, passengers)| Ok((bytes?, passengers)))
+    let way = Crossing::ArgumentOut { repeatable };
+    panics::catch(|| cross(way, Passengers::default(), || codec::encode(argument)))
+        .map_err(|caught| {
+            CodecError::Encode(format!("its `Serialize` panicked: {}", caught.message))
+        })
+        .and_then(|(bytes, passengers)| Ok((bytes?, passengers)))
 }
 
 /// Decodes a result in the master, and gives the arrays that come back with it their owners.

@@ -14,12 +14,16 @@ pub struct Stats {
     pub completed: u64,
     /// Tasks that ended in an error other than being cancelled.
     pub failed: u64,
-    /// Tasks cancelled before they started.
+    /// Tasks cancelled.
     pub cancelled: u64,
+    /// Attempts that failed and were made again.
+    pub retried: u64,
     /// Workers that came up, replacements included.
     pub workers_started: u64,
-    /// Workers that died unplanned.
+    /// Workers that died unplanned, or had to be killed.
     pub workers_lost: u64,
+    /// Workers that were replaced as planned, after their number of tasks.
+    pub workers_retired: u64,
 }
 
 /// The counters behind [`Stats`].
@@ -31,8 +35,10 @@ pub struct Counters {
     completed: AtomicU64,
     failed: AtomicU64,
     cancelled: AtomicU64,
+    retried: AtomicU64,
     workers_started: AtomicU64,
     workers_lost: AtomicU64,
+    workers_retired: AtomicU64,
 }
 
 impl Counters {
@@ -56,6 +62,11 @@ impl Counters {
         self.failed.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A failed attempt is made again.
+    pub fn retried(&self) {
+        self.retried.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// A worker came up.
     pub fn worker_started(&self) {
         self.workers_started.fetch_add(1, Ordering::Relaxed);
@@ -66,6 +77,11 @@ impl Counters {
         self.workers_lost.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A worker has done its number of tasks.
+    pub fn worker_retired(&self) {
+        self.workers_retired.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// The counts now.
     pub fn stats(&self) -> Stats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -74,8 +90,10 @@ impl Counters {
             completed: read(&self.completed),
             failed: read(&self.failed),
             cancelled: read(&self.cancelled),
+            retried: read(&self.retried),
             workers_started: read(&self.workers_started),
             workers_lost: read(&self.workers_lost),
+            workers_retired: read(&self.workers_retired),
         }
     }
 }

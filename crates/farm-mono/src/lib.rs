@@ -3,7 +3,8 @@
 //! A task runs when it is submitted, so a debugger or a `dbg!` sees the tasks one after the other, in
 //! order. All else is as in worker processes: arguments and results go through the same encoding, so
 //! what cannot cross to another process is found here, and a panic is an outcome of its task, not an
-//! unwinding of the caller.
+//! unwinding of the caller. Of the options of a task, `retry_panics` is honoured; a timeout is not, since
+//! somebody may be looking on with a debugger.
 //!
 //! ```
 //! use farm_core::prelude::*;
@@ -15,8 +16,8 @@
 //! ```
 
 use farm_core::{
-    Counters, Data, Farm, FarmError, Mailbox, Prepared, Stats, TaskFn, TaskHandle, TaskOptions,
-    prepare,
+    Counters, Data, Failure, Farm, FarmError, Mailbox, Payload, Prepared, Stats, Task, TaskError,
+    TaskFn, TaskHandle, TaskOptions, prepare,
 };
 
 /// The most workers that a pool can be told to count.
@@ -76,6 +77,26 @@ impl Builder {
     }
 }
 
+impl Pool {
+    /// Runs a task, and again as often as it panics and its policy forgives that.
+    fn run(&self, task: &Task, mailbox: &mut Mailbox) -> Result<Payload, TaskError> {
+        let mut retries = if task.policy.retry_panics { task.policy.retries } else { 0 };
+        loop {
+            mailbox.sent(task.id());
+            let mut result = Vec::new();
+            let done = farm_core::run(task.function, (*task.argument).as_ref(), &mut result);
+            match done {
+                Ok(()) => return Ok(result.into()),
+                Err(Failure::Panicked { .. }) if retries > 0 => {
+                    retries -= 1;
+                    self.counters.retried();
+                }
+                Err(failure) => return Err(failure.of(task.name.clone())),
+            }
+        }
+    }
+}
+
 impl Farm for Pool {
     fn submit_with<A, R, F>(&self, options: TaskOptions, function: F, argument: A) -> TaskHandle<R>
     where
@@ -95,16 +116,12 @@ impl Farm for Pool {
         drop(argument);
         let mut mailbox = Mailbox::default();
         mailbox.expect(task.id(), slot.clone(), passengers);
-        mailbox.sent(task.id());
-        let mut result = Vec::new();
-        let outcome = farm_core::run(task.function, (*task.argument).as_ref(), &mut result)
-            .map(|()| result.into())
-            .map_err(|failure| failure.of(task.name.clone()));
+        let outcome = self.run(&task, &mut mailbox);
         self.counters.ended(outcome.as_ref().err());
         if let Some(delivery) = mailbox.close(task.id(), outcome) {
             delivery.deliver();
         }
-        TaskHandle::new(slot, None)
+        TaskHandle::new(slot, None, 0)
     }
 
     fn workers(&self) -> usize {

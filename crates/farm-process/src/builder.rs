@@ -1,12 +1,13 @@
 //! Settings of a pool.
 
 use std::ffi::OsStr;
+use std::fmt::Display;
 use std::time::Duration;
 
-use farm_core::FarmError;
+use farm_core::{Data, FarmError, Function, TaskFn, TaskOptions, codec};
 
 use crate::pool::Pool;
-use crate::settings::Settings;
+use crate::settings::{Initializer, Settings};
 use crate::{init, worker};
 
 /// The most workers that a pool can have.
@@ -31,11 +32,12 @@ const MOST_WORKERS: usize = 1024;
 #[must_use]
 pub struct Builder {
     settings: Settings,
+    bad_initializer: Option<String>,
 }
 
 impl Builder {
     pub(crate) fn new() -> Self {
-        Self { settings: Settings::default() }
+        Self { settings: Settings::default(), bad_initializer: None }
     }
 
     /// How many workers the pool has; by default one per core that this process may use, its affinity
@@ -51,7 +53,106 @@ impl Builder {
         self
     }
 
-    /// How long a worker may take to come up; 30 seconds by default.
+    /// How many tasks may wait for a worker before `submit` waits too; by default there is no such bound,
+    /// and each waiting task takes the memory of its encoded argument and some 500 bytes.
+    pub fn max_queued(mut self, tasks: usize) -> Self {
+        self.settings.max_queued = Some(tasks.max(1));
+        self
+    }
+
+    /// How long a task may take, unless its own options say otherwise; see [`TaskOptions::timeout`].
+    pub fn timeout(self, timeout: Duration) -> Self {
+        self.task_options(|options| options.timeout(timeout))
+    }
+
+    /// How often a task is started again after the death of its worker, unless its own options say
+    /// otherwise; see [`TaskOptions::retries`].
+    pub fn retries(self, retries: u32) -> Self {
+        self.task_options(|options| options.retries(retries))
+    }
+
+    /// Whether a task is started again after a panic, too; see [`TaskOptions::retry_panics`].
+    pub fn retry_panics(self, retry: bool) -> Self {
+        self.task_options(|options| options.retry_panics(retry))
+    }
+
+    /// Whether a task is started again after it has run over its time, too; see
+    /// [`TaskOptions::retry_timeouts`].
+    pub fn retry_timeouts(self, retry: bool) -> Self {
+        self.task_options(|options| options.retry_timeouts(retry))
+    }
+
+    fn task_options(mut self, change: impl FnOnce(TaskOptions) -> TaskOptions) -> Self {
+        self.settings.task = change(self.settings.task);
+        self
+    }
+
+    /// Replaces each worker after so many tasks, for functions that leak; never, by default. A
+    /// replacement is planned: it costs no task and is no loss.
+    pub fn max_tasks_per_worker(mut self, tasks: u64) -> Self {
+        self.settings.tasks_per_worker = Some(tasks.max(1));
+        self
+    }
+
+    /// The most memory, in bytes, that a worker may allocate for itself; no limit by default.
+    ///
+    /// Shared arrays do not count. Where an allocation is refused for this, Rust aborts, and the task loses
+    /// its worker. A worker needs a few MiB for itself, and each of its threads some more.
+    pub fn memory_limit(mut self, bytes: u64) -> Self {
+        self.settings.memory_limit = Some(bytes);
+        self
+    }
+
+    /// Has each worker call `function` on `argument` before its first task: to load a library or a table,
+    /// say, into a static.
+    ///
+    /// A worker whose initializer panics does not come up, and one whose initializer takes longer than the
+    /// [start timeout](Self::start_timeout) is killed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # farm_process::init_before_main!();
+    /// # fn main() -> Result<(), farm_core::FarmError> {
+    /// # farm_process::init();
+    /// use std::sync::OnceLock;
+    /// use farm_core::Farm;
+    ///
+    /// static SCALE: OnceLock<f64> = OnceLock::new();
+    /// fn set_scale(scale: f64) {
+    ///     SCALE.get_or_init(|| scale);
+    /// }
+    /// fn scaled(x: f64) -> f64 {
+    ///     SCALE.get().expect("the initializer has set it") * x
+    /// }
+    ///
+    /// let pool = farm_process::Pool::builder().initializer(set_scale, 3.0).build()?;
+    /// assert_eq!(pool.apply(scaled, 2.0)?, 6.0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn initializer<A: Data, F: TaskFn<A, ()>>(mut self, function: F, argument: A) -> Self {
+        let function = Function::of(function);
+        let reason = |reason: &dyn Display| format!("{}: {reason}", function.name());
+        let encoded = function.reference().map_err(|error| reason(&error)).and_then(|function| {
+            let argument = codec::encode(&argument).map_err(|error| reason(&error))?;
+            Ok(Initializer { function, argument })
+        });
+        match encoded {
+            Ok(initializer) => self.settings.initializer = Some(initializer),
+            Err(reason) => self.bad_initializer = Some(reason),
+        }
+        self
+    }
+
+    /// How long a worker may stay stopped, as by SIGSTOP, before it counts as lost; 10 seconds by default.
+    /// While the program itself is stopped, no time passes.
+    pub fn stopped_after(mut self, time: Duration) -> Self {
+        self.settings.stopped_after = time.max(Duration::from_millis(1));
+        self
+    }
+
+    /// How long a worker may take to come up, its initializer included; 30 seconds by default.
     pub fn start_timeout(mut self, timeout: Duration) -> Self {
         self.settings.start_timeout = timeout;
         self
@@ -68,8 +169,9 @@ impl Builder {
     /// # Errors
     ///
     /// [`FarmError::NotInitialised`] if [`init`](crate::init) was not called, [`FarmError::Nested`] in a
-    /// worker, [`FarmError::Workers`] for a number that no pool can have, [`FarmError::Start`] if workers
-    /// do not come up, [`FarmError::System`] if the system refuses what the pool needs.
+    /// worker, [`FarmError::Workers`] for a number that no pool can have, [`FarmError::Initializer`] if that
+    /// cannot be sent, [`FarmError::Start`] if workers do not come up, [`FarmError::System`] if the system
+    /// refuses what the pool needs.
     pub fn build(self) -> Result<Pool, FarmError> {
         if worker::is_this_process() || farm_core::inside_a_task() {
             return Err(FarmError::Nested);
@@ -80,6 +182,9 @@ impl Builder {
         let workers = self.settings.workers.unwrap_or_else(default_workers);
         if !(1..=MOST_WORKERS).contains(&workers) {
             return Err(FarmError::Workers { asked: workers, most: MOST_WORKERS });
+        }
+        if let Some(reason) = self.bad_initializer {
+            return Err(FarmError::Initializer { reason });
         }
         Pool::start(self.settings, workers)
     }

@@ -7,6 +7,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use farm_core::Owner;
+
 use crate::worker;
 
 /// The variable that holds a [`Call`].
@@ -78,7 +80,7 @@ pub(crate) fn passed() -> bool {
 fn enter() {
     match Call::to_this_process() {
         // A worker whose master has died already must not go on as the program.
-        Some(call) if std::os::unix::process::parent_id() != call.master => {
+        Some(call) if std::os::unix::process::parent_id() != call.master.pid() => {
             worker::abandoned(&call)
         }
         Some(call) => worker::main(&call),
@@ -92,7 +94,7 @@ fn enter() {
 /// read it. So a worker is also started under the name [`WORKER_NAME`], which programs that it starts do
 /// not inherit.
 pub(crate) struct Call {
-    pub(crate) master: u32,
+    pub(crate) master: Owner,
     /// Where the worker is to report.
     pub(crate) address: String,
 }

@@ -21,20 +21,27 @@
 //!
 //! The journey of a task, in the names of this crate's files: `pool` puts it on the list, `service` has
 //! the master decide and carries out what it decides, `transport` carries it to the process that `start`
-//! has brought up, where `worker` runs it. `watch` tells the master of deaths, `lifeline` tells a worker
-//! of the master's.
+//! has brought up, where `worker` runs it. `watch` sees workers die and kills those that have to, `staff`
+//! knows who is there, `output` keeps their last words, `lifeline` ties a worker to its master.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("farm-process runs on Linux only; use farm-rayon or farm-mono elsewhere");
 
+mod alarm;
 mod builder;
+mod clock;
+mod closing;
 mod init;
 mod lifeline;
+mod mark;
 mod meeting;
+mod memory;
+mod output;
 mod pool;
 mod service;
 mod settings;
 mod signals;
+mod staff;
 mod start;
 mod transport;
 mod watch;
@@ -46,6 +53,7 @@ pub use init::enter_before_main;
 pub use init::init;
 pub use meeting::prepare_exit;
 pub use pool::Pool;
+pub use staff::Process;
 
 /// The examples of the project's front page run like any other.
 #[cfg(doctest)]

@@ -8,8 +8,9 @@ use farm_core::{
 };
 
 use crate::builder::Builder;
-use crate::service::{Canceller, Service};
+use crate::service::{self, Canceller, Service};
 use crate::settings::Settings;
+use crate::staff::Process;
 use crate::{signals, transport};
 
 /// A pool of worker processes.
@@ -47,7 +48,12 @@ impl Pool {
         let ours = pool.service.clone();
         pool.thread("farm-service", move || ours.run(&answers))?;
         let ours = pool.service.clone();
-        pool.thread("farm-watch", move || ours.watch.run(|loss, late| ours.ended(loss, late)))?;
+        pool.thread("farm-watch", move || {
+            ours.watch.run(|now| ours.beat(now), |worker, end| ours.ended(worker, end));
+        })?;
+        let ours = pool.service.clone();
+        // Nobody waits for this thread to end: it may be writing to a stderr that is not read.
+        spawn("farm-output", move || ours.watch.outputs.run())?;
         pool.service.begin();
         pool.service.wait_until_up()?;
         Ok(pool)
@@ -58,13 +64,13 @@ impl Pool {
         name: &str,
         body: impl FnOnce() + Send + 'static,
     ) -> Result<(), FarmError> {
-        let spawned = signals::none_for_threads_of(|| {
-            std::thread::Builder::new().name(name.to_owned()).spawn(body)
-        });
-        let thread = spawned
-            .map_err(|source| FarmError::System { doing: "start a thread of the pool", source })?;
-        self.threads.push(thread);
+        self.threads.push(spawn(name, body)?);
         Ok(())
+    }
+
+    /// The worker processes that are up, oldest first, and what each has been given to do.
+    pub fn processes(&self) -> Vec<Process> {
+        self.service.processes()
     }
 
     fn end(&mut self, gently: bool) {
@@ -79,6 +85,15 @@ impl Pool {
     }
 }
 
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, FarmError> {
+    let body = move || {
+        service::this_thread_is_ours();
+        body();
+    };
+    signals::none_for_threads_of(|| std::thread::Builder::new().name(name.to_owned()).spawn(body))
+        .map_err(|source| FarmError::System { doing: "start a thread of the pool", source })
+}
+
 impl Farm for Pool {
     fn submit_with<A, R, F>(&self, options: TaskOptions, function: F, argument: A) -> TaskHandle<R>
     where
@@ -87,10 +102,12 @@ impl Farm for Pool {
         F: TaskFn<A, R>,
     {
         self.service.counters.submitted();
+        let options = options.or(&self.service.settings.task);
         match prepare(&options, function, &argument) {
             Ok(Prepared { task, slot, passengers }) => {
+                let bytes = (*task.argument).as_ref().len();
                 self.service.submit(task, slot.clone(), passengers);
-                TaskHandle::new(slot, Some(Arc::downgrade(&self.canceller)))
+                TaskHandle::new(slot, Some(Arc::downgrade(&self.canceller)), bytes)
             }
             Err(handle) => {
                 self.service.counters.failed();

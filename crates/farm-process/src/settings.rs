@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
+use farm_core::{FunctionRef, TaskOptions};
+use serde::{Deserialize, Serialize};
+
 /// Variables by which numerical libraries choose their threads. A worker is one of many, so by default
 /// it has one thread; what the program's own environment says goes before.
 const THREAD_VARIABLES: [&str; 7] = [
@@ -21,8 +24,23 @@ const THREAD_VARIABLES: [&str; 7] = [
 pub(crate) struct Settings {
     pub(crate) workers: Option<usize>,
     pub(crate) in_flight: Option<usize>,
+    pub(crate) max_queued: Option<usize>,
     pub(crate) start_timeout: Duration,
+    pub(crate) stopped_after: Duration,
+    pub(crate) tasks_per_worker: Option<u64>,
+    pub(crate) memory_limit: Option<u64>,
+    pub(crate) initializer: Option<Initializer>,
     pub(crate) environment: BTreeMap<OsString, OsString>,
+    /// What the options of a task leave open.
+    pub(crate) task: TaskOptions,
+}
+
+/// What each worker calls before its first task.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Initializer {
+    pub(crate) function: FunctionRef,
+    #[serde(with = "farm_core::plain")]
+    pub(crate) argument: Vec<u8>,
 }
 
 impl Default for Settings {
@@ -30,8 +48,14 @@ impl Default for Settings {
         Self {
             workers: None,
             in_flight: None,
+            max_queued: None,
             start_timeout: Duration::from_secs(30),
+            stopped_after: Duration::from_secs(10),
+            tasks_per_worker: None,
+            memory_limit: None,
+            initializer: None,
             environment: BTreeMap::new(),
+            task: TaskOptions::new(),
         }
     }
 }

@@ -78,15 +78,24 @@ pub(crate) fn none_for_threads_of<T>(spawn: impl FnOnce() -> T) -> T {
     spawn()
 }
 
-/// Gives a worker the signals of a Rust program that has just begun: none blocked, and SIGPIPE ignored.
+/// Gives a worker the signals of a Rust program that has just begun: none blocked, SIGPIPE ignored, and
+/// SIGTSTP, by which it stops itself, as the system has it.
 ///
 /// It has inherited the mask of the thread that started it, and before `main` nobody has ignored SIGPIPE.
+/// SIGHUP is caught and nothing done: the kernel sends it, before it wakes them, to stopped workers whose
+/// master has died, and they still have to clean up.
 pub(crate) fn begin_as_a_program_does() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    let nothing: extern "C" fn(libc::c_int) = nothing;
     let none = empty_set();
-    // SAFETY: the set is initialised. No handler is installed, and ignoring a signal asks nothing of
-    // anybody.
+    // SAFETY: the set is initialised; the one handler that is installed does nothing, in a process that is
+    // the farm's own.
     unsafe {
         libc::signal(libc::SIGPIPE, libc::SIG_IGN);
+        libc::signal(libc::SIGTSTP, libc::SIG_DFL);
+        if libc::signal(libc::SIGHUP, nothing as libc::sighandler_t) == libc::SIG_IGN {
+            libc::signal(libc::SIGHUP, libc::SIG_IGN);
+        }
         libc::pthread_sigmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
     }
 }

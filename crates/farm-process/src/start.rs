@@ -6,17 +6,15 @@
 //! late, the watch says so, and [`meeting::call_off`] goes there in its stead to free the thread.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::Instant;
 
-use farm_core::WorkerId;
-use ipc_channel::ipc::IpcSender;
+use farm_core::{Owner, WorkerId};
 
 use crate::init::{CALL, Call, WORKER_NAME};
+use crate::mark::Mark;
 use crate::service::Service;
 use crate::transport::{Down, Hello, send};
 use crate::{meeting, signals};
@@ -27,7 +25,8 @@ pub(crate) struct StartError {
     pub(crate) reason: String,
 }
 
-/// Brings up `worker` in the background, and tells the service how it went.
+/// Brings up `worker` in the background, and tells the service how it went; if all goes well, the worker
+/// itself says so when it is ready.
 ///
 /// # Errors
 ///
@@ -38,10 +37,8 @@ pub(crate) fn start(service: &Arc<Service>, worker: WorkerId) -> Result<(), Star
         // ipc-channel panics where the system refuses it descriptors.
         let outcome = catch_unwind(AssertUnwindSafe(|| bring_up(&ours, worker)));
         let refused = |_| failed(0, "the system has refused descriptors for it (see `ulimit -n`)");
-        let outcome = outcome.map_err(refused).and_then(|outcome| outcome);
-        let failed = outcome.is_err();
-        ours.started(worker, outcome);
-        if failed {
+        if let Err(error) = outcome.map_err(refused).and_then(|outcome| outcome) {
+            ours.start_failed(worker, error);
             ours.watch.kill(worker);
         }
     };
@@ -55,19 +52,19 @@ fn failed(pid: u32, reason: impl Into<String>) -> StartError {
     StartError { pid, reason: reason.into() }
 }
 
-fn bring_up(service: &Service, worker: WorkerId) -> Result<IpcSender<Down>, StartError> {
+fn bring_up(service: &Arc<Service>, worker: WorkerId) -> Result<(), StartError> {
     let (server, address) = meeting::open().map_err(|reason| failed(0, reason))?;
-    let deadline = Instant::now().checked_add(service.settings.start_timeout);
-    let child = command(service, &address).spawn().map_err(|error| {
+    let deadline = service.watch.clock.now().checked_add(service.settings.start_timeout);
+    let child = spawn(service, worker, &address).map_err(|error| {
         meeting::is_over(&address);
         failed(0, format!("its process cannot be started: {error}"))
     })?;
     let pid = child.id();
-    service.expect_at(worker, address.clone());
+    service.expect_at(worker, pid, address.clone());
     service
         .watch
         .add(worker, child, deadline)
-        .map_err(|error| failed(pid, format!("it cannot be watched, as Linux 5.3 can: {error}")))?;
+        .map_err(|error| failed(pid, format!("it cannot be watched, as Linux 5.4 can: {error}")))?;
     let met = server.accept();
     meeting::is_over(&address);
     service.met(worker);
@@ -77,30 +74,27 @@ fn bring_up(service: &Service, worker: WorkerId) -> Result<IpcSender<Down>, Star
         Ok((_, Hello::Gone)) => return Err(failed(pid, "it ended before it reported")),
         Err(error) => return Err(failed(pid, format!("it ended while it reported: {error}"))),
     };
-    if deadline.is_some_and(|at| at <= Instant::now()) {
-        return Err(failed(
-            pid,
-            format!("it took longer than {:?}", service.settings.start_timeout),
-        ));
-    }
     if build_id != farm_core::build_id() {
         return Err(failed(pid, "it runs another build than its master"));
     }
-    send(&down, Down::Welcome { worker, up: service.up() })
-        .map_err(|error| failed(pid, format!("it cannot be reached: {error}")))?;
-    Ok(down)
+    let mark = Mark::new();
+    let welcome = Down::Welcome {
+        worker,
+        up: service.up(),
+        mark: mark.clone(),
+        memory_limit: service.settings.memory_limit,
+        initializer: service.settings.initializer.clone(),
+    };
+    service.has_met(worker, down.clone(), mark);
+    send(&down, welcome).map_err(|error| failed(pid, format!("it cannot be reached: {error}")))
 }
 
-/// The running executable, whatever has become of its file, with the arguments of this process.
+/// Starts the running executable, whatever has become of its file, with the arguments of this process.
 ///
 /// The worker leads a process group of its own: Ctrl-C and Ctrl-Z in a terminal are the program's affair.
-fn command(service: &Service, address: &str) -> Command {
-    let stdout = match io::stderr().as_fd().try_clone_to_owned() {
-        Ok(stderr) => Stdio::from(stderr),
-        // The program has closed its stderr.
-        Err(_) => Stdio::null(),
-    };
-    let call = Call { master: std::process::id(), address: address.to_owned() };
+fn spawn(service: &Service, worker: WorkerId, address: &str) -> io::Result<Child> {
+    let output = service.watch.outputs.add(worker)?;
+    let call = Call { master: Owner::this(), address: address.to_owned() };
     let mut command = Command::new("/proc/self/exe");
     command
         .arg0(WORKER_NAME)
@@ -108,7 +102,8 @@ fn command(service: &Service, address: &str) -> Command {
         .envs(&service.environment)
         .env(CALL, call.text())
         .stdin(Stdio::null())
-        .stdout(stdout)
+        .stdout(output.try_clone()?)
+        .stderr(output)
         .process_group(0);
-    command
+    command.spawn().inspect_err(|_| drop(service.watch.outputs.last_words(worker)))
 }

@@ -20,6 +20,8 @@ use ipc_channel::ipc::{self, IpcReceiver, IpcSender, IpcSharedMemory};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::mark::Mark;
+use crate::settings::Initializer;
 use crate::signals;
 
 /// How many tasks a worker is sent at a time. A second one would spare it the wait for the master, but
@@ -41,8 +43,14 @@ pub(crate) enum Hello {
 /// From the master to a worker.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Down {
-    /// Answers [`Hello::Worker`].
-    Welcome { worker: WorkerId, up: IpcSender<Up> },
+    /// Answers [`Hello::Worker`]. The worker answers [`Up::Ready`] or [`Up::Unready`].
+    Welcome {
+        worker: WorkerId,
+        up: IpcSender<Up>,
+        mark: Mark,
+        memory_limit: Option<u64>,
+        initializer: Option<Initializer>,
+    },
     /// A task.
     Task { head: ToWorker, body: Body },
 }
@@ -50,11 +58,15 @@ pub(crate) enum Down {
 /// From the workers, and from the pool's own threads, to the service thread.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Up {
+    /// A worker waits for tasks.
+    Ready { worker: WorkerId },
+    /// A worker cannot work, and ends.
+    Unready { worker: WorkerId, reason: String },
     /// A worker answers.
     Message { worker: WorkerId, head: FromWorker, body: Body },
     /// The watch has seen a worker die. It sends this through the workers' own channel, behind the last
     /// message of the dead.
-    Ended { worker: WorkerId, pid: u32, signal: Option<i32>, code: Option<i32> },
+    Ended { worker: WorkerId },
     /// The pool ends.
     Closed,
 }

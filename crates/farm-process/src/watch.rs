@@ -1,26 +1,51 @@
-//! The watch: a thread that sees workers die.
+//! The watch: a thread that sees workers die, and sees to it that they do.
 //!
 //! It sleeps on the pidfds of all workers, so a death is noticed at once and whatever else the worker's
-//! sockets may be inherited by. A worker that has not come up in time is killed here too.
+//! sockets may be inherited by. While there is work it wakes for each beat of the clock: then it lets the
+//! master look at its time limits, kills workers that have not come up or gone in time, and looks for
+//! workers that are stopped.
+//!
+//! A worker that has stopped itself because its master was (see [`crate::lifeline`]) is told by the signal,
+//! SIGTSTP, and goes on as soon as the master does. One that is stopped by any other signal may go on when
+//! whoever stopped it wants; after a while it counts as lost.
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use farm_core::{Loss, WorkerId};
 use parking_lot::{Condvar, Mutex};
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use rustix::fd::OwnedFd;
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open,
+    pidfd_send_signal, waitid,
+};
+
+use crate::alarm::{Alarm, earlier};
+use crate::clock::{BEAT, Clock};
+use crate::memory::{self, OutOfMemory};
+use crate::output::Outputs;
 
 /// The living workers.
 pub(crate) struct Watch {
     living: Mutex<Living>,
     none_left: Condvar,
-    /// Wakes the thread when `living` has changed.
-    bell: OwnedFd,
+    pub(crate) clock: Clock,
+    alarm: Alarm,
+    pub(crate) outputs: Outputs,
+    out_of_memory: OutOfMemory,
+    limits: Limits,
+}
+
+/// What the watch knows of the pool's settings.
+#[derive(Clone, Copy)]
+pub(crate) struct Limits {
+    /// How long a worker may stay stopped.
+    pub(crate) stopped_after: Duration,
+    pub(crate) memory: Option<u64>,
 }
 
 #[derive(Default)]
@@ -33,45 +58,90 @@ struct Living {
 }
 
 struct Watched {
-    child: Child,
+    pid: Pid,
     /// Shared with the thread while it sleeps, so that no descriptor is needed to sleep.
     pidfd: Arc<OwnedFd>,
-    /// When it must have come up; `None` once it has.
-    deadline: Option<Instant>,
+    /// When it must have come up, or have gone.
+    deadline: Option<Duration>,
+    is_late: bool,
+    stopped_since: Option<Duration>,
+    /// How long it had been stopped when it was killed for that.
+    stopped: Option<Duration>,
+    killed: bool,
+    /// The peak of memory that it has inherited.
+    inherited: u64,
+}
+
+/// The end of a worker.
+pub(crate) struct End {
+    pub(crate) loss: Loss,
+    /// It was killed because it had not come up in time.
+    pub(crate) late: bool,
+}
+
+/// What the pool asks for at a beat.
+pub(crate) struct Wanted {
+    /// When to come back at the latest.
+    pub(crate) at: Option<Duration>,
+    /// Whether there is work, so that workers have to be looked after.
+    pub(crate) busy: bool,
 }
 
 impl Watch {
-    pub(crate) fn new() -> std::io::Result<Self> {
-        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self { living: Mutex::default(), none_left: Condvar::new(), bell })
+    pub(crate) fn new(limits: Limits) -> std::io::Result<Self> {
+        Ok(Self {
+            living: Mutex::default(),
+            none_left: Condvar::new(),
+            clock: Clock::new(),
+            alarm: Alarm::new()?,
+            outputs: Outputs::new()?,
+            out_of_memory: OutOfMemory::new(),
+            limits,
+        })
     }
 
-    /// Starts to watch a process that has just been started. If the pool is closed, it is killed at once.
+    /// Sees to it that the watch looks around at `at`.
+    pub(crate) fn wake_by(&self, at: Duration) {
+        self.alarm.wake_by(at);
+    }
+
+    /// Starts to watch a process that has just been started, and must have come up by `deadline`. If the
+    /// pool is closed, it is killed at once.
     pub(crate) fn add(
         &self,
         worker: WorkerId,
         mut child: Child,
-        deadline: Option<Instant>,
+        deadline: Option<Duration>,
     ) -> std::io::Result<()> {
-        let opened = pid_of(&child)
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let opened = pid
             .ok_or(rustix::io::Errno::SRCH)
-            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()));
-        let pidfd = match opened {
-            Ok(pidfd) => pidfd,
+            .and_then(|pid| Ok((pid, pidfd_open(pid, PidfdFlags::empty())?)));
+        let (pid, pidfd) = match opened {
+            Ok(opened) => opened,
             Err(error) => {
                 child.kill()?;
                 child.wait()?;
                 return Err(error.into());
             }
         };
-        let watched = Watched { child, pidfd: Arc::new(pidfd), deadline };
+        let mut watched = Watched {
+            pid,
+            pidfd: Arc::new(pidfd),
+            deadline,
+            is_late: false,
+            stopped_since: None,
+            stopped: None,
+            killed: false,
+            inherited: memory::peak_of_this_process(),
+        };
         let mut living = self.living.lock();
-        if living.killing || watched.expired().is_some() {
+        if living.killing {
             watched.kill();
         }
         living.workers.insert(worker, watched);
         drop(living);
-        self.ring();
+        self.alarm.ring();
         Ok(())
     }
 
@@ -82,9 +152,17 @@ impl Watch {
         }
     }
 
+    /// The worker is about to end by itself, and has until `deadline` to do so.
+    pub(crate) fn should_end(&self, worker: WorkerId, deadline: Duration) {
+        if let Some(watched) = self.living.lock().workers.get_mut(&worker) {
+            watched.deadline = Some(deadline);
+        }
+        self.wake_by(deadline);
+    }
+
     /// Kills a worker; its death is reported like any other.
     pub(crate) fn kill(&self, worker: WorkerId) {
-        if let Some(watched) = self.living.lock().workers.get(&worker) {
+        if let Some(watched) = self.living.lock().workers.get_mut(&worker) {
             watched.kill();
         }
     }
@@ -93,12 +171,12 @@ impl Watch {
     pub(crate) fn kill_all(&self) {
         let mut living = self.living.lock();
         living.killing = true;
-        living.workers.values().for_each(Watched::kill);
+        living.workers.values_mut().for_each(Watched::kill);
     }
 
     /// Kills the workers that live now.
     pub(crate) fn kill_present(&self) {
-        self.living.lock().workers.values().for_each(Watched::kill);
+        self.living.lock().workers.values_mut().for_each(Watched::kill);
     }
 
     /// Waits until no worker lives, or until `deadline`; says whether none does.
@@ -120,95 +198,140 @@ impl Watch {
     /// Ends the thread when no worker lives any more.
     pub(crate) fn close(&self) {
         self.living.lock().closed = true;
-        self.ring();
+        self.alarm.ring();
     }
 
-    /// The body of the thread. `report` is called for each death, and told whether the worker was late in
-    /// coming up; it is reaped by then.
-    pub(crate) fn run(&self, report: impl Fn(Loss, bool)) {
+    /// The body of the thread. `beat` is called with the time whenever it wakes; `report` for each death,
+    /// and the dead is reaped by then.
+    pub(crate) fn run(&self, beat: impl Fn(Duration) -> Wanted, report: impl Fn(WorkerId, End)) {
         loop {
-            let dead = {
-                let living = self.living.lock();
+            self.alarm.awake();
+            let now = self.clock.now();
+            let wanted = beat(now);
+            let next = {
+                let mut living = self.living.lock();
                 if living.closed && living.workers.is_empty() {
                     return;
                 }
-                living.workers.values().filter_map(Watched::expired).for_each(Watched::kill);
-                drop(living);
-                self.sleep();
-                self.take_dead()
+                self.look_around(&mut living, now, wanted.busy)
             };
-            for (worker, watched, status) in dead {
-                let loss = Loss {
-                    worker,
-                    pid: watched.child.id(),
-                    signal: status.and_then(|status| status.signal()),
-                    code: status.and_then(|status| status.code()),
-                };
-                report(loss, watched.expired().is_some());
+            self.sleep(now, earlier(wanted.at, next));
+            for (worker, watched) in self.take_dead() {
+                let end = self.bury(worker, &watched);
+                report(worker, end);
             }
             self.none_left.notify_all();
         }
     }
 
-    /// Sleeps until a worker dies, the bell rings or a worker is late.
-    fn sleep(&self) {
-        let fds: Vec<Arc<OwnedFd>>;
-        let next;
-        {
-            let living = self.living.lock();
-            fds = living.workers.values().map(|w| w.pidfd.clone()).collect();
-            next = living.workers.values().filter_map(|w| w.deadline).min();
+    /// Kills who is late or has been stopped for too long; says when to look again.
+    fn look_around(&self, living: &mut Living, now: Duration, busy: bool) -> Option<Duration> {
+        let mut next = busy.then(|| now + BEAT.min(self.limits.stopped_after / 4));
+        for watched in living.workers.values_mut().filter(|watched| !watched.killed) {
+            if busy {
+                watched.look_whether_stopped(now);
+            }
+            let patience_ends = watched
+                .stopped_since
+                .and_then(|since| since.checked_add(self.limits.stopped_after));
+            if patience_ends.is_some_and(|at| at <= now) {
+                watched.stopped = watched.stopped_since.map(|since| now - since);
+                watched.kill();
+            } else if watched.deadline.is_some_and(|at| at <= now) {
+                watched.is_late = true;
+                watched.kill();
+            } else {
+                next = earlier(next, earlier(patience_ends, watched.deadline));
+            }
         }
+        next
+    }
+
+    /// Sleeps until a worker dies, the bell rings or the time has come.
+    fn sleep(&self, now: Duration, until: Option<Duration>) {
+        let fds: Vec<Arc<OwnedFd>> =
+            self.living.lock().workers.values().map(|w| w.pidfd.clone()).collect();
         let mut polled: Vec<_> = fds.iter().map(|fd| PollFd::new(&**fd, PollFlags::IN)).collect();
-        polled.push(PollFd::new(&self.bell, PollFlags::IN));
-        let timeout = next.map(|at| {
-            let left = at.saturating_duration_since(Instant::now());
-            Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) }
+        let bell = self.alarm.bell();
+        polled.push(PollFd::new(&bell, PollFlags::IN));
+        let timeout = self.alarm.asleep(until).map(|at| {
+            let left = at.saturating_sub(now);
+            Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: i64::from(left.subsec_nanos()),
+            }
         });
         // Interruptions and errors end the sleep early, which does no harm.
         let _ = poll(&mut polled, timeout.as_ref());
-        let _ = rustix::io::read(&self.bell, &mut [0; 8]);
     }
 
-    fn take_dead(&self) -> Vec<(WorkerId, Watched, Option<ExitStatus>)> {
+    fn take_dead(&self) -> Vec<(WorkerId, Watched)> {
         let mut living = self.living.lock();
-        let ended: Vec<WorkerId> =
-            living.workers.iter().filter(|(_, w)| w.has_ended()).map(|(id, _)| *id).collect();
-        ended
-            .into_iter()
-            .filter_map(|id| {
-                let mut watched = living.workers.remove(&id)?;
-                // The dead leader keeps its group's id from being used again until it is reaped, which
-                // this thread alone does, unless the program reaps children that it has not started.
-                if let Some(pid) = pid_of(&watched.child) {
-                    let _ = kill_process_group(pid, Signal::KILL);
-                }
-                let status = watched.child.wait().ok();
-                Some((id, watched, status))
-            })
-            .collect()
+        let has_ended = |watched: &mut Watched| watched.has_ended();
+        living.workers.extract_if(.., |_, watched| has_ended(watched)).collect()
     }
 
-    fn ring(&self) {
-        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+    /// Reaps a dead worker, and gathers what is known of its end.
+    fn bury(&self, worker: WorkerId, watched: &Watched) -> End {
+        // The dead leader keeps its group's id from being used again until it is reaped, which this thread
+        // alone does, unless the program reaps children that it has not started.
+        let _ = kill_process_group(watched.pid, Signal::KILL);
+        let mut loss = Loss::new(worker, watched.pid.as_raw_nonzero().get().cast_unsigned());
+        if let Some((status, peak)) = reap(watched.pid) {
+            loss.signal = status.signal();
+            loss.code = status.code();
+            loss.peak_memory = (peak > watched.inherited).then_some(peak);
+        }
+        loss.stopped = watched.stopped;
+        loss.memory_limit = self.limits.memory;
+        loss.out_of_memory = !watched.killed
+            && loss.signal == Some(Signal::KILL.as_raw())
+            && self.out_of_memory.has_struck();
+        loss.last_words = self.outputs.last_words(worker);
+        End { loss, late: watched.is_late }
     }
 }
 
 impl Watched {
-    fn kill(&self) {
+    fn kill(&mut self) {
+        self.killed = true;
         let _ = pidfd_send_signal(&*self.pidfd, Signal::KILL);
-    }
-
-    fn expired(&self) -> Option<&Self> {
-        self.deadline.is_some_and(|at| at <= Instant::now()).then_some(self)
     }
 
     fn has_ended(&self) -> bool {
         let mut fds = [PollFd::new(&*self.pidfd, PollFlags::IN)];
         matches!(poll(&mut fds, Some(&Timespec::default())), Ok(1))
     }
+
+    /// The kernel tells each change once, and only the last of several.
+    fn look_whether_stopped(&mut self, now: Duration) {
+        let changes = WaitIdOptions::STOPPED | WaitIdOptions::CONTINUED | WaitIdOptions::NOHANG;
+        while let Ok(Some(status)) = waitid(WaitId::PidFd(self.pidfd.as_fd()), changes) {
+            if status.continued() {
+                self.stopped_since = None;
+            } else if status.stopping_signal() == Some(Signal::TSTP.as_raw()) {
+                let _ = kill_process_group(self.pid, Signal::CONT);
+            } else if status.stopped() {
+                self.stopped_since.get_or_insert(now);
+            }
+        }
+    }
 }
 
-fn pid_of(child: &Child) -> Option<Pid> {
-    i32::try_from(child.id()).ok().and_then(Pid::from_raw)
+/// Takes a dead child off the system's list: how it ended, and the peak of its memory in bytes.
+fn reap(pid: Pid) -> Option<(ExitStatus, u64)> {
+    let mut status = 0;
+    // SAFETY: all zeros are a valid `rusage`, which is plain numbers.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    loop {
+        // SAFETY: both pointers are to values that live through the call.
+        let reaped = unsafe { libc::wait4(pid.as_raw_nonzero().get(), &mut status, 0, &mut usage) };
+        if reaped > 0 {
+            let peak = u64::try_from(usage.ru_maxrss).unwrap_or(0) << 10;
+            return Some((ExitStatus::from_raw(status), peak));
+        }
+        if std::io::Error::last_os_error().kind() != std::io::ErrorKind::Interrupted {
+            return None;
+        }
+    }
 }

@@ -1,13 +1,16 @@
-//! The other side: a process that runs one task after the other.
+//! The other side: a process that gets ready, and then runs one task after the other.
 
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use farm_core::{Failure, FromWorker, FunctionRef, ToWorker, WorkerId, codec};
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 
 use crate::init::Call;
+use crate::mark::Mark;
+use crate::settings::Initializer;
 use crate::transport::{Body, Down, Hello, Up, receive, send};
-use crate::{lifeline, meeting, signals};
+use crate::{lifeline, meeting, memory, signals};
 
 /// Set once, before any task runs; it guards no other data.
 static WORKER: AtomicBool = AtomicBool::new(false);
@@ -22,57 +25,92 @@ pub(crate) fn main(call: &Call) -> ! {
     WORKER.store(true, Ordering::Relaxed);
     signals::begin_as_a_program_does();
     match report(call) {
-        Some((worker, tasks, up)) => {
-            work(worker, &tasks, &up);
+        Some(desk) => {
+            work(&desk);
             std::process::exit(0)
         }
         None => abandoned(call),
     }
 }
 
-/// Ends a process that was to be a worker of a master that is dead.
+/// Ends a process that was to be a worker, of a master that is probably dead.
 pub(crate) fn abandoned(call: &Call) -> ! {
     meeting::remove_if_deserted(&call.address);
+    if std::os::unix::process::parent_id() != call.master.pid() {
+        call.master.remove_what_is_left();
+    }
     std::process::exit(1)
 }
 
-type Channel = (WorkerId, IpcReceiver<Down>, IpcSender<Up>);
+/// What a worker has to work with.
+struct Desk {
+    worker: WorkerId,
+    tasks: IpcReceiver<Down>,
+    up: IpcSender<Up>,
+    mark: Mark,
+}
 
-/// Meets the master; `None` if it cannot be met.
-fn report(call: &Call) -> Option<Channel> {
+/// Meets the master; `None` if it cannot be met, or cannot be served.
+fn report(call: &Call) -> Option<Desk> {
     let master = IpcSender::connect(call.address.clone()).ok()?;
     let (down, tasks) = ipc::channel().ok()?;
     send(&master, Hello::Worker { build_id: farm_core::build_id().to_vec(), down }).ok()?;
-    match receive(&tasks) {
-        Ok(Down::Welcome { worker, up }) => {
-            match lifeline::tie_to(call.master) {
-                Ok(()) => Some((worker, tasks, up)),
-                Err(error) => {
-                    // A master that has ended meanwhile is no news.
-                    if std::os::unix::process::parent_id() == call.master {
-                        eprintln!("{worker} cannot watch its master: {error}");
-                    }
-                    None
-                }
-            }
-        }
-        _ => None,
+    let Ok(Down::Welcome { worker, up, mark, memory_limit, initializer }) = receive(&tasks) else {
+        return None;
+    };
+    let answer = match get_ready(call, memory_limit, initializer) {
+        Ok(()) => Up::Ready { worker },
+        Err(reason) => Up::Unready { worker, reason },
+    };
+    let is_ready = matches!(answer, Up::Ready { .. });
+    send(&up, answer).ok()?;
+    is_ready.then_some(Desk { worker, tasks, up, mark })
+}
+
+fn get_ready(
+    call: &Call,
+    memory_limit: Option<u64>,
+    initializer: Option<Initializer>,
+) -> Result<(), String> {
+    lifeline::tie_to(call.master)
+        .map_err(|error| format!("it cannot watch its master: {error}"))?;
+    if let Some(bytes) = memory_limit {
+        memory::limit_this_process(bytes)
+            .map_err(|error| format!("its memory cannot be limited: {error}"))?;
     }
+    if let Some(Initializer { function, argument }) = initializer {
+        lifeline::task_begins();
+        let done = farm_core::run(function, &argument, &mut Vec::new());
+        lifeline::task_ends();
+        done.map_err(|failure| match failure {
+            Failure::Panicked { message, location, .. } => {
+                let place = location.map(|place| format!(" at {place}")).unwrap_or_default();
+                format!("its initializer panicked{place}: {message}")
+            }
+            other => format!("its initializer cannot be called: {other:?}"),
+        })?;
+    }
+    Ok(())
 }
 
 /// Takes a task, runs it, sends the answer, until the master has no more to say or to hear.
-fn work(worker: WorkerId, tasks: &IpcReceiver<Down>, up: &IpcSender<Up>) {
+fn work(Desk { worker, tasks, up, mark }: &Desk) {
     let mut room = Vec::new();
     while let Ok(Down::Task { head: ToWorker::Run { task, attempt, function }, body }) =
         receive(tasks)
     {
+        mark.take_up();
+        lifeline::task_begins();
         let (returned, body) = match run(function, body, &mut room) {
             Ok(result) => (true, Ok(result)),
             Err(failure) => (false, Body::new(&codec::encode(&failure).unwrap_or_default())),
         };
+        lifeline::task_ends();
+        // What the task has printed is out before its answer.
+        let _ = io::stdout().flush();
         let Ok(body) = body else { return };
         let head = FromWorker::Done { task, attempt, returned };
-        if send(up, Up::Message { worker, head, body }).is_err() {
+        if send(up, Up::Message { worker: *worker, head, body }).is_err() {
             return;
         }
         // The room is used again, but one large result does not hold its memory for ever.

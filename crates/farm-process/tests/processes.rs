@@ -83,7 +83,7 @@ fn a_dead_worker_costs_only_the_task_that_it_was_running() {
                     Err(TaskError::WorkerLost { task, loss, attempts }) => {
                         assert_eq!(task.item, Some(37), "{death:?}");
                         assert_eq!((loss.signal, loss.code), (signal, code), "{death:?}");
-                        assert_eq!(attempts.0, 1);
+                        assert_eq!(attempts, 1);
                         lost += 1;
                     }
                     Err(other) => panic!("{other}"),

@@ -18,7 +18,7 @@ mod waiting;
 use std::sync::Arc;
 
 use farm_core::{
-    Counters, Data, Farm, FarmError, Function, Slot, Stats, TaskError, TaskFn, TaskHandle,
+    Counters, Data, Farm, FarmError, Function, Policy, Slot, Stats, TaskError, TaskFn, TaskHandle,
     TaskName, TaskOptions, inside_a_task,
 };
 
@@ -93,6 +93,18 @@ impl Builder {
     }
 }
 
+/// What threads cannot do: be stopped, and have an argument a second time. Their death is everybody's, so
+/// that retries after a death are asked of them in vain, but harmlessly.
+fn unsupported(policy: Policy) -> Option<&'static str> {
+    if policy.timeout.is_some() {
+        Some("a timeout")
+    } else if policy.retry_panics && policy.retries > 0 {
+        Some("panics to be retried")
+    } else {
+        None
+    }
+}
+
 impl Farm for Pool {
     fn submit_with<A, R, F>(&self, options: TaskOptions, function: F, argument: A) -> TaskHandle<R>
     where
@@ -105,6 +117,10 @@ impl Farm for Pool {
         if inside_a_task() {
             self.counters.failed();
             return TaskHandle::failed(TaskError::Nested { task });
+        }
+        if let Some(what) = unsupported(options.policy()) {
+            self.counters.failed();
+            return TaskHandle::failed(TaskError::Unsupported { task, what });
         }
         let slot = Arc::new(Slot::new(task.clone()));
         let (ours, counters) = (slot.clone(), self.counters.clone());
@@ -125,7 +141,7 @@ impl Farm for Pool {
         );
         let waiting = self.waiting.clone();
         self.threads.spawn_fifo(move || waiting.run_next());
-        TaskHandle::new(slot, Some(Arc::downgrade(&self.waiting) as _))
+        TaskHandle::new(slot, Some(Arc::downgrade(&self.waiting) as _), 0)
     }
 
     fn workers(&self) -> usize {

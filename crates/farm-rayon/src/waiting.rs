@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use farm_core::{Cancel, TaskId};
+use farm_core::{Cancel, Reach, TaskId};
 use parking_lot::{Condvar, Mutex};
 
 /// A task; the argument says whether to run it or to end it as cancelled.
@@ -68,7 +68,8 @@ impl Drop for Running<'_> {
 }
 
 impl Cancel for Waiting {
-    fn cancel(&self, task: TaskId) -> bool {
+    /// What runs cannot be stopped.
+    fn cancel(&self, task: TaskId, _reach: Reach) -> bool {
         let job = self.state.lock().jobs.remove(&task);
         let was_there = job.is_some();
         if let Some(job) = job {

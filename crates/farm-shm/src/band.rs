@@ -95,6 +95,14 @@ impl<T: Element, D: Dimension> Band<T, D> {
         unsafe { self.mapping.view_mut(self.first(), self.shape.clone()) }
     }
 
+    /// Gives up the band for its right to write; `None` in a worker, which has none to give.
+    pub(crate) fn into_lease(self) -> Option<Lease> {
+        match self.right {
+            Right::Home(lease) => lease.into_inner(),
+            Right::Lent(_) => None,
+        }
+    }
+
     pub(crate) fn is_of(&self, parts: &Arc<Parts>) -> bool {
         match &self.right {
             Right::Home(lease) => lease.lock().as_ref().is_some_and(|lease| parts.own(lease)),

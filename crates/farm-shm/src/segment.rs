@@ -11,6 +11,7 @@ use std::fmt;
 use std::ptr::NonNull;
 use std::sync::{Arc, OnceLock, Weak};
 
+use farm_core::Owner;
 use ndarray::{ArrayView, ArrayViewMut, Dimension};
 use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, fallocate};
@@ -21,12 +22,10 @@ use shared_memory::{Shmem, ShmemConf, ShmemError};
 use crate::space::{self, FOLDER};
 use crate::{Element, ShmError};
 
-/// Names a segment: `farm-<pid>-<start time of the process>-<n>`. With the start time, a process id that
-/// is used again names no segment of its former owner.
+/// Names a segment: `farm-<pid>-<start time of the process>-<n>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Name {
-    pid: u32,
-    started: u64,
+    owner: Owner,
     n: u64,
 }
 
@@ -34,30 +33,19 @@ impl Name {
     fn next() -> Self {
         use std::sync::atomic::{AtomicU64, Ordering};
         static NEXT: AtomicU64 = AtomicU64::new(0);
+        static OWNER: OnceLock<Owner> = OnceLock::new();
+        let known = *OWNER.get_or_init(Owner::this);
+        // A child that a task has forked owns what it makes itself.
+        let owner = if known.pid() == std::process::id() { known } else { Owner::this() };
         // Relaxed: only uniqueness matters.
-        Self {
-            pid: std::process::id(),
-            started: start_time(),
-            n: NEXT.fetch_add(1, Ordering::Relaxed),
-        }
+        Self { owner, n: NEXT.fetch_add(1, Ordering::Relaxed) }
     }
 }
 
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "farm-{}-{}-{}", self.pid, self.started, self.n)
+        write!(f, "{}-{}", self.owner, self.n)
     }
-}
-
-/// When this process was started, in clock ticks since boot. Source: proc_pid_stat(5), field 22.
-fn start_time() -> u64 {
-    static TIME: OnceLock<u64> = OnceLock::new();
-    *TIME.get_or_init(|| {
-        let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-        // The second field is the name of the program and may hold anything; it ends at the last `)`.
-        let fields = stat.rsplit(')').next().unwrap_or_default();
-        fields.split_whitespace().nth(19).and_then(|field| field.parse().ok()).unwrap_or(0)
-    })
 }
 
 /// What a mapping may be used for.
@@ -230,7 +218,7 @@ impl Mapping {
 impl Drop for Mapping {
     fn drop(&mut self) {
         // A child that a task has forked inherits the handle but not the segment.
-        if self.shmem.is_owner() && self.name.pid == std::process::id() {
+        if self.shmem.is_owner() && self.name.owner.pid() == std::process::id() {
             let mut registry = registry().lock();
             registry.owned.remove(&self.name);
             registry.mine.remove(&self.name);

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use farm_core::codec::because;
 use farm_core::passenger::{self, Crossing, Key, Passenger};
-use ndarray::Dimension;
+use ndarray::{Array, Dimension};
 use serde::de::Error as _;
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -43,23 +43,47 @@ struct BandAway<T: Element, D: Dimension> {
     lease: Option<Lease>,
     mapping: Arc<Mapping>,
     whole: D,
-    element: std::marker::PhantomData<T>,
+    /// The rows as they were when the band was sent, if its task may be sent again.
+    former: Option<Array<T, D>>,
 }
 
 impl<T: Element, D: Dimension + 'static> Passenger for BandAway<T, D> {
-    fn sent(&mut self) {}
+    fn sent(&mut self, again: bool) {
+        if again {
+            self.restore();
+        }
+    }
 
     fn returned(&mut self) {}
 
     fn lost(&mut self) {
-        if let Some(lease) = &mut self.lease {
+        if !self.restore()
+            && let Some(lease) = &mut self.lease
+        {
             lease.tear();
         }
     }
 
     fn reclaim(&mut self) -> Option<Box<dyn Any>> {
+        Some(Box::new(self.band()?))
+    }
+}
+
+impl<T: Element, D: Dimension> BandAway<T, D> {
+    fn band(&mut self) -> Option<Band<T, D>> {
         let lease = self.lease.take()?;
-        Some(Box::new(Band::<T, D>::home(lease, self.mapping.clone(), &self.whole)))
+        Some(Band::home(lease, self.mapping.clone(), &self.whole))
+    }
+
+    /// Puts the rows back as they were, if that is known. Nobody uses them: their task has been given up.
+    fn restore(&mut self) -> bool {
+        let Some(former) = self.former.take() else { return false };
+        if let Some(mut band) = self.band() {
+            band.view_mut().assign(&former);
+            self.lease = band.into_lease();
+        }
+        self.former = Some(former);
+        true
     }
 }
 
@@ -67,7 +91,7 @@ impl<T: Element, D: Dimension + 'static> Passenger for BandAway<T, D> {
 struct RefAway<T: Element, D: Dimension>(ArrayRef<T, D>);
 
 impl<T: Element, D: Dimension + 'static> Passenger for RefAway<T, D> {
-    fn sent(&mut self) {}
+    fn sent(&mut self, _again: bool) {}
 
     fn returned(&mut self) {}
 
@@ -87,10 +111,11 @@ impl<T: Element, D: Dimension + 'static> Serialize for Band<T, D> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let crossing = passenger::crossing();
         match &self.right {
-            Right::Home(lease) if crossing == Some(Crossing::ArgumentOut) => {
+            Right::Home(lease) if let Some(Crossing::ArgumentOut { repeatable }) = crossing => {
                 let lease = lease.lock().take();
                 let lease = lease
                     .ok_or_else(|| S::Error::custom(because("this band was encoded before")))?;
+                let former = repeatable.then(|| self.view().to_owned());
                 let mut whole = self.shape.clone();
                 // The rows beyond the band's last are the receiver's to ignore.
                 whole.slice_mut()[0] = self.rows.end;
@@ -98,7 +123,7 @@ impl<T: Element, D: Dimension + 'static> Serialize for Band<T, D> {
                     lease: Some(lease),
                     mapping: self.mapping.clone(),
                     whole: whole.clone(),
-                    element: std::marker::PhantomData,
+                    former,
                 };
                 let key = board(away)?;
                 lent::<T>(key, self.mapping.name(), &whole, self.rows.clone()).serialize(serializer)
@@ -116,7 +141,7 @@ impl<T: Element, D: Dimension + 'static> Serialize for ArrayRef<T, D> {
         let crossing = passenger::crossing();
         let rows = self.start..self.start + self.shape().first().copied().unwrap_or(0);
         match &self.hold {
-            Hold::Home(array) if crossing == Some(Crossing::ArgumentOut) => {
+            Hold::Home(array) if matches!(crossing, Some(Crossing::ArgumentOut { .. })) => {
                 let key = board(RefAway(self.clone()))?;
                 lent::<T>(key, array.mapping.name(), &array.shape, rows).serialize(serializer)
             }

@@ -1,52 +1,81 @@
 //! The rules of the master, under any order of events.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{Action, Master};
+use super::{Action, FIRST_PAUSE, LAST_CHANCES, Master, Reach, Rules};
 use crate::{
-    Attempt, Failure, Function, Loss, Payload, Task, TaskError, TaskId, TaskName, TaskOptions,
-    WorkerId,
+    Attempt, Failure, Function, Loss, Payload, Policy, Task, TaskError, TaskId, TaskName,
+    TaskOptions, WorkerId,
 };
 
-fn task() -> Task {
+const LIMIT: Duration = Duration::from_secs(1);
+
+fn task(policy: Policy) -> Task {
     let function = Function::of(f64::sqrt);
     Task {
         name: Arc::new(TaskName::new(function, &TaskOptions::new())),
         function: function.reference().expect("in the executable"),
         argument: Arc::new(Payload::from(Vec::new())),
         attempt: Attempt::FIRST,
+        failures: 0,
+        policy,
     }
 }
 
 fn loss(worker: WorkerId) -> Loss {
-    Loss { worker, pid: 1, signal: Some(9), code: None }
+    Loss { signal: Some(9), ..Loss::new(worker, 1) }
+}
+
+fn panicked() -> Failure {
+    Failure::Panicked { message: "no".to_owned(), location: None, backtrace: String::new() }
+}
+
+/// A worker as the world sees it.
+#[derive(Default)]
+struct Worker {
+    /// What it has been sent and has not answered, in order.
+    backlog: Vec<(TaskId, Attempt)>,
+    answered: u64,
+    sent: u64,
+    /// The master wants it killed.
+    killed: bool,
 }
 
 /// Carries out what the master asks for, and keeps books of its own.
 struct World {
     master: Master,
-    window: usize,
+    rules: Rules,
+    now: Duration,
     starting: Vec<WorkerId>,
-    /// What each worker that is up has been sent and has not answered, in order.
-    sent: HashMap<WorkerId, Vec<(TaskId, Attempt)>>,
+    workers: HashMap<WorkerId, Worker>,
+    retired: usize,
     /// Answers that never arrived in time: of dead workers, or given before.
     stale: Vec<(WorkerId, TaskId, Attempt)>,
-    submitted: Vec<TaskId>,
+    submitted: Vec<(TaskId, Policy)>,
+    /// How often a task has failed or been lost while it was running.
+    charged: HashMap<TaskId, u32>,
+    cancelled: HashSet<TaskId>,
     outcomes: HashMap<TaskId, Vec<Result<Payload, TaskError>>>,
 }
 
 impl World {
-    fn new(workers: usize, window: usize) -> Self {
+    fn new(workers: usize, window: usize, tasks_per_worker: Option<u64>) -> Self {
+        let rules = Rules { workers, window, tasks_per_worker };
         let mut world = Self {
-            master: Master::new(workers, window),
-            window,
+            master: Master::new(rules),
+            rules,
+            now: Duration::ZERO,
             starting: Vec::new(),
-            sent: HashMap::new(),
+            workers: HashMap::new(),
+            retired: 0,
             stale: Vec::new(),
             submitted: Vec::new(),
+            charged: HashMap::new(),
+            cancelled: HashSet::new(),
             outcomes: HashMap::new(),
         };
         world.act();
@@ -58,65 +87,98 @@ impl World {
             match action {
                 Action::Start(worker) => self.starting.push(worker),
                 Action::Send(worker, task) => {
-                    let backlog = self.sent.get_mut(&worker).expect("sent to a worker that is up");
-                    backlog.push((task.id(), task.attempt));
-                    assert!(backlog.len() <= self.window, "the window is kept");
+                    let worker = self.workers.get_mut(&worker).expect("sent to one that is up");
+                    assert!(!worker.killed, "sent to a worker that is being killed");
+                    worker.backlog.push((task.id(), task.attempt));
+                    worker.sent += 1;
+                    assert!(worker.backlog.len() <= self.rules.window, "the window is kept");
+                    assert!(self.rules.tasks_per_worker.is_none_or(|most| worker.sent <= most));
+                }
+                Action::Kill(worker) => {
+                    let worker = self.workers.get_mut(&worker).expect("one that is up is killed");
+                    assert!(!worker.killed, "killed once");
+                    worker.killed = true;
+                }
+                Action::Retire(worker) => {
+                    let worker = self.workers.remove(&worker).expect("it was up");
+                    assert!(worker.backlog.is_empty(), "a worker retires with a task");
+                    assert_eq!(Some(worker.sent), self.rules.tasks_per_worker);
+                    self.retired += 1;
                 }
                 Action::Complete(task, outcome) => {
                     self.outcomes.entry(task).or_default().push(outcome);
                 }
             }
         }
+        let all = self.starting.len() + self.workers.len();
+        assert!(all <= self.rules.workers, "{all} workers");
     }
 
     fn up(&self) -> Vec<WorkerId> {
-        let mut up: Vec<_> = self.sent.keys().copied().collect();
+        let mut up: Vec<_> = self.workers.keys().copied().collect();
         up.sort();
         up
+    }
+
+    fn submit(&mut self, policy: Policy) -> TaskId {
+        let task = task(policy);
+        let id = task.id();
+        self.submitted.push((id, policy));
+        self.master.submitted(task);
+        self.act();
+        id
     }
 
     fn step(&mut self, event: Event) {
         let pick = |list: &[WorkerId], n: usize| list.get(n % list.len().max(1)).copied();
         match event {
-            Event::Submit => {
-                let task = task();
-                self.submitted.push(task.id());
-                self.master.submitted(task);
+            Event::Submit(policy) => {
+                self.submit(policy);
             }
             Event::Ready(n) => {
                 if let Some(worker) = pick(&self.starting, n) {
                     self.starting.retain(|other| *other != worker);
-                    self.sent.insert(worker, Vec::new());
+                    self.workers.insert(worker, Worker::default());
                     self.master.worker_ready(worker);
                 }
             }
             Event::StartFails(n) => {
                 if let Some(worker) = pick(&self.starting, n) {
                     self.starting.retain(|other| *other != worker);
-                    self.master.start_failed(worker, &"no memory");
+                    self.master.start_failed(worker, "no memory");
                 }
             }
             Event::Answer(n, good) => {
-                if let Some(worker) = pick(&self.up(), n) {
-                    let backlog = self.sent.get_mut(&worker).expect("it is up");
-                    if !backlog.is_empty() {
-                        let (task, attempt) = backlog.remove(0);
-                        self.stale.push((worker, task, attempt));
-                        let outcome = if good {
-                            Ok(Payload::from(vec![1]))
-                        } else {
-                            Err(Failure::Encode("no".to_owned()))
-                        };
-                        assert!(self.master.done(worker, task, attempt, outcome));
+                if let Some(id) = pick(&self.up(), n) {
+                    let worker = self.workers.get_mut(&id).expect("it is up");
+                    // A worker that is being killed may still have answered the first of its tasks.
+                    let doomed = worker.killed;
+                    if let Some((task, attempt)) = worker.backlog.first().copied() {
+                        if !doomed {
+                            worker.backlog.remove(0);
+                            worker.answered += 1;
+                            self.stale.push((id, task, attempt));
+                            if !good {
+                                *self.charged.entry(task).or_default() += 1;
+                            }
+                        }
+                        let outcome =
+                            if good { Ok(Payload::from(vec![1])) } else { Err(panicked()) };
+                        let accepted = self.master.done(id, task, attempt, outcome);
+                        assert_eq!(accepted, !doomed);
                     }
                 }
             }
-            Event::Dies(n) => {
-                if let Some(worker) = pick(&self.up(), n) {
-                    let backlog = self.sent.remove(&worker).expect("it is up");
-                    self.stale
-                        .extend(backlog.into_iter().map(|(task, attempt)| (worker, task, attempt)));
-                    self.master.worker_lost(loss(worker));
+            Event::Dies(n, started) => {
+                if let Some(id) = pick(&self.up(), n) {
+                    let worker = self.workers.remove(&id).expect("it is up");
+                    let first = worker.backlog.first().map(|(task, _)| *task);
+                    if let (Some(task), true) = (first, started) {
+                        *self.charged.entry(task).or_default() += 1;
+                    }
+                    let stale = worker.backlog.into_iter();
+                    self.stale.extend(stale.map(|(task, attempt)| (id, task, attempt)));
+                    self.master.worker_lost(loss(id), worker.answered + u64::from(started));
                 }
             }
             Event::Late(n) => {
@@ -125,64 +187,91 @@ impl World {
                     assert!(!self.master.done(*worker, *task, *attempt, outcome), "a late answer");
                 }
             }
-            Event::Cancel(n) => {
-                if let Some(task) = self.submitted.get(n % self.submitted.len().max(1)) {
-                    self.master.cancel(*task);
+            Event::Cancel(n, reach) => {
+                if let Some((task, _)) = self.submitted.get(n % self.submitted.len().max(1)) {
+                    if self.master.cancel(*task, reach) {
+                        self.cancelled.insert(*task);
+                    }
                 }
+            }
+            Event::Time(passed) => {
+                self.now += passed;
+                self.master.tick(self.now);
             }
         }
         self.act();
     }
 
-    /// Lets every worker come up and answer until nothing is left to do.
+    /// Lets time pass and every worker come up and answer, until nothing is left to do.
     fn finish(&mut self) {
-        while !self.master.is_idle() {
-            let before = self.outcomes.len();
-            let came_up = !self.starting.is_empty();
-            self.step(Event::Ready(0));
-            for n in 0..self.up().len() {
-                self.step(Event::Answer(n, true));
+        for _ in 0..10_000 {
+            if self.master.is_idle() {
+                return;
             }
-            assert!(came_up || self.outcomes.len() > before, "the master has stalled");
+            self.step(Event::Time(FIRST_PAUSE * 200));
+            self.step(Event::Ready(0));
+            for (n, worker) in self.up().into_iter().enumerate().rev() {
+                if self.workers[&worker].killed {
+                    self.step(Event::Dies(n, true));
+                } else {
+                    self.step(Event::Answer(n, true));
+                }
+            }
         }
+        panic!("the master has stalled");
     }
 }
 
 #[derive(Clone, Debug)]
 enum Event {
-    Submit,
+    Submit(Policy),
     Ready(usize),
     StartFails(usize),
     Answer(usize, bool),
-    Dies(usize),
+    Dies(usize, bool),
     Late(usize),
-    Cancel(usize),
+    Cancel(usize, Reach),
+    Time(Duration),
+}
+
+fn policy() -> impl Strategy<Value = Policy> {
+    (any::<bool>(), 0_u32..4, any::<bool>(), any::<bool>()).prop_map(
+        |(limited, retries, retry_panics, retry_timeouts)| Policy {
+            timeout: limited.then_some(LIMIT),
+            retries,
+            retry_panics,
+            retry_timeouts,
+        },
+    )
 }
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
+    let reach = prop_oneof![Just(Reach::Waiting), Just(Reach::Running)];
     let event = prop_oneof![
-        6 => Just(Event::Submit),
+        6 => policy().prop_map(Event::Submit),
         4 => any::<usize>().prop_map(Event::Ready),
         1 => any::<usize>().prop_map(Event::StartFails),
         6 => any::<(usize, bool)>().prop_map(|(n, good)| Event::Answer(n, good)),
-        2 => any::<usize>().prop_map(Event::Dies),
+        3 => any::<(usize, bool)>().prop_map(|(n, started)| Event::Dies(n, started)),
         2 => any::<usize>().prop_map(Event::Late),
-        1 => any::<usize>().prop_map(Event::Cancel),
+        1 => (any::<usize>(), reach).prop_map(|(n, reach)| Event::Cancel(n, reach)),
+        2 => (0_u64..1500).prop_map(|ms| Event::Time(Duration::from_millis(ms))),
     ];
     prop::collection::vec(event, 0..200)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(3000))]
 
     #[test]
     fn each_task_has_exactly_one_outcome_under_any_order_of_events(
         workers in 1_usize..5,
         window in 1_usize..4,
+        tasks_per_worker in prop_oneof![Just(None), (1_u64..4).prop_map(Some)],
         events in events(),
         close in any::<bool>(),
     ) {
-        let mut world = World::new(workers, window);
+        let mut world = World::new(workers, window, tasks_per_worker);
         for event in events {
             world.step(event);
             let owed = world.submitted.len() - world.outcomes.len();
@@ -195,55 +284,166 @@ proptest! {
             world.finish();
         }
         prop_assert!(world.master.is_idle());
-        for task in &world.submitted {
-            prop_assert_eq!(world.outcomes.get(task).map(Vec::len), Some(1));
-        }
         prop_assert_eq!(world.outcomes.len(), world.submitted.len());
+        for (task, policy) in &world.submitted {
+            let outcomes = &world.outcomes[task];
+            prop_assert_eq!(outcomes.len(), 1);
+            let charged = world.charged.get(task).copied().unwrap_or(0);
+            match &outcomes[0] {
+                Ok(_) => {
+                    prop_assert!(charged <= policy.retries, "{charged} failures are too many");
+                    prop_assert!(!world.cancelled.contains(task), "cancelled and yet done");
+                }
+                Err(TaskError::WorkerLost { attempts, .. }) => {
+                    prop_assert_eq!(*attempts, policy.retries + 1);
+                    prop_assert_eq!(*attempts, charged);
+                }
+                Err(TaskError::TimedOut { attempts, .. }) => {
+                    prop_assert!(policy.timeout.is_some());
+                    prop_assert!(*attempts == charged && charged > 0);
+                }
+                Err(TaskError::Panicked { .. }) => {
+                    prop_assert!(charged > 0 && (!policy.retry_panics || charged > policy.retries));
+                }
+                Err(TaskError::Cancelled { .. }) => {
+                    prop_assert!(close || world.cancelled.contains(task));
+                }
+                Err(TaskError::NoWorkers { .. }) => {}
+                Err(other) => prop_assert!(false, "{other}"),
+            }
+        }
     }
 }
 
 #[test]
 fn a_lost_worker_costs_only_the_task_that_was_running() {
-    let mut world = World::new(1, 3);
+    let mut world = World::new(1, 3, None);
     world.step(Event::Ready(0));
-    (0..4).for_each(|_| world.step(Event::Submit));
-    world.step(Event::Dies(0));
+    let tasks: Vec<_> = (0..4).map(|_| world.submit(Policy::default())).collect();
+    world.step(Event::Dies(0, true));
     assert_eq!(world.outcomes.len(), 1);
-    let lost = &world.outcomes[&world.submitted[0]][0];
-    assert!(matches!(lost, Err(TaskError::WorkerLost { attempts: Attempt(1), .. })), "{lost:?}");
+    let lost = &world.outcomes[&tasks[0]][0];
+    assert!(matches!(lost, Err(TaskError::WorkerLost { attempts: 1, .. })), "{lost:?}");
     world.step(Event::Ready(0));
-    let backlog = &world.sent[&WorkerId(1)];
-    let expected = world.submitted[1..].to_vec();
-    assert_eq!(backlog.iter().map(|(task, _)| *task).collect::<Vec<_>>(), expected);
+    let backlog = &world.workers[&WorkerId(1)].backlog;
+    assert_eq!(backlog.iter().map(|(task, _)| *task).collect::<Vec<_>>(), tasks[1..]);
     let attempts: Vec<_> = backlog.iter().map(|(_, attempt)| attempt.0).collect();
     assert_eq!(attempts, [2, 2, 1], "tasks that were sent before are at their second attempt");
 }
 
 #[test]
-fn workers_that_die_idle_after_work_are_replaced_without_end() {
-    let mut world = World::new(2, 1);
-    for _ in 0..20 {
+fn a_task_that_its_dead_worker_had_not_taken_up_is_not_charged() {
+    let mut world = World::new(1, 1, None);
+    let task = world.submit(Policy::default());
+    for _ in 0..3 {
         world.step(Event::Ready(0));
-        world.step(Event::Submit);
-        world.step(Event::Answer(0, true));
-        world.step(Event::Dies(0));
+        world.step(Event::Dies(0, false));
+        world.step(Event::Time(FIRST_PAUSE * 2));
     }
-    assert_eq!(world.master.broken(), None);
-    assert_eq!(world.starting.len() + world.sent.len(), 2);
+    assert!(world.outcomes.is_empty());
+    world.finish();
+    assert!(world.outcomes[&task][0].is_ok());
 }
 
 #[test]
-fn workers_that_never_come_up_end_the_pool_with_one_reason() {
-    let mut world = World::new(2, 1);
-    world.step(Event::Submit);
-    (0..3).for_each(|_| world.step(Event::StartFails(0)));
-    assert!(world.outcomes.is_empty(), "one worker may still come up");
-    world.step(Event::StartFails(0));
+fn a_poison_task_costs_one_worker_for_each_attempt() {
+    for retries in [0, 1, 4] {
+        let mut world = World::new(1, 1, None);
+        let policy = Policy { retries, ..Policy::default() };
+        let poison = world.submit(policy);
+        let mut died = 0;
+        while world.outcomes.is_empty() {
+            world.step(Event::Ready(0));
+            world.step(Event::Dies(0, true));
+            died += 1;
+        }
+        assert_eq!(died, retries + 1);
+        let lost = &world.outcomes[&poison][0];
+        assert!(
+            matches!(lost, Err(TaskError::WorkerLost { attempts, .. }) if *attempts == died),
+            "{lost:?}"
+        );
+    }
+}
+
+#[test]
+fn time_counts_from_when_a_task_is_the_first_of_its_worker() {
+    let mut world = World::new(1, 2, None);
+    world.step(Event::Ready(0));
+    let policy = Policy { timeout: Some(LIMIT), ..Policy::default() };
+    let [_, second] = [(); 2].map(|()| world.submit(policy));
+    assert_eq!(world.master.take_alarm(), Some(LIMIT));
+    world.step(Event::Time(LIMIT * 3 / 4));
+    world.step(Event::Answer(0, true));
+    world.step(Event::Time(LIMIT * 3 / 4));
+    assert!(!world.workers[&WorkerId(0)].killed, "the second has had three quarters of its time");
+    world.step(Event::Time(LIMIT / 4));
+    assert!(world.workers[&WorkerId(0)].killed);
+    assert!(
+        !world.outcomes.contains_key(&second),
+        "the rows are not back before the death is known"
+    );
+    world.step(Event::Dies(0, true));
+    let outcome = &world.outcomes[&second][0];
+    assert!(matches!(outcome, Err(TaskError::TimedOut { limit: LIMIT, .. })), "{outcome:?}");
+}
+
+#[test]
+fn workers_that_die_idle_after_work_are_replaced_without_end() {
+    let mut world = World::new(2, 1, None);
+    for _ in 0..20 {
+        world.step(Event::Ready(0));
+        world.step(Event::Submit(Policy::default()));
+        world.step(Event::Answer(0, true));
+        world.step(Event::Dies(0, false));
+    }
+    assert_eq!(world.master.broken(), None);
+    assert_eq!(world.starting.len() + world.workers.len(), 2);
+}
+
+#[test]
+fn workers_that_never_come_up_are_tried_with_growing_pauses_and_then_given_up() {
+    let mut world = World::new(2, 1, None);
+    let task = world.submit(Policy::default());
+    (0..2).for_each(|_| world.step(Event::StartFails(0)));
+    for n in 0..LAST_CHANCES {
+        assert!(world.starting.is_empty() && world.outcomes.is_empty());
+        let pause = FIRST_PAUSE * (1 << n);
+        assert_eq!(world.master.tick(world.now), Some(world.now + pause));
+        world.step(Event::Time(pause));
+        assert_eq!(world.starting.len(), 1, "one at a time");
+        world.step(Event::StartFails(0));
+    }
     assert!(world.starting.is_empty(), "no more attempts");
-    let outcome = &world.outcomes[&world.submitted[0]][0];
+    let outcome = &world.outcomes[&task][0];
     assert!(
         matches!(outcome, Err(TaskError::NoWorkers { reason, .. }) if reason.contains("no memory"))
     );
-    world.step(Event::Submit);
+    world.step(Event::Submit(Policy::default()));
     assert_eq!(world.outcomes.len(), 2, "later tasks fail at once");
+    assert_eq!(world.master.tick(world.now), None);
+}
+
+#[test]
+fn a_pool_with_a_living_worker_is_never_given_up() {
+    let mut world = World::new(2, 1, None);
+    world.step(Event::Ready(0));
+    for _ in 0..50 {
+        world.step(Event::Time(FIRST_PAUSE * 200));
+        world.step(Event::StartFails(0));
+    }
+    assert_eq!(world.master.broken(), None);
+    let task = world.submit(Policy::default());
+    world.step(Event::Answer(0, true));
+    assert!(world.outcomes[&task][0].is_ok());
+    assert_eq!(world.starting.len(), 1, "work gives hope");
+}
+
+#[test]
+fn a_worker_retires_after_its_number_of_tasks_and_is_no_loss() {
+    let mut world = World::new(1, 1, Some(2));
+    (0..10).for_each(|_| world.step(Event::Submit(Policy::default())));
+    world.finish();
+    assert_eq!(world.retired, 5);
+    assert!(world.outcomes.values().all(|outcomes| outcomes[0].is_ok()));
 }

@@ -1,0 +1,75 @@
+//! Wakes the watch when it is needed earlier than it knew when it went to sleep.
+//!
+//! A bell (an event descriptor) costs a system call and the waking of a thread, so it is rung only if the
+//! watch sleeps, and means to sleep for too long.
+
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+
+pub(crate) struct Alarm {
+    bell: OwnedFd,
+    sleep: Mutex<Sleep>,
+}
+
+enum Sleep {
+    /// The watch is awake, and will be wanted at that time.
+    Awake(Option<Duration>),
+    /// It sleeps until that time.
+    Until(Option<Duration>),
+}
+
+impl Alarm {
+    pub(crate) fn new() -> std::io::Result<Self> {
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Self { bell, sleep: Mutex::new(Sleep::Awake(None)) })
+    }
+
+    /// Sees to it that the watch is awake at `at`.
+    pub(crate) fn wake_by(&self, at: Duration) {
+        let mut sleep = self.sleep.lock();
+        match &mut *sleep {
+            Sleep::Awake(wanted) => *wanted = earlier(*wanted, Some(at)),
+            Sleep::Until(Some(until)) if *until <= at => {}
+            Sleep::Until(until) => {
+                // Whoever comes next and can wait as long need not ring again.
+                *until = Some(at);
+                drop(sleep);
+                self.ring();
+            }
+        }
+    }
+
+    /// Wakes the watch now.
+    pub(crate) fn ring(&self) {
+        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+    }
+
+    /// The watch is awake.
+    pub(crate) fn awake(&self) {
+        let _ = rustix::io::read(&self.bell, &mut [0; 8]);
+        *self.sleep.lock() = Sleep::Awake(None);
+    }
+
+    /// The watch goes to sleep, and is told until when.
+    pub(crate) fn asleep(&self, until: Option<Duration>) -> Option<Duration> {
+        let mut sleep = self.sleep.lock();
+        let until = match *sleep {
+            Sleep::Awake(wanted) => earlier(until, wanted),
+            Sleep::Until(wanted) => earlier(until, wanted),
+        };
+        *sleep = Sleep::Until(until);
+        until
+    }
+
+    /// What becomes readable when the bell is rung.
+    pub(crate) fn bell(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+}
+
+pub(crate) fn earlier(a: Option<Duration>, b: Option<Duration>) -> Option<Duration> {
+    a.into_iter().chain(b).min()
+}

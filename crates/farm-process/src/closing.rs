@@ -1,0 +1,57 @@
+//! The end of a pool: by `shutdown`, once all is done; by `terminate` or `drop`, at once.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use farm_core::Delivery;
+
+use crate::service::Service;
+use crate::staff::Worker;
+use crate::transport::{Up, send};
+
+/// How long a worker that has nothing left to do may take to end by itself.
+pub(crate) const GRACE: Duration = Duration::from_secs(2);
+
+impl Service {
+    /// Waits until every task has its outcome.
+    pub(crate) fn wait_until_idle(&self) {
+        let mut state = self.state.lock();
+        while !state.mailbox.is_empty() {
+            self.changed.wait(&mut state);
+        }
+    }
+
+    /// Ends the workers, gently if they have nothing to do, and then what is left to do as cancelled.
+    ///
+    /// Those outcomes are kept until the workers are dead: what they can write to is lent to nobody before.
+    pub(crate) fn close(self: &Arc<Self>, gently: bool) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.master.close();
+        // A worker whose channel is closed ends by itself.
+        state.workers.retain(|_, worker| matches!(worker, Worker::Starting { .. }));
+        if !gently {
+            self.watch.kill_all();
+        }
+        self.act(state);
+
+        let mut patience = Instant::now() + GRACE;
+        let mut state = self.state.lock();
+        while !state.starting.is_empty() {
+            if self.changed.wait_until(&mut state, patience).timed_out() {
+                self.watch.kill_all();
+                patience += GRACE;
+            }
+        }
+        drop(state);
+        if gently && !self.watch.wait_until_none_left(Some(patience)) {
+            self.watch.kill_all();
+        }
+        self.watch.wait_until_none_left(None);
+        let kept = std::mem::take(&mut self.state.lock().kept);
+        kept.into_iter().for_each(Delivery::deliver);
+        self.watch.close();
+        self.watch.outputs.close();
+        let _ = send(&self.up(), Up::Closed);
+    }
+}

@@ -1,0 +1,205 @@
+//! The workers as the service knows them: they are started, come up, are lost, retire.
+
+use std::sync::Arc;
+
+use farm_core::{FarmError, Loss, TaskName, WorkerId};
+use ipc_channel::ipc::IpcSender;
+use parking_lot::MutexGuard;
+
+use crate::closing::GRACE;
+use crate::mark::Mark;
+use crate::meeting;
+use crate::service::{Service, State};
+use crate::start::StartError;
+use crate::transport::{Down, Up, send};
+use crate::watch::End;
+
+pub(crate) enum Worker {
+    /// Its process is on the way to the meeting place.
+    Starting { pid: u32, address: Option<String>, met: Option<(IpcSender<Down>, Mark)> },
+    /// It takes tasks.
+    Up { pid: u32, down: IpcSender<Down>, mark: Mark },
+    /// It is dead, and its last answers may still be on the way.
+    Dead { loss: Loss, taken_up: u64 },
+}
+
+/// A worker process that is up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Process {
+    /// The worker.
+    pub worker: WorkerId,
+    /// Its process id, which is that of its process group as well.
+    pub pid: u32,
+    /// The task that it has been given, if it has one.
+    pub task: Option<Arc<TaskName>>,
+}
+
+impl Service {
+    /// The workers that are up, oldest first.
+    pub(crate) fn processes(&self) -> Vec<Process> {
+        let state = self.state.lock();
+        let mut processes: Vec<_> = state
+            .workers
+            .iter()
+            .filter_map(|(worker, known)| {
+                let Worker::Up { pid, .. } = known else { return None };
+                let task = state.master.task_of(*worker).map(|task| task.name.clone());
+                Some(Process { worker: *worker, pid: *pid, task })
+            })
+            .collect();
+        processes.sort_by_key(|process| process.worker);
+        processes
+    }
+
+    /// The process of a worker that is being started, and where it is to report.
+    pub(crate) fn expect_at(&self, worker: WorkerId, pid: u32, address: String) {
+        let starting = Worker::Starting { pid, address: Some(address), met: None };
+        self.state.lock().workers.insert(worker, starting);
+    }
+
+    /// Somebody has come to the meeting place of a worker.
+    pub(crate) fn met(&self, worker: WorkerId) {
+        if let Some(Worker::Starting { address, .. }) = self.state.lock().workers.get_mut(&worker) {
+            *address = None;
+        }
+    }
+
+    /// It was the worker.
+    pub(crate) fn has_met(&self, worker: WorkerId, down: IpcSender<Down>, mark: Mark) {
+        if let Some(Worker::Starting { met, .. }) = self.state.lock().workers.get_mut(&worker) {
+            *met = Some((down, mark));
+        }
+    }
+
+    /// A worker says that it is ready.
+    pub(crate) fn ready(self: &Arc<Self>, worker: WorkerId) {
+        let mut state = self.lock();
+        let Some(Worker::Starting { pid, met, .. }) = state.workers.get_mut(&worker) else {
+            return;
+        };
+        let (pid, Some((down, mark))) = (*pid, met.take()) else { return };
+        if !state.starting.remove(&worker) {
+            return;
+        }
+        self.watch.came_up(worker);
+        if state.closed {
+            // It ends by itself when it finds its channel closed.
+            state.workers.remove(&worker);
+        } else {
+            self.counters.worker_started();
+            state.workers.insert(worker, Worker::Up { pid, down, mark });
+            state.master.worker_ready(worker);
+        }
+        self.changed.notify_all();
+        self.act(state);
+    }
+
+    /// A worker says that it cannot work.
+    pub(crate) fn unready(self: &Arc<Self>, worker: WorkerId, reason: String) {
+        let pid = match self.state.lock().workers.get(&worker) {
+            Some(Worker::Starting { pid, .. }) => *pid,
+            _ => return,
+        };
+        self.start_failed(worker, StartError { pid, reason });
+        self.watch.should_end(worker, self.watch.clock.now() + GRACE);
+    }
+
+    /// A worker has not come up.
+    pub(crate) fn start_failed(self: &Arc<Self>, worker: WorkerId, error: StartError) {
+        self.settle_failed_start(self.lock(), worker, error);
+    }
+
+    /// The first to speak of a failed start counts, be it the thread that starts the worker, the watch that
+    /// has seen it die, or the worker.
+    fn settle_failed_start(
+        self: &Arc<Self>,
+        mut state: MutexGuard<'_, State>,
+        worker: WorkerId,
+        error: StartError,
+    ) {
+        if state.starting.remove(&worker) {
+            state.workers.remove(&worker);
+            state.start_failed(worker, error);
+            self.changed.notify_all();
+            self.act(state);
+        }
+    }
+
+    /// The watch has seen a worker die.
+    pub(crate) fn ended(self: &Arc<Self>, worker: WorkerId, End { loss, late }: End) {
+        let mut state = self.lock();
+        match state.workers.get_mut(&worker) {
+            Some(Worker::Starting { address, met, .. }) => {
+                let address = address.take();
+                let mut reason = if late {
+                    format!("it took longer than {:?}", self.settings.start_timeout)
+                } else {
+                    format!("{loss} before it was ready")
+                };
+                if met.is_none() && !late {
+                    reason += "; is farm_process::init() the first line of main?";
+                }
+                let error = StartError { pid: loss.pid, reason };
+                self.settle_failed_start(state, worker, error);
+                if let Some(address) = address {
+                    meeting::call_off(&address);
+                }
+            }
+            Some(Worker::Up { mark, .. }) => {
+                let taken_up = mark.taken_up();
+                state.workers.insert(worker, Worker::Dead { loss, taken_up });
+                drop(state);
+                // Through the worker's own channel, behind its last answer.
+                if send(&self.up(), Up::Ended { worker }).is_err() {
+                    self.lost(worker);
+                }
+            }
+            Some(Worker::Dead { .. }) | None => {}
+        }
+    }
+
+    /// A worker is dead, and all that it had answered is known.
+    pub(crate) fn lost(self: &Arc<Self>, worker: WorkerId) {
+        let mut state = self.lock();
+        if let Some(Worker::Dead { loss, taken_up }) = state.workers.remove(&worker) {
+            self.counters.worker_lost();
+            state.master.worker_lost(loss, taken_up);
+            self.act(state);
+        }
+    }
+
+    /// Lets a worker go: it ends when it finds its channel closed.
+    pub(crate) fn retire(&self, state: &mut State, worker: WorkerId) {
+        if let Some(Worker::Up { .. }) = state.workers.remove(&worker) {
+            self.counters.worker_retired();
+            self.watch.should_end(worker, self.watch.clock.now() + GRACE);
+        }
+    }
+
+    /// Waits until a worker is up.
+    pub(crate) fn wait_until_up(&self) -> Result<(), FarmError> {
+        let mut state = self.state.lock();
+        loop {
+            if state.master.has_workers() {
+                return Ok(());
+            }
+            if state.master.broken().is_some() {
+                let StartError { pid, reason } =
+                    state.last_start_error.take().unwrap_or(StartError {
+                        pid: 0,
+                        reason: "it ended as soon as it was up".to_owned(),
+                    });
+                return Err(FarmError::Start { pid, reason });
+            }
+            self.changed.wait(&mut state);
+        }
+    }
+}
+
+impl State {
+    pub(crate) fn start_failed(&mut self, worker: WorkerId, error: StartError) {
+        self.master.start_failed(worker, &error.reason);
+        self.last_start_error = Some(error);
+    }
+}
