@@ -215,11 +215,17 @@ impl fmt::Display for Loss {
             (None, Some(limit)) => write!(f, "; its limit was {limit} MiB")?,
             (None, None) => {}
         }
-        match self.last_words.lines().rfind(|line| !line.trim().is_empty()) {
+        match self.last_words.lines().rfind(says_something) {
             Some(line) => write!(f, "; its last words: {}", line.trim()),
             None => Ok(()),
         }
     }
+}
+
+/// Whether a line is more than a line of a backtrace.
+fn says_something(line: &&str) -> bool {
+    let is_trace = |line: &str| line.starts_with("stack backtrace:") || line.starts_with("note: ");
+    !line.trim().is_empty() && !line.starts_with(' ') && !is_trace(line)
 }
 
 /// The name of a signal, such as `SIGSEGV`. Source: signal(7).

@@ -177,7 +177,7 @@ impl Lines {
         let news = &buffer[..n];
         self.tail.extend(news);
         if self.tail.len() > 2 * TAIL {
-            self.tail.drain(..self.tail.len() - TAIL);
+            self.shorten_tail();
         }
         // A progress line ends with a carriage return.
         match news.iter().rposition(|byte| matches!(byte, b'\n' | b'\r')) {
@@ -191,9 +191,19 @@ impl Lines {
         n > 0
     }
 
-    fn last(&self) -> Arc<str> {
-        let start = self.tail.len().saturating_sub(TAIL);
-        String::from_utf8_lossy(&self.tail[start..]).trim().into()
+    /// Keeps the last whole lines of the tail, or what fits of a longer one.
+    fn shorten_tail(&mut self) {
+        let too_much = self.tail.len().saturating_sub(TAIL);
+        if too_much > 0 {
+            let end = self.tail[too_much..].iter().position(|byte| *byte == b'\n');
+            let lines = end.map(|end| too_much + end + 1).filter(|start| *start < self.tail.len());
+            self.tail.drain(..lines.unwrap_or(too_much));
+        }
+    }
+
+    fn last(&mut self) -> Arc<str> {
+        self.shorten_tail();
+        String::from_utf8_lossy(&self.tail).trim().into()
     }
 }
 

@@ -1,0 +1,126 @@
+//! What the tests of worker processes share.
+#![allow(dead_code, reason = "each test file uses some of it")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use farm_core::prelude::*;
+use farm_process::Pool;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+
+pub(crate) fn pool(workers: usize) -> Pool {
+    Pool::builder().workers(workers).build().unwrap()
+}
+
+/// A task: the id of the process that it runs in.
+pub(crate) fn pid(_: ()) -> i32 {
+    std::process::id().cast_signed()
+}
+
+/// A task: runs until its process is killed.
+pub(crate) fn stay(_: ()) {
+    loop {
+        std::thread::park();
+    }
+}
+
+/// A task: the square.
+pub(crate) fn square(x: u64) -> u64 {
+    x * x
+}
+
+/// Asserts that the pool works, on each of its workers.
+pub(crate) fn is_usable(pool: &Pool) {
+    let squares = pool.map(square, 0..20).unwrap();
+    assert!(squares.into_iter().eq((0..20).map(square)));
+}
+
+pub(crate) fn kill(pid: i32, signal: Signal) {
+    kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+}
+
+/// Waits for the end of a process that may be no child of this one.
+pub(crate) fn wait_for_end_of(pid: i32) {
+    if let Ok(pidfd) = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()) {
+        poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None).unwrap();
+    }
+}
+
+/// Waits until something is so that nobody reports.
+pub(crate) fn wait_until(is_so: impl Fn() -> bool) {
+    while !is_so() {
+        std::thread::yield_now();
+    }
+}
+
+/// The id of the process in which `handle`'s task runs, once it does.
+pub(crate) fn process_of<R>(pool: &Pool, handle: &TaskHandle<R>) -> i32 {
+    loop {
+        let processes = pool.processes().into_iter();
+        let has_it = |task: &std::sync::Arc<farm_core::TaskName>| task.id == handle.task().id;
+        if let Some(process) = processes.into_iter().find(|p| p.task.as_ref().is_some_and(has_it)) {
+            return process.pid.cast_signed();
+        }
+        std::thread::yield_now();
+    }
+}
+
+/// The state of a process, such as `R` or `T`, as /proc tells it.
+pub(crate) fn state_of(pid: i32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(')').next()?.trim_start().chars().next()
+}
+
+/// A folder that is removed in the end, in which tasks leave files for the test.
+pub(crate) struct Folder(pub(crate) PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("processes-{}-{n}", std::process::id()));
+        std::fs::create_dir(&folder).unwrap();
+        Self(folder)
+    }
+
+    pub(crate) fn files(&self) -> Vec<String> {
+        let files = std::fs::read_dir(&self.0).unwrap();
+        files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Makes the file with the lowest number that is free, and returns that number.
+pub(crate) fn take_number(folder: &Path) -> usize {
+    let is_taken = |n: &usize| {
+        std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(folder.join(n.to_string()))
+            .is_err()
+    };
+    (0..).find(|n| !is_taken(n)).unwrap()
+}
+
+/// Set in the processes that tests start to play a master.
+const PART: &str = "FARM_TEST_PART";
+
+/// The part that this process is to play, if it is not the test itself.
+pub(crate) fn part() -> Option<String> {
+    std::env::var(PART).ok()
+}
+
+/// Starts this test program again, to run only the test `name` with `part` set.
+pub(crate) fn play(name: &str, part: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(PART, part);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
