@@ -28,9 +28,14 @@
 compile_error!("farm-process runs on Linux only; use farm-rayon or farm-mono elsewhere");
 
 mod alarm;
+#[cfg(test)]
+mod boundaries;
 mod builder;
 mod clock;
 mod closing;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod init;
 mod lifeline;
 mod mark;

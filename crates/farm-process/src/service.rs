@@ -164,14 +164,8 @@ impl Service {
     }
 
     fn answered(self: &Arc<Self>, worker: WorkerId, head: FromWorker, body: Body) {
-        let FromWorker::Done { task, attempt, returned } = head;
-        let outcome = match (returned, body.open()) {
-            (true, Ok(result)) => Ok(result),
-            (true, Err(reason)) => Err(Failure::Undelivered(reason)),
-            (false, failure) => Err(failure
-                .and_then(|bytes| codec::decode(bytes.as_ref()).map_err(|error| error.to_string()))
-                .unwrap_or_else(Failure::Undelivered)),
-        };
+        let outcome = outcome(&head, body);
+        let FromWorker::Done { task, attempt, .. } = head;
         let mut state = self.lock();
         state.master.done(worker, task, attempt, outcome);
         self.act(state);
@@ -243,6 +237,18 @@ impl Service {
     ) -> Option<Delivery> {
         self.counters.ended(outcome.as_ref().err());
         state.mailbox.close(task, outcome)
+    }
+}
+
+/// What an answer says of its task.
+pub(crate) fn outcome(head: &FromWorker, body: Body) -> Result<Payload, Failure> {
+    let FromWorker::Done { returned, .. } = head;
+    match (returned, body.open()) {
+        (true, Ok(result)) => Ok(result),
+        (true, Err(reason)) => Err(Failure::Undelivered(reason)),
+        (false, failure) => Err(failure
+            .and_then(|bytes| codec::decode(bytes.as_ref()).map_err(|error| error.to_string()))
+            .unwrap_or_else(Failure::Undelivered)),
     }
 }
 

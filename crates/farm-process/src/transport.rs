@@ -140,7 +140,10 @@ impl AsRef<[u8]> for Block {
 
 /// Sends a message; a receiver that is gone is an error and not a signal.
 pub(crate) fn send<T: Serialize>(sender: &IpcSender<T>, message: T) -> Result<(), IpcError> {
-    contained(|| signals::without_sigpipe(|| sender.send(message)))
+    at_boundary();
+    let sent = contained(|| signals::without_sigpipe(|| sender.send(message)));
+    at_boundary();
+    sent
 }
 
 /// Waits for a message; a signal does not end the wait.
@@ -148,12 +151,21 @@ pub(crate) fn receive<T>(receiver: &IpcReceiver<T>) -> Result<T, IpcError>
 where
     T: for<'de> Deserialize<'de> + Serialize,
 {
-    loop {
+    at_boundary();
+    let received = loop {
         match contained(|| receiver.recv()) {
             Err(IpcError::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
-            received => return received,
+            received => break received,
         }
-    }
+    };
+    at_boundary();
+    received
+}
+
+/// Where tests let workers die.
+fn at_boundary() {
+    #[cfg(test)]
+    crate::boundaries::pass();
 }
 
 /// Where the system refuses memory or descriptors, ipc-channel panics; here that is an error.
