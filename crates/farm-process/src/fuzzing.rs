@@ -2,7 +2,7 @@
 //!
 //! Only what production does is done here, with the functions that it does it with.
 
-use farm_core::{Failure, Function, FunctionError, Payload, ToWorker, codec};
+use farm_core::{Failure, FromWorker, Function, FunctionError, Payload, ToWorker, codec};
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender, IpcSharedMemory};
 use serde::ser::{Error, SerializeTuple};
 use serde::{Deserialize, Serialize, Serializer};
@@ -72,7 +72,9 @@ pub fn worker_receives(frame: Frame) -> Option<(Result<Function, FunctionError>,
 /// The master receives a frame: what it would take for the outcome of a task.
 pub fn master_receives(frame: Frame) -> Option<Result<Payload, Failure>> {
     match frame.arrive()? {
-        Up::Message { head, body, .. } => Some(service::outcome(&head, body)),
+        Up::Message { head: FromWorker::Done { returned, .. }, body, .. } => {
+            Some(service::outcome(returned, body))
+        }
         Up::Ready { .. } | Up::Unready { .. } | Up::Ended { .. } | Up::Closed => None,
     }
 }

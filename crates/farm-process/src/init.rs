@@ -11,7 +11,7 @@ use farm_core::Owner;
 
 use crate::worker;
 
-/// The variable that holds a [`Call`].
+/// The variable that says who the master is.
 pub(crate) const CALL: &str = "FARM_WORKER";
 
 /// The name that a worker has in lists of processes: its first argument, where a program's own name stands.
@@ -78,41 +78,24 @@ pub(crate) fn passed() -> bool {
 }
 
 fn enter() {
-    match Call::to_this_process() {
+    match call() {
         // A worker whose master has died already must not go on as the program.
-        Some(call) if std::os::unix::process::parent_id() != call.master.pid() => {
-            worker::abandoned(&call)
+        Some(master) if std::os::unix::process::parent_id() != master.pid() => {
+            worker::abandoned(master)
         }
-        Some(call) => worker::main(&call),
+        Some(master) => worker::main(master),
         None => PASSED.store(true, Ordering::Relaxed),
     }
 }
 
-/// What a worker is started with.
+/// The master that calls this process to be its worker, if one does.
 ///
 /// The variable stays in the environment, since it cannot be removed safely where other threads may
 /// read it. So a worker is also started under the name [`WORKER_NAME`], which programs that it starts do
 /// not inherit.
-pub(crate) struct Call {
-    pub(crate) master: Owner,
-    /// Where the worker is to report.
-    pub(crate) address: String,
-}
-
-impl Call {
-    fn to_this_process() -> Option<Self> {
-        let call = Self::parse(&std::env::var(CALL).ok()?)?;
-        // Not every C library has the arguments ready before `main`.
-        let line = std::fs::read("/proc/self/cmdline").ok()?;
-        (line.split(|byte| *byte == 0).next() == Some(WORKER_NAME.as_bytes())).then_some(call)
-    }
-
-    pub(crate) fn text(&self) -> String {
-        format!("{}:{}", self.master, self.address)
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let (master, address) = text.split_once(':')?;
-        Some(Self { master: master.parse().ok()?, address: address.to_owned() })
-    }
+fn call() -> Option<Owner> {
+    let master = std::env::var(CALL).ok()?.parse().ok()?;
+    // Not every C library has the arguments ready before `main`.
+    let line = std::fs::read("/proc/self/cmdline").ok()?;
+    (line.split(|byte| *byte == 0).next() == Some(WORKER_NAME.as_bytes())).then_some(master)
 }

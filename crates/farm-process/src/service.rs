@@ -164,8 +164,8 @@ impl Service {
     }
 
     fn answered(self: &Arc<Self>, worker: WorkerId, head: FromWorker, body: Body) {
-        let outcome = outcome(&head, body);
-        let FromWorker::Done { task, attempt, .. } = head;
+        let FromWorker::Done { task, attempt, returned } = head;
+        let outcome = outcome(returned, body);
         let mut state = self.lock();
         state.master.done(worker, task, attempt, outcome);
         self.act(state);
@@ -241,8 +241,7 @@ impl Service {
 }
 
 /// What an answer says of its task.
-pub(crate) fn outcome(head: &FromWorker, body: Body) -> Result<Payload, Failure> {
-    let FromWorker::Done { returned, .. } = head;
+pub(crate) fn outcome(returned: bool, body: Body) -> Result<Payload, Failure> {
     match (returned, body.open()) {
         (true, Ok(result)) => Ok(result),
         (true, Err(reason)) => Err(Failure::Undelivered(reason)),

@@ -8,7 +8,7 @@ use parking_lot::MutexGuard;
 
 use crate::closing::GRACE;
 use crate::mark::Mark;
-use crate::meeting;
+use crate::meeting::Place;
 use crate::service::{Service, State};
 use crate::start::StartError;
 use crate::transport::{Down, Up, send};
@@ -16,7 +16,7 @@ use crate::watch::End;
 
 pub(crate) enum Worker {
     /// Its process is on the way to the meeting place.
-    Starting { pid: u32, address: Option<String>, met: Option<(IpcSender<Down>, Mark)> },
+    Starting { pid: u32, place: Option<Place>, met: Option<(IpcSender<Down>, Mark)> },
     /// It takes tasks.
     Up { pid: u32, down: IpcSender<Down>, mark: Mark },
     /// It is dead, and its last answers may still be on the way.
@@ -53,15 +53,15 @@ impl Service {
     }
 
     /// The process of a worker that is being started, and where it is to report.
-    pub(crate) fn expect_at(&self, worker: WorkerId, pid: u32, address: String) {
-        let starting = Worker::Starting { pid, address: Some(address), met: None };
+    pub(crate) fn expect_at(&self, worker: WorkerId, pid: u32, place: Place) {
+        let starting = Worker::Starting { pid, place: Some(place), met: None };
         self.state.lock().workers.insert(worker, starting);
     }
 
     /// Somebody has come to the meeting place of a worker.
     pub(crate) fn met(&self, worker: WorkerId) {
-        if let Some(Worker::Starting { address, .. }) = self.state.lock().workers.get_mut(&worker) {
-            *address = None;
+        if let Some(Worker::Starting { place, .. }) = self.state.lock().workers.get_mut(&worker) {
+            *place = None;
         }
     }
 
@@ -130,8 +130,8 @@ impl Service {
     pub(crate) fn ended(self: &Arc<Self>, worker: WorkerId, End { loss, late }: End) {
         let mut state = self.lock();
         match state.workers.get_mut(&worker) {
-            Some(Worker::Starting { address, met, .. }) => {
-                let address = address.take();
+            Some(Worker::Starting { place, met, .. }) => {
+                let place = place.take();
                 let mut reason = if late {
                     format!("it took longer than {:?}", self.settings.start_timeout)
                 } else {
@@ -142,8 +142,8 @@ impl Service {
                 }
                 let error = StartError { pid: loss.pid, reason };
                 self.settle_failed_start(state, worker, error);
-                if let Some(address) = address {
-                    meeting::call_off(&address);
+                if let Some(place) = place {
+                    place.call_off();
                 }
             }
             Some(Worker::Up { mark, .. }) => {

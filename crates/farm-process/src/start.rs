@@ -3,18 +3,19 @@
 //! Each worker is brought up by a thread of its own, so that a pool comes up as fast as its slowest
 //! worker. The meeting place is a one-shot server of ipc-channel. Its `accept` cannot be given a limit
 //! of time, so the service does not wait for it: when the worker dies first, or is killed because it is
-//! late, the watch says so, and [`meeting::call_off`] goes there in its stead to free the thread.
+//! late, the watch says so, and [`Place::call_off`] goes there in its stead to free the thread.
 
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::Arc;
 
 use farm_core::{Owner, WorkerId};
 
-use crate::init::{CALL, Call, WORKER_NAME};
+use crate::init::{CALL, WORKER_NAME};
 use crate::mark::Mark;
+use crate::meeting::Place;
 use crate::service::Service;
 use crate::transport::{Down, Hello, send};
 use crate::{meeting, signals};
@@ -53,20 +54,17 @@ fn failed(pid: u32, reason: impl Into<String>) -> StartError {
 }
 
 fn bring_up(service: &Arc<Service>, worker: WorkerId) -> Result<(), StartError> {
-    let (server, address) = meeting::open().map_err(|reason| failed(0, reason))?;
+    let (server, place) = meeting::open().map_err(|reason| failed(0, reason))?;
     let deadline = service.watch.clock.now().checked_add(service.settings.start_timeout);
-    let child = spawn(service, worker, &address).map_err(|error| {
-        meeting::is_over(&address);
-        failed(0, format!("its process cannot be started: {error}"))
-    })?;
+    let child = spawn(service, worker, &place)
+        .map_err(|error| failed(0, format!("its process cannot be started: {error}")))?;
     let pid = child.id();
-    service.expect_at(worker, pid, address.clone());
+    service.expect_at(worker, pid, place);
     service
         .watch
         .add(worker, child, deadline)
         .map_err(|error| failed(pid, format!("it cannot be watched, as Linux 5.4 can: {error}")))?;
     let met = server.accept();
-    meeting::is_over(&address);
     service.met(worker);
     let (build_id, down) = match met {
         Ok((_, Hello::Worker { build_id, down })) => (build_id, down),
@@ -92,18 +90,19 @@ fn bring_up(service: &Arc<Service>, worker: WorkerId) -> Result<(), StartError> 
 /// Starts the running executable, whatever has become of its file, with the arguments of this process.
 ///
 /// The worker leads a process group of its own: Ctrl-C and Ctrl-Z in a terminal are the program's affair.
-fn spawn(service: &Service, worker: WorkerId, address: &str) -> io::Result<Child> {
+fn spawn(service: &Service, worker: WorkerId, place: &Place) -> io::Result<Child> {
     let output = service.watch.outputs.add(worker)?;
-    let call = Call { master: Owner::this(), address: address.to_owned() };
-    let mut command = Command::new("/proc/self/exe");
-    command
-        .arg0(WORKER_NAME)
-        .args(std::env::args_os().skip(1))
-        .envs(&service.environment)
-        .env(CALL, call.text())
-        .stdin(Stdio::null())
-        .stdout(output.try_clone()?)
-        .stderr(output)
-        .process_group(0);
-    command.spawn().inspect_err(|_| drop(service.watch.outputs.last_words(worker)))
+    let start = || {
+        Command::new("/proc/self/exe")
+            .arg0(WORKER_NAME)
+            .args(std::env::args_os().skip(1))
+            .envs(&service.environment)
+            .env(CALL, Owner::this().to_string())
+            .stdin(place.as_input()?)
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .process_group(0)
+            .spawn()
+    };
+    start().inspect_err(|_| drop(service.watch.outputs.last_words(worker)))
 }

@@ -120,9 +120,9 @@ impl Watch {
         let (pid, pidfd) = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                child.kill()?;
-                child.wait()?;
-                return Err(error.into());
+                let ended = child.kill().and_then(|()| child.wait());
+                drop(self.outputs.last_words(worker));
+                return Err(ended.err().unwrap_or(error.into()));
             }
         };
         let mut watched = Watched {

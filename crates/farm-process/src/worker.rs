@@ -3,10 +3,9 @@
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use farm_core::{Failure, FromWorker, FunctionRef, ToWorker, WorkerId, codec};
+use farm_core::{Failure, FromWorker, FunctionRef, Owner, ToWorker, WorkerId, codec};
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 
-use crate::init::Call;
 use crate::mark::Mark;
 use crate::settings::Initializer;
 use crate::transport::{Body, Down, Hello, Up, receive, send};
@@ -21,23 +20,22 @@ pub(crate) fn is_this_process() -> bool {
 }
 
 /// Works for the master that has called, until it closes the channel.
-pub(crate) fn main(call: &Call) -> ! {
+pub(crate) fn main(master: Owner) -> ! {
     WORKER.store(true, Ordering::Relaxed);
     signals::begin_as_a_program_does();
-    match report(call) {
+    match report(master) {
         Some(desk) => {
             work(&desk);
             std::process::exit(0)
         }
-        None => abandoned(call),
+        None => abandoned(master),
     }
 }
 
 /// Ends a process that was to be a worker, of a master that is probably dead.
-pub(crate) fn abandoned(call: &Call) -> ! {
-    meeting::remove_if_deserted(&call.address);
-    if std::os::unix::process::parent_id() != call.master.pid() {
-        call.master.remove_what_is_left();
+pub(crate) fn abandoned(master: Owner) -> ! {
+    if std::os::unix::process::parent_id() != master.pid() {
+        master.remove_what_is_left();
     }
     std::process::exit(1)
 }
@@ -51,14 +49,14 @@ struct Desk {
 }
 
 /// Meets the master; `None` if it cannot be met, or cannot be served.
-fn report(call: &Call) -> Option<Desk> {
-    let master = IpcSender::connect(call.address.clone()).ok()?;
+fn report(master: Owner) -> Option<Desk> {
+    let meeting = meeting::go().ok()?;
     let (down, tasks) = ipc::channel().ok()?;
-    send(&master, Hello::Worker { build_id: farm_core::build_id().to_vec(), down }).ok()?;
+    send(&meeting, Hello::Worker { build_id: farm_core::build_id().to_vec(), down }).ok()?;
     let Ok(Down::Welcome { worker, up, mark, memory_limit, initializer }) = receive(&tasks) else {
         return None;
     };
-    let answer = match get_ready(call, memory_limit, initializer) {
+    let answer = match get_ready(master, memory_limit, initializer) {
         Ok(()) => Up::Ready { worker },
         Err(reason) => Up::Unready { worker, reason },
     };
@@ -68,12 +66,11 @@ fn report(call: &Call) -> Option<Desk> {
 }
 
 fn get_ready(
-    call: &Call,
+    master: Owner,
     memory_limit: Option<u64>,
     initializer: Option<Initializer>,
 ) -> Result<(), String> {
-    lifeline::tie_to(call.master)
-        .map_err(|error| format!("it cannot watch its master: {error}"))?;
+    lifeline::tie_to(master).map_err(|error| format!("it cannot watch its master: {error}"))?;
     if let Some(bytes) = memory_limit {
         memory::limit_this_process(bytes)
             .map_err(|error| format!("its memory cannot be limited: {error}"))?;

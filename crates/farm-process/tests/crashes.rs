@@ -144,7 +144,8 @@ fn a_death_at_any_moment_costs_its_task_alone() {
         let mut lost = 0;
         for death in DEATHS {
             for moment in [Moment::Decoding, Moment::Running, Moment::Encoding, Moment::Dropping] {
-                let fuse = |item| Fuse { item, set: (item == 7).then_some((death, moment)), master };
+                let fuse =
+                    |item| Fuse { item, set: (item == 7).then_some((death, moment)), master };
                 let outcomes = pool.map_each(burn, (0..20).map(fuse));
                 for (item, outcome) in outcomes.into_iter().enumerate() {
                     match outcome {
@@ -158,7 +159,10 @@ fn a_death_at_any_moment_costs_its_task_alone() {
                                     lost += 1;
                                 }
                                 TaskError::Panicked { message, .. } => {
-                                    assert_eq!((death, message.as_str()), (Death::Panic, "on purpose"));
+                                    assert_eq!(
+                                        (death, message.as_str()),
+                                        (Death::Panic, "on purpose")
+                                    );
                                 }
                                 other => panic!("{death:?} {moment:?}: {other}"),
                             }
@@ -351,7 +355,8 @@ struct Group(String);
 impl Group {
     fn of_limited_memory(bytes: u64) -> Option<Self> {
         let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-        let path = |tag: &str| groups.lines().find_map(|line| Some(line.split_once(tag)?.1.to_owned()));
+        let path =
+            |tag: &str| groups.lines().find_map(|line| Some(line.split_once(tag)?.1.to_owned()));
         let (folder, limit) = match (path(":memory:"), path("0::")) {
             (Some(path), _) => (format!("/sys/fs/cgroup/memory{path}"), "memory.limit_in_bytes"),
             (None, Some(path)) => (format!("/sys/fs/cgroup{path}"), "memory.max"),

@@ -101,7 +101,8 @@ fn a_retry_finds_the_rows_of_its_band_as_they_were() {
         for retries in [5, 1] {
             let pool = builder(2).retries(retries).retry_panics(true).build().unwrap();
             let folders = [Folder::new(), Folder::new()];
-            let array = SharedArray::from_array(&Array1::from_iter((0..1000).map(f64::from))).unwrap();
+            let array =
+                SharedArray::from_array(&Array1::from_iter((0..1000).map(f64::from))).unwrap();
             let (split, bands) = array.split([0..500, 500..1000]).unwrap();
             let items = bands.into_iter().zip(folders.iter().map(|folder| folder.0.clone()));
             let outcome = pool.map(roots, items);
@@ -207,7 +208,11 @@ fn workers_are_replaced_after_their_number_of_tasks_which_is_no_loss() {
             let pool = builder(2).max_tasks_per_worker(1).build().unwrap();
             let handles: Vec<_> = (0..n % 7).map(|x| pool.submit(square, x)).collect();
             // Some of them are on their way out, some on their way in.
-            if n % 2 == 0 { pool.shutdown() } else { drop(pool) }
+            if n % 2 == 0 {
+                pool.shutdown()
+            } else {
+                drop(pool)
+            }
             assert!(handles.iter().all(TaskHandle::is_ready));
         }
     });
@@ -309,7 +314,10 @@ fn an_initializer_that_cannot_be_sent_is_told_before_a_worker_is_started() {
     fn take(_: ArrayRef<u8, Ix1>) {}
     let array = SharedArray::<u8, _>::zeros(4).unwrap().freeze();
     let error = builder(1).initializer(take, array).build().unwrap_err();
-    assert!(matches!(&error, FarmError::Initializer { reason } if reason.contains("take")), "{error}");
+    assert!(
+        matches!(&error, FarmError::Initializer { reason } if reason.contains("take")),
+        "{error}"
+    );
 }
 
 #[test]

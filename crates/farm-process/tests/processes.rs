@@ -2,115 +2,35 @@
 
 farm_process::init_before_main!();
 
-use std::io::{BufRead, BufReader, Read, Write};
+mod common;
+
+use std::io::Read;
 use std::pin::Pin;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Wake, Waker};
 
+use common::{Folder, kill, part, pid, play, pool, wait_for_end_of};
 use farm_conformance::watchdog::guard;
 use farm_core::prelude::*;
 use farm_process::Pool;
 use farm_shm::{Band, SharedArray};
 use ndarray::Ix1;
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
-
-fn pool(workers: usize) -> Pool {
-    Pool::builder().workers(workers).build().unwrap()
-}
-
-fn pid(_: ()) -> i32 {
-    std::process::id().cast_signed()
-}
-
-/// Waits for the end of a process that may be no child of this one.
-fn wait_for_end_of(pid: i32) {
-    if let Ok(pidfd) = pidfd_open(Pid::from_raw(pid).unwrap(), PidfdFlags::empty()) {
-        poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None).unwrap();
-    }
-}
-
-#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
-enum Death {
-    Exit(i32),
-    Abort,
-    Signal(i32),
-    Overflow,
-}
-
-/// Dies if it is told to; otherwise squares.
-fn square_or_die((x, death): (u64, Option<Death>)) -> u64 {
-    #[expect(unconditional_recursion)]
-    fn deeper(n: u64) -> u64 {
-        std::hint::black_box([n; 512])[7] + deeper(n + 1)
-    }
-    match death {
-        None => {}
-        Some(Death::Exit(code)) => std::process::exit(code),
-        Some(Death::Abort) => std::process::abort(),
-        Some(Death::Signal(signal)) => {
-            let signal = Signal::from_named_raw(signal).unwrap();
-            kill_process(rustix::process::getpid(), signal).unwrap();
-            // A signal to the process itself arrives at the latest now.
-            std::thread::park();
-        }
-        Some(Death::Overflow) => return deeper(0),
-    }
-    x * x
-}
-
-#[test]
-fn a_dead_worker_costs_only_the_task_that_it_was_running() {
-    guard("a_dead_worker", || {
-        let deaths = [
-            (Death::Exit(0), None, Some(0)),
-            (Death::Exit(3), None, Some(3)),
-            (Death::Abort, Some(6), None),
-            (Death::Signal(9), Some(9), None),
-            (Death::Signal(11), Some(11), None),
-            (Death::Signal(15), Some(15), None),
-            (Death::Overflow, Some(11), None),
-        ];
-        let pool = pool(2);
-        let mut lost = 0;
-        for (death, signal, code) in deaths {
-            let items = (0..100).map(|x| (x, (x == 37).then_some(death)));
-            let outcomes = pool.map_each(square_or_die, items);
-            for (x, outcome) in (0..).zip(outcomes) {
-                match outcome {
-                    Ok(y) => assert!(x != 37 && y == x * x),
-                    Err(TaskError::WorkerLost { task, loss, attempts }) => {
-                        assert_eq!(task.item, Some(37), "{death:?}");
-                        assert_eq!((loss.signal, loss.code), (signal, code), "{death:?}");
-                        assert_eq!(attempts, 1);
-                        lost += 1;
-                    }
-                    Err(other) => panic!("{other}"),
-                }
-            }
-        }
-        assert_eq!(lost, deaths.len() as u64);
-        assert_eq!(pool.stats().workers_lost, lost);
-        let error = pool.apply(square_or_die, (1, Some(Death::Signal(9)))).unwrap_err();
-        let text = error.to_string();
-        assert!(text.contains("square_or_die") && text.contains("SIGKILL"), "{text}");
-    });
-}
+use rustix::process::Signal;
 
 #[test]
 fn a_worker_that_is_killed_while_it_is_idle_is_replaced_and_costs_nothing() {
     guard("an_idle_worker", || {
         let pool = pool(1);
-        for _ in 0..5 {
+        for n in 1..50 {
             let worker = pool.apply(pid, ()).unwrap();
-            kill_process(Pid::from_raw(worker).unwrap(), Signal::KILL).unwrap();
-            wait_for_end_of(worker);
-            // The next task may be charged if it is sent before the death is known; it is never lost.
-            match pool.apply(pid, ()) {
-                Ok(next) => assert_ne!(next, worker),
-                Err(error) => assert!(matches!(error, TaskError::WorkerLost { .. }), "{error}"),
+            kill(worker, Signal::KILL);
+            if n % 2 == 0 {
+                wait_for_end_of(worker);
             }
+            // Even a task that is on its way to the dying worker is not charged with its death.
+            assert_ne!(pool.apply(pid, ()).unwrap(), worker);
+            assert_eq!((pool.stats().workers_lost, pool.stats().retried), (n, 0));
         }
     });
 }
@@ -250,9 +170,8 @@ fn a_waker_that_panics_or_drops_the_pool_harms_nobody() {
     guard("wakers", || {
         let pool = Arc::new(pool(1));
         // A pipe with a name, so that the task ends when this test says so.
-        let folder = std::env::temp_dir().join(format!("farm-wakers-{}", std::process::id()));
-        std::fs::create_dir(&folder).unwrap();
-        let pipe = folder.join("pipe");
+        let folder = Folder::new();
+        let pipe = folder.0.join("pipe");
         rustix::fs::mkfifoat(
             rustix::fs::CWD,
             &pipe,
@@ -281,7 +200,6 @@ fn a_waker_that_panics_or_drops_the_pool_harms_nobody() {
         is_dropped.recv().unwrap();
         let handle = Pin::into_inner(last_handle.unwrap());
         assert_eq!(handle.get().unwrap(), 4);
-        std::fs::remove_dir_all(&folder).unwrap();
     });
 }
 
@@ -314,7 +232,7 @@ fn outcomes_of_a_terminated_pool_come_after_the_end_of_its_workers() {
 
 #[test]
 fn the_limit_of_descriptors_is_an_error_and_never_a_hang() {
-    if std::env::var_os(PART).is_some() {
+    if part().is_some() {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
         let used = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64;
         let former = getrlimit(Resource::Nofile);
@@ -335,54 +253,9 @@ fn the_limit_of_descriptors_is_an_error_and_never_a_hang() {
     guard("descriptors", || {
         let name = "the_limit_of_descriptors_is_an_error_and_never_a_hang";
         // Without descriptors, a folder for temporary files cannot even be removed.
-        let folder = std::env::temp_dir().join(format!("farm-limit-{}", std::process::id()));
-        std::fs::create_dir(&folder).unwrap();
-        let output = play(name, "master").env("TMPDIR", &folder).output().unwrap();
-        std::fs::remove_dir_all(&folder).unwrap();
+        let folder = Folder::new();
+        let output = play(name, "master").env("TMPDIR", &folder.0).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    });
-}
-
-/// Set in the processes that the tests below start to play a master.
-const PART: &str = "FARM_TEST_PART";
-
-/// Starts this test program again, to run only the test `name` with `part` set.
-fn play(name: &str, part: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(PART, part);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-#[test]
-fn a_master_that_is_killed_takes_its_workers_along_even_in_the_middle_of_a_task() {
-    fn say_and_stay(_: ()) {
-        // In one piece, since two workers write at once.
-        let line = format!("worker {}\n", std::process::id());
-        std::io::stderr().write_all(line.as_bytes()).unwrap();
-        loop {
-            std::thread::park();
-        }
-    }
-    if std::env::var_os(PART).is_some() {
-        let pool = pool(2);
-        let busy: Vec<_> = (0..2).map(|_| pool.submit(say_and_stay, ())).collect();
-        busy.into_iter().for_each(|handle| handle.wait());
-        return;
-    }
-    guard("killed_master", || {
-        let name = "a_master_that_is_killed_takes_its_workers_along_even_in_the_middle_of_a_task";
-        let mut master = play(name, "master").spawn().unwrap();
-        let mut lines = BufReader::new(master.stderr.take().unwrap()).lines();
-        let workers: Vec<i32> = lines
-            .by_ref()
-            .map(|line| line.unwrap().strip_prefix("worker ").unwrap().parse().unwrap())
-            .take(2)
-            .collect();
-        master.kill().unwrap();
-        master.wait().unwrap();
-        workers.into_iter().for_each(wait_for_end_of);
-        assert_eq!(lines.count(), 0, "nobody has complained");
     });
 }
 
@@ -392,7 +265,7 @@ fn what_a_worker_prints_goes_to_stderr() {
     fn print(_: ()) {
         println!("printed by a worker");
     }
-    if std::env::var_os(PART).is_some() {
+    if part().is_some() {
         pool(1).apply(print, ()).unwrap();
         return;
     }

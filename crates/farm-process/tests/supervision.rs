@@ -111,7 +111,8 @@ fn what_a_worker_has_started_ends_with_it() {
         ];
         for end in ends {
             let pool = Pool::builder().workers(1).max_tasks_per_worker(4).build().unwrap();
-            let (worker, child) = (pool.apply(pid, ()).unwrap(), pool.apply(start_a_child, ()).unwrap());
+            let (worker, child) =
+                (pool.apply(pid, ()).unwrap(), pool.apply(start_a_child, ()).unwrap());
             assert!(state_of(child).is_some());
             end(pool, worker);
             wait_for_end_of(child);
@@ -129,7 +130,8 @@ fn a_grandchild_that_holds_the_pipe_open_delays_nobody() {
     }
     guard("daemon", || {
         let pool = pool(1);
-        let (worker, daemon) = (pool.apply(pid, ()).unwrap(), pool.apply(start_a_daemon, ()).unwrap());
+        let (worker, daemon) =
+            (pool.apply(pid, ()).unwrap(), pool.apply(start_a_daemon, ()).unwrap());
         kill(worker, Signal::KILL);
         is_usable(&pool);
         drop(pool);
