@@ -58,6 +58,8 @@ macro_rules! conformance_tests {
                 terminate_with_ten_thousand_long_tasks_queued_is_prompt,
                 shutdown_waits_for_all_tasks,
                 a_cancelled_task_never_runs,
+                a_hundred_thousand_tasks_wait_in_line,
+                a_panic_is_retried_on_request_or_the_request_is_refused,
                 dropping_a_handle_cancels_nothing;
             maps: empty_input_gives_an_empty_result,
                 distribute_cuts_for_the_workers_of_the_pool,
@@ -68,7 +70,9 @@ macro_rules! conformance_tests {
                 map_each_returns_every_outcome,
                 for_each_does_every_item,
                 an_input_that_panics_reaches_the_caller_and_leaves_the_pool_usable,
-                an_endless_input_is_not_taken_far_ahead;
+                an_endless_input_is_not_taken_far_ahead,
+                imap_keeps_a_bounded_number_between_its_input_and_its_reader,
+                imap_goes_on_after_an_error;
         }
     };
     (@bodies $backend:ty; $($module:ident: $($body:ident),* ;)*) => {

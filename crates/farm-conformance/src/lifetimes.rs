@@ -188,3 +188,42 @@ pub fn dropping_a_handle_cancels_nothing<B: Backend>() {
     Arc::into_inner(pool).expect("one owner").shutdown();
     assert_eq!(gate.marks(), 10);
 }
+
+/// What has been submitted waits in line, whatever its number, while nobody waits for it.
+pub fn a_hundred_thousand_tasks_wait_in_line<B: Backend>() {
+    let pool = B::pool(2);
+    let mut handles: Vec<_> = (0..100_000_u32).map(|n| pool.submit(f64::from, n)).collect();
+    let last = handles.pop().expect("there are many");
+    assert_eq!(last.get().unwrap(), 99_999.0);
+    for (n, handle) in (0..).zip(handles) {
+        assert_eq!(handle.get().unwrap(), f64::from(n));
+    }
+}
+
+/// A panic is forgiven as often as asked, or the pool says that it cannot do that.
+pub fn a_panic_is_retried_on_request_or_the_request_is_refused<B: Backend>() {
+    fn panic_at_first((gate, attempts): (PathBuf, usize)) -> usize {
+        let before = (0..).find(|n| !gate.join(n.to_string()).exists()).expect("few");
+        leave_mark((gate, before));
+        assert!(before >= attempts, "attempt {before}");
+        before
+    }
+    let (pool, gate) = (B::pool(1), Gate::new());
+    let options = TaskOptions::new().retries(3).retry_panics(true);
+    let submit =
+        |attempts| pool.submit_with(options.clone(), panic_at_first, (gate.0.clone(), attempts));
+    match submit(2).get() {
+        Ok(before) => {
+            assert_eq!(before, 2);
+            assert_eq!(pool.stats().retried, 2);
+            let error = submit(usize::MAX).get().unwrap_err();
+            assert!(matches!(error, TaskError::Panicked { .. }), "{error}");
+            assert_eq!(gate.marks(), 3 + 4, "three retries are four attempts");
+        }
+        Err(error) => {
+            assert!(matches!(error, TaskError::Unsupported { .. }), "{error}");
+            assert_eq!(gate.marks(), 0);
+        }
+    }
+    assert_eq!(pool.apply(f64::sqrt, 4.0).unwrap(), 2.0);
+}

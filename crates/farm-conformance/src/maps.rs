@@ -1,5 +1,6 @@
 //! `map` and its relatives.
 
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -133,4 +134,33 @@ pub fn an_endless_input_is_not_taken_far_ahead<B: Backend>() {
     assert_eq!(error.task().item, Some(1));
     let taken = taken.into_inner();
     assert!(taken <= pool.in_flight() + 2, "{taken} items were taken to reach the second");
+}
+
+/// A writer that never ends, a reader that takes its time: what is between them is bounded, always.
+pub fn imap_keeps_a_bounded_number_between_its_input_and_its_reader<B: Backend>() {
+    let pool = B::pool(2);
+    let taken = Cell::new(0_u64);
+    let endless = (0_u64..).inspect(|_| taken.set(taken.get() + 1));
+    let mut outcomes = pool.imap(square, endless);
+    assert_eq!(taken.get(), 0, "no item is taken before the first outcome is asked for");
+    for n in 0..50_000 {
+        assert_eq!(outcomes_next(&mut outcomes), n * n);
+        let between = taken.get() - n;
+        assert!(between <= pool.in_flight() as u64, "{between} items after outcome {n}");
+    }
+    drop(outcomes);
+    let stats = pool.stats();
+    assert_eq!(stats.submitted, taken.get());
+    assert_eq!(stats.completed + stats.cancelled, taken.get(), "no task outlives its iterator");
+}
+
+fn outcomes_next(outcomes: &mut impl Iterator<Item = Result<u64, TaskError>>) -> u64 {
+    outcomes.next().expect("it is endless").expect("no task fails")
+}
+
+/// Every outcome, errors in their places, as with `map_each`.
+pub fn imap_goes_on_after_an_error<B: Backend>() {
+    let pool = B::pool(2);
+    let good = pool.imap(odd_fails, 0..50).filter_map(Result::ok);
+    assert!(good.eq((0..50).step_by(2)));
 }

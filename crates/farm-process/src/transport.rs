@@ -13,6 +13,7 @@ use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use farm_core::{FromWorker, Payload, ToWorker, WorkerId};
 use ipc_channel::IpcError;
@@ -97,7 +98,7 @@ impl Body {
     pub(crate) fn open(self) -> Result<Payload, String> {
         match self {
             Self::Inline(bytes) => Ok(Payload::Owned(bytes)),
-            Self::Block(Some(block)) => Ok(Payload::Mapped(Arc::new(Block(block)))),
+            Self::Block(Some(block)) => Ok(Block::keep(block)),
             Self::Block(None) => Err("its block was lost on the way: no file descriptor is left \
                                       (`ulimit -n` raises the limit)"
                 .to_owned()),
@@ -130,7 +131,30 @@ fn block_if_it_came<'de, D: Deserializer<'de>>(
     deserializer.deserialize_option(Tagged)
 }
 
+/// A block that has arrived. It holds a descriptor, of which a program has few, so no more than
+/// [`MOST_BLOCKS`] are kept; the contents of further ones are copied.
 struct Block(IpcSharedMemory);
+
+const MOST_BLOCKS: usize = 16;
+
+/// How many there are. It orders nothing, hence `Relaxed`.
+static BLOCKS: AtomicUsize = AtomicUsize::new(0);
+
+impl Block {
+    fn keep(block: IpcSharedMemory) -> Payload {
+        if BLOCKS.fetch_add(1, Ordering::Relaxed) < MOST_BLOCKS {
+            return Payload::Mapped(Arc::new(Self(block)));
+        }
+        BLOCKS.fetch_sub(1, Ordering::Relaxed);
+        Payload::Owned(block.to_vec())
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        BLOCKS.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 impl AsRef<[u8]> for Block {
     fn as_ref(&self) -> &[u8] {

@@ -278,3 +278,27 @@ fn what_a_worker_prints_goes_to_stderr() {
         assert!(err.contains("printed by a worker"), "{err}");
     });
 }
+
+#[test]
+fn ten_thousand_queued_tasks_and_large_unread_results_need_few_descriptors() {
+    fn long(n: usize) -> Vec<u8> {
+        vec![n as u8; 20_000]
+    }
+    let name = "ten_thousand_queued_tasks_and_large_unread_results_need_few_descriptors";
+    if part().is_some() {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let former = getrlimit(Resource::Nofile);
+        setrlimit(Resource::Nofile, Rlimit { current: Some(256), ..former }).unwrap();
+        let pool = pool(2);
+        let handles: Vec<_> = (0..10_000).map(|n| pool.submit(long, n)).collect();
+        handles.iter().for_each(TaskHandle::wait);
+        for (n, handle) in handles.into_iter().enumerate() {
+            assert!(handle.get().unwrap() == long(n), "task {n}");
+        }
+        return;
+    }
+    guard("few_descriptors", || {
+        let output = play(name, "master").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    });
+}

@@ -1,0 +1,102 @@
+//! Runs for long and looks whether anything grows: `cargo bench -p benches --bench soak`.
+//!
+//! Ten million tasks (or as many as the first argument says) go through two worker processes, every
+//! hundredth with a value too long for a packet, under a limit of 256 file descriptors. Then ten thousand
+//! are queued at once. Memory, descriptors and threads of master and workers are printed as the run goes
+//! on; if they have grown since the first tenth, the exit code is 1.
+#![allow(clippy::print_stdout, reason = "it is a program")]
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use farm_core::prelude::*;
+use farm_process::Pool;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// What may be added to a process's resident memory after the first tenth, in KiB.
+const SLACK: u64 = 1024;
+
+/// Results that have arrived and are not read yet hold some descriptors, more or fewer at any moment.
+const UNREAD: usize = 16;
+
+fn double(mut values: Vec<u64>) -> Vec<u64> {
+    values.iter_mut().for_each(|x| *x = x.wrapping_mul(2));
+    values
+}
+
+fn item(n: u64) -> Vec<u64> {
+    vec![n; if n.is_multiple_of(100) { 10_000 } else { 1 }]
+}
+
+/// What a process holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Holding {
+    kib: u64,
+    descriptors: usize,
+    threads: usize,
+}
+
+impl Holding {
+    fn of(pid: u32) -> Self {
+        let folder = |name: &str| std::fs::read_dir(format!("/proc/{pid}/{name}")).map(Iterator::count);
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        Self {
+            kib: kib.unwrap_or(0),
+            descriptors: folder("fd").unwrap_or(0),
+            threads: folder("task").unwrap_or(0),
+        }
+    }
+
+    fn has_grown_since(&self, before: &Self) -> bool {
+        self.kib > before.kib + SLACK
+            || self.descriptors > before.descriptors + UNREAD
+            || self.threads != before.threads
+    }
+}
+
+fn all(pool: &Pool) -> Vec<Holding> {
+    let workers = pool.processes().into_iter().map(|process| process.pid);
+    std::iter::once(std::process::id()).chain(workers).map(Holding::of).collect()
+}
+
+fn main() -> Result<ExitCode, FarmError> {
+    farm_process::init();
+    let tasks = std::env::args().find_map(|text| text.parse().ok()).unwrap_or(10_000_000_u64);
+    let former = getrlimit(Resource::Nofile);
+    let limited = setrlimit(Resource::Nofile, Rlimit { current: Some(256), ..former });
+    limited.map_err(|error| FarmError::System { doing: "limit descriptors", source: error.into() })?;
+
+    let pool = Pool::builder().workers(2).build()?;
+    println!("{tasks} tasks on 2 workers; resident KiB, descriptors, threads of each process");
+    let begin = Instant::now();
+    let mut warm = Vec::new();
+    let tenth = (tasks / 10).max(1);
+    for (n, result) in (0..).zip(pool.imap(double, (0..tasks).map(item))) {
+        let result = result?;
+        assert_eq!(result, double(item(n)), "task {n}");
+        if (n + 1) % tenth == 0 {
+            let now = all(&pool);
+            let holds = now.iter().map(|h| format!("{:6} {:3} {:2}", h.kib, h.descriptors, h.threads));
+            let holds: Vec<_> = holds.collect();
+            println!("{:3} %  {:6.1?}  {}", (n + 1) / tenth * 10, begin.elapsed(), holds.join("   "));
+            if warm.is_empty() {
+                warm = now;
+            }
+        }
+    }
+    let last = all(&pool);
+
+    let begin = Instant::now();
+    let queued: Vec<_> = (0..10_000).map(|n| pool.submit(double, item(n))).collect();
+    for (n, handle) in (0..).zip(queued) {
+        assert_eq!(handle.get()?, double(item(n)), "queued task {n}");
+    }
+    println!("10000 tasks queued at once: {:.1?}", begin.elapsed());
+    println!("{:?}", pool.stats());
+
+    let grown = warm.len() != last.len() || last.iter().zip(&warm).any(|(l, w)| l.has_grown_since(w));
+    println!("{}", if grown { "something has grown" } else { "nothing has grown" });
+    Ok(if grown { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
