@@ -1,7 +1,7 @@
 //! Runs for long and looks whether anything grows: `cargo bench -p benches --bench soak`.
 //!
 //! Ten million tasks (or as many as the first argument says) go through two worker processes, every
-//! hundredth with a value too long for a packet, under a limit of 256 file descriptors. Then ten thousand
+//! hundredth with a value too long for a packet, under a limit of 256 file descriptors. Then a million
 //! are queued at once. Memory, descriptors and threads of master and workers are printed as the run goes
 //! on; if they have grown since the first tenth, the exit code is 1.
 #![allow(clippy::print_stdout, reason = "it is a program")]
@@ -86,17 +86,21 @@ fn main() -> Result<ExitCode, FarmError> {
             }
         }
     }
-    let last = all(&pool);
+    let end = all(&pool);
 
     let begin = Instant::now();
-    let queued: Vec<_> = (0..10_000).map(|n| pool.submit(double, item(n))).collect();
-    for (n, handle) in (0..).zip(queued) {
-        assert_eq!(handle.get()?, double(item(n)), "queued task {n}");
+    let mut queued: Vec<_> = (1..=1_000_000).map(|n| pool.submit(double, vec![n])).collect();
+    let waiting = Holding::of(std::process::id());
+    println!("a million tasks queued in {:.1?}: {waiting:?}", begin.elapsed());
+    let last = queued.pop().expect("there are a million").get()?;
+    assert_eq!(last, [2_000_000]);
+    println!("the last of them is done after {:.1?}", begin.elapsed());
+    for (n, handle) in (1..).zip(queued) {
+        assert_eq!(handle.get()?, [2 * n], "queued task {n}");
     }
-    println!("10000 tasks queued at once: {:.1?}", begin.elapsed());
     println!("{:?}", pool.stats());
 
-    let grown = warm.len() != last.len() || last.iter().zip(&warm).any(|(l, w)| l.has_grown_since(w));
+    let grown = warm.len() != end.len() || end.iter().zip(&warm).any(|(e, w)| e.has_grown_since(w));
     println!("{}", if grown { "something has grown" } else { "nothing has grown" });
     Ok(if grown { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

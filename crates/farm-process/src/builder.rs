@@ -54,7 +54,7 @@ impl Builder {
     }
 
     /// How many tasks may wait for a worker before `submit` waits too; by default there is no such bound,
-    /// and each waiting task takes the memory of its encoded argument and some 500 bytes.
+    /// and each waiting task takes the memory of its encoded argument and some 300 bytes.
     pub fn max_queued(mut self, tasks: usize) -> Self {
         self.settings.max_queued = Some(tasks.max(1));
         self
