@@ -38,7 +38,8 @@ struct Holding {
 
 impl Holding {
     fn of(pid: u32) -> Self {
-        let folder = |name: &str| std::fs::read_dir(format!("/proc/{pid}/{name}")).map(Iterator::count);
+        let folder =
+            |name: &str| std::fs::read_dir(format!("/proc/{pid}/{name}")).map(Iterator::count);
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let kib = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
@@ -66,7 +67,8 @@ fn main() -> Result<ExitCode, FarmError> {
     let tasks = std::env::args().find_map(|text| text.parse().ok()).unwrap_or(10_000_000_u64);
     let former = getrlimit(Resource::Nofile);
     let limited = setrlimit(Resource::Nofile, Rlimit { current: Some(256), ..former });
-    limited.map_err(|error| FarmError::System { doing: "limit descriptors", source: error.into() })?;
+    limited
+        .map_err(|error| FarmError::System { doing: "limit descriptors", source: error.into() })?;
 
     let pool = Pool::builder().workers(2).build()?;
     println!("{tasks} tasks on 2 workers; resident KiB, descriptors, threads of each process");
@@ -78,9 +80,15 @@ fn main() -> Result<ExitCode, FarmError> {
         assert_eq!(result, double(item(n)), "task {n}");
         if (n + 1) % tenth == 0 {
             let now = all(&pool);
-            let holds = now.iter().map(|h| format!("{:6} {:3} {:2}", h.kib, h.descriptors, h.threads));
+            let holds =
+                now.iter().map(|h| format!("{:6} {:3} {:2}", h.kib, h.descriptors, h.threads));
             let holds: Vec<_> = holds.collect();
-            println!("{:3} %  {:6.1?}  {}", (n + 1) / tenth * 10, begin.elapsed(), holds.join("   "));
+            println!(
+                "{:3} %  {:6.1?}  {}",
+                (n + 1) / tenth * 10,
+                begin.elapsed(),
+                holds.join("   ")
+            );
             if warm.is_empty() {
                 warm = now;
             }

@@ -189,7 +189,7 @@ impl FunctionRef {
         // loader mapped readable from the executable for the life of the process; its first two fields
         // are `u64`, for which every bit pattern is valid.
         let [magic, abi_hash] = unsafe { place.read() };
-        if magic != MAGIC || abi_hash != self.abi_hash {
+        if magic != expected_magic() || abi_hash != self.abi_hash {
             return Err(unknown);
         }
         // SAFETY: as above, and magic and hash say that the compiler put a `Descriptor` here: both are
@@ -208,6 +208,12 @@ const fn abi_hash(words: &[usize]) -> u64 {
         i += 1;
     }
     hash
+}
+
+/// [`MAGIC`], made when it is asked for. As a constant it would lie in the code that compares with it, and
+/// a reference to that place, which the sender would give the hash to fit, would be believed.
+fn expected_magic() -> u64 {
+    !std::hint::black_box(!MAGIC)
 }
 
 fn anchor() -> usize {
@@ -352,6 +358,30 @@ mod tests {
         }
         let other_types = FunctionRef { abi_hash: good.abi_hash ^ 1, ..good };
         assert!(other_types.resolve().is_err());
+    }
+
+    #[test]
+    fn nothing_but_descriptors_begins_like_a_descriptor() {
+        let good = Function::of(double).reference().expect("in the executable");
+        let mut found = Vec::new();
+        for segment in &image().segments {
+            let start = segment.start.next_multiple_of(align_of::<Descriptor>());
+            let places = (start..segment.end).step_by(align_of::<Descriptor>());
+            for address in places.filter(|address| image().holds::<Descriptor>(*address)) {
+                let place = std::ptr::with_exposed_provenance::<[usize; 4]>(address);
+                // SAFETY: as in `resolve`; any bits are a `usize`.
+                let [magic, abi_hash, name, call] = unsafe { place.read() };
+                if magic as u64 == expected_magic() {
+                    let offset = address.wrapping_sub(anchor()) as i64;
+                    found.push(FunctionRef { offset, abi_hash: abi_hash as u64 });
+                    assert!(
+                        [name, call].iter().all(|code| image().holds::<u8>(*code)),
+                        "{found:?}"
+                    );
+                }
+            }
+        }
+        assert!(found.contains(&good));
     }
 
     #[test]

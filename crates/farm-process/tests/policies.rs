@@ -283,7 +283,8 @@ fn an_initializer_that_fails_or_dies_is_one_clear_error_after_a_few_attempts() {
     }
     guard("bad_initializers", || {
         let limit = Duration::from_millis(100);
-        let bad: [(fn(Builder, PathBuf) -> Builder, &str); 4] = [
+        type Initialised = fn(Builder, PathBuf) -> Builder;
+        let bad: [(Initialised, &str); 4] = [
             (|pool, folder| pool.initializer(fail, folder), "no such table"),
             (|pool, folder| pool.initializer(die, folder), "cannot load the library"),
             (|pool, folder| pool.initializer(stay_away, folder), "took longer than 100ms"),

@@ -88,6 +88,7 @@ fn a_timeout_strikes_a_stopped_worker_too() {
 }
 
 /// Starts a program that outlives the task, and gives its process id.
+#[expect(clippy::zombie_processes, reason = "its worker is to leave it behind")]
 fn start_a_child(_: ()) -> i32 {
     let child = Command::new("sleep").arg("1000").spawn().unwrap();
     child.id().cast_signed()
@@ -122,6 +123,7 @@ fn what_a_worker_has_started_ends_with_it() {
 
 #[test]
 fn a_grandchild_that_holds_the_pipe_open_delays_nobody() {
+    #[expect(clippy::zombie_processes, reason = "its worker is to leave it behind")]
     fn start_a_daemon(_: ()) -> i32 {
         let child = Command::new("setsid").args(["sleep", "1000"]).spawn().unwrap();
         let pid = child.id().cast_signed();

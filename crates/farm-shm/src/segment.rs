@@ -234,13 +234,13 @@ pub(crate) fn bytes_of<T>(shape: &[usize]) -> Option<usize> {
         .iter()
         .try_fold(size_of::<T>(), |bytes, n| bytes.checked_mul(*n))
         .filter(|bytes| isize::try_from(*bytes).is_ok())
-        // ndarray counts the elements without the axes that have none.
+        // ndarray counts the elements without the axes that have none, and those that have no size too.
         .filter(|_| {
             shape
                 .iter()
                 .filter(|n| **n != 0)
-                .try_fold(size_of::<T>(), |b, n| b.checked_mul(*n))
-                .is_some()
+                .try_fold(size_of::<T>().max(1), |b, n| b.checked_mul(*n))
+                .is_some_and(|bytes| isize::try_from(bytes).is_ok())
         })
 }
 

@@ -182,9 +182,12 @@ where
     match (Wire::deserialize(deserializer)?, passenger::crossing()) {
         (Wire::Lent { key, segment, element, whole, rows }, Some(Crossing::ArgumentIn)) => {
             let whole = shape::<D>(&whole).filter(|whole| {
-                element == size_of::<T>()
-                    && rows.start <= rows.end
-                    && whole.slice().first().is_none_or(|n| rows.end <= *n)
+                let fit = match whole.slice().first() {
+                    Some(n) => rows.start <= rows.end && rows.end <= *n,
+                    // Without axes there are no rows, and so there is no band.
+                    None => rows == (0..0) && access == Access::Read,
+                };
+                fit && element == size_of::<T>()
             });
             let whole = whole.ok_or_else(|| refuse(&UNFIT))?;
             let mapping = Mapping::open(segment, access).map_err(|error| refuse(&error))?;
@@ -237,5 +240,52 @@ impl<'de, T: Element, D: Dimension + 'static> Deserialize<'de> for ArrayRef<T, D
             fits.then(|| lent.narrowed(rows))
         };
         receive::<T, D, _, _>(deserializer, Access::Read, open, narrow)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SharedArray;
+    use farm_core::{Failure, Function, codec};
+    use ndarray::{Ix0, IxDyn};
+
+    fn look<T: Element, D: Dimension + 'static>(array: ArrayRef<T, D>) -> usize {
+        array.view().len()
+    }
+
+    fn look_at_band(band: Band<f64, IxDyn>) -> usize {
+        band.view().len()
+    }
+
+    /// What a worker makes of a handle of an array of 8 numbers that says that it is of this shape.
+    fn received(function: Function, element: usize, whole: &[usize], rows: Range<usize>) -> String {
+        let array = SharedArray::<f64, _>::zeros(8).unwrap();
+        let key = codec::decode(&codec::encode(&1_u64).unwrap()).unwrap();
+        let segment = array.mapping.name();
+        let wire = Wire::Lent { key, segment, element, whole: whole.to_vec(), rows };
+        let (argument, mut result) = (codec::encode(&wire).unwrap(), Vec::new());
+        match farm_core::run(function.reference().unwrap(), &argument, &mut result) {
+            Ok(()) => format!("{} elements", codec::decode::<usize>(&result).unwrap()),
+            Err(Failure::Decode(reason)) => reason,
+            Err(failure) => format!("{failure:?}"),
+        }
+    }
+
+    #[test]
+    fn an_array_without_axes_has_no_rows() {
+        let point = || Function::of(look::<f64, Ix0>);
+        assert_eq!(received(point(), 8, &[], 0..0), "1 elements");
+        assert_eq!(received(point(), 8, &[], 100_000..100_000), UNFIT);
+        assert_eq!(received(Function::of(look::<f64, IxDyn>), 8, &[], 9..10), UNFIT);
+        assert_eq!(received(Function::of(look_at_band), 8, &[], 0..0), UNFIT);
+        assert_eq!(received(Function::of(look_at_band), 8, &[8], 2..5), "3 elements");
+    }
+
+    #[test]
+    fn elements_without_a_size_are_counted_as_well() {
+        let nothing = || Function::of(look::<[f64; 0], IxDyn>);
+        assert_eq!(received(nothing(), 0, &[1000], 1..999), "998 elements");
+        assert_eq!(received(nothing(), 0, &[usize::MAX, usize::MAX], 0..usize::MAX), UNFIT);
     }
 }

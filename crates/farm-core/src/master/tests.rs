@@ -188,10 +188,10 @@ impl World {
                 }
             }
             Event::Cancel(n, reach) => {
-                if let Some((task, _)) = self.submitted.get(n % self.submitted.len().max(1)) {
-                    if self.master.cancel(*task, reach) {
-                        self.cancelled.insert(*task);
-                    }
+                if let Some((task, _)) = self.submitted.get(n % self.submitted.len().max(1))
+                    && self.master.cancel(*task, reach)
+                {
+                    self.cancelled.insert(*task);
                 }
             }
             Event::Time(passed) => {
