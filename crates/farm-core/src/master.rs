@@ -16,7 +16,8 @@
 //!
 //! - A worker runs its backlog in order and answers in order, so the first task of a backlog is the one
 //!   that is running, or will be next. It alone is charged with the death of its worker, and that only if
-//!   the worker had taken it up. What is not charged goes back to the front of the list.
+//!   the worker had taken it up or was killed on its account. What is not charged goes back to the front of
+//!   the list.
 //! - An answer counts only if that task, in that attempt, is in that worker's backlog.
 //! - A task that runs over its time or is cancelled while it runs dooms its worker: the worker is killed,
 //!   and the outcome is settled when its death is known. What it still answers no longer counts.
@@ -250,15 +251,14 @@ impl Master {
             }
             let started = taken_up > answered;
             match (backlog.pop_front(), doom) {
-                (Some(task), Some(Doom::Cancelled)) => self.cancelled([task]),
-                (Some(task), _) if !started => backlog.push_front(task),
-                (Some(task), Some(Doom::TimedOut(limit))) => {
+                (Some(task), None) if !started => backlog.push_front(task),
+                (Some(task), doom) => {
                     self.barren = 0;
-                    self.failed(task, Fault::TimedOut(limit));
-                }
-                (Some(task), None) => {
-                    self.barren = 0;
-                    self.failed(task, Fault::Lost(Box::new(loss)));
+                    match doom {
+                        None => self.failed(task, Fault::Lost(Box::new(loss))),
+                        Some(Doom::TimedOut(limit)) => self.failed(task, Fault::TimedOut(limit)),
+                        Some(Doom::Cancelled) => self.cancelled([task]),
+                    }
                 }
                 (None, _) => {}
             }

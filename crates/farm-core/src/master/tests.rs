@@ -173,7 +173,7 @@ impl World {
                 if let Some(id) = pick(&self.up(), n) {
                     let worker = self.workers.remove(&id).expect("it is up");
                     let first = worker.backlog.first().map(|(task, _)| *task);
-                    if let (Some(task), true) = (first, started) {
+                    if let (Some(task), true) = (first, started || worker.killed) {
                         *self.charged.entry(task).or_default() += 1;
                     }
                     let stale = worker.backlog.into_iter();
@@ -343,6 +343,29 @@ fn a_task_that_its_dead_worker_had_not_taken_up_is_not_charged() {
     assert!(world.outcomes.is_empty());
     world.finish();
     assert!(world.outcomes[&task][0].is_ok());
+}
+
+#[test]
+fn killing_workers_on_account_of_their_tasks_never_ends_a_pool() {
+    for (limit, taken_up) in [(None, true), (None, false), (Some(Duration::ZERO), false)] {
+        let mut world = World::new(1, 1, None);
+        for n in 0..20 {
+            world.step(Event::Ready(0));
+            let task = world.submit(Policy { timeout: limit, ..Policy::default() });
+            match limit {
+                Some(_) => world.step(Event::Time(Duration::ZERO)),
+                None => world.step(Event::Cancel(n, Reach::Running)),
+            }
+            world.step(Event::Dies(0, taken_up));
+            let outcome = &world.outcomes[&task][0];
+            match limit {
+                Some(_) => assert!(matches!(outcome, Err(TaskError::TimedOut { .. }))),
+                None => assert!(matches!(outcome, Err(TaskError::Cancelled { .. }))),
+            }
+            assert_eq!(world.starting.len(), 1, "a replacement at once");
+        }
+        assert_eq!(world.master.broken(), None);
+    }
 }
 
 #[test]
