@@ -1,6 +1,6 @@
-//! What threads cannot do: a crash costs one task, a task that hangs is stopped, and a retry makes up for
-//! a worker that died.
-#![allow(clippy::print_stdout, reason = "it is a program")]
+//! What threads cannot do: a crash costs one task, and a task that hangs is stopped:
+//! `cargo run --example survive_crashes`.
+#![allow(clippy::print_stdout, reason = "an example shows its result")]
 
 use std::time::Duration;
 
