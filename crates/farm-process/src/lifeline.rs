@@ -5,9 +5,13 @@
 //! by SIGTSTP, so that the master's watch tells it from workers that somebody else has stopped, and lets it
 //! go on.
 //!
-//! A thread does both. It waits for the master's death by its pidfd: `PR_SET_PDEATHSIG` would follow the
-//! thread that started the worker, not the process, and a broken socket is noticed only between tasks. The
-//! kernel tells nobody but its parent that a process is stopped, so that is looked for while a task runs.
+//! A thread does both. It waits for the master's death by its pidfd: to be killed by `PR_SET_PDEATHSIG` would
+//! follow the thread that started the worker, not the process, and leave no time to clean up, and a broken
+//! socket is noticed only between tasks. But that signal can be SIGCONT, which does no harm when a thread ends,
+//! and wakes a stopped worker when its master dies. The kernel's own rule for orphans does so too, but not
+//! where a worker is only about to stop.
+//!
+//! The kernel tells nobody but its parent that a process is stopped, so that is looked for while a task runs.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +19,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use farm_core::Owner;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fd::OwnedFd;
-use rustix::process::{Pid, PidfdFlags, Signal, getppid, kill_current_process_group, pidfd_open};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, getppid, kill_current_process_group, pidfd_open,
+    set_parent_process_death_signal,
+};
 
 /// How often a worker that is running a task looks at its master.
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
@@ -46,6 +53,7 @@ pub(crate) fn tie_to(master: Owner) -> std::io::Result<()> {
     let pid = i32::try_from(master.pid()).ok().and_then(Pid::from_raw);
     let pid = pid.ok_or_else(|| std::io::Error::other("the master has no process id"))?;
     let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+    set_parent_process_death_signal(Some(Signal::CONT))?;
     // The id names the master and no later process, since the master is still the parent.
     if getppid() != Some(pid) {
         end(master);
