@@ -7,6 +7,7 @@ use farm_core::Delivery;
 
 use crate::service::Service;
 use crate::staff::Worker;
+use crate::start::Start;
 use crate::transport::{Up, send};
 
 /// How long a worker that has nothing left to do may take to end by itself.
@@ -52,6 +53,7 @@ impl Service {
         kept.into_iter().for_each(Delivery::deliver);
         self.watch.close();
         self.watch.outputs.close();
+        let _ = self.starts.send(Start::NoMore);
         let _ = send(&self.up(), Up::Closed);
     }
 }

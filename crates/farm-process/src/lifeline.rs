@@ -7,9 +7,8 @@
 //!
 //! A thread does both. It waits for the master's death by its pidfd: to be killed by `PR_SET_PDEATHSIG` would
 //! follow the thread that started the worker, not the process, and leave no time to clean up, and a broken
-//! socket is noticed only between tasks. But that signal can be SIGCONT, which does no harm when a thread ends,
-//! and wakes a stopped worker when its master dies. The kernel's own rule for orphans does so too, but not
-//! where a worker is only about to stop.
+//! socket is noticed only between tasks. But that signal can be SIGCONT, which wakes a stopped worker when its
+//! master dies. The kernel's own rule for orphans does so too, but not where a worker is only about to stop.
 //!
 //! The kernel tells nobody but its parent that a process is stopped, so that is looked for while a task runs.
 

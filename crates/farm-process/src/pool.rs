@@ -1,6 +1,6 @@
 //! The pool, as its user sees it.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use farm_core::{
@@ -11,7 +11,7 @@ use crate::builder::Builder;
 use crate::service::{self, Canceller, Service};
 use crate::settings::Settings;
 use crate::staff::Process;
-use crate::{signals, transport};
+use crate::{signals, start, transport};
 
 /// A pool of worker processes.
 ///
@@ -41,8 +41,9 @@ impl Pool {
     pub(crate) fn start(settings: Settings, workers: usize) -> Result<Self, FarmError> {
         let refused = |doing| move |source| FarmError::System { doing, source };
         let (up, answers) = transport::open().map_err(refused("open a channel for the workers"))?;
-        let service =
-            Service::new(settings, workers, up).map_err(refused("open an event descriptor"))?;
+        let (starts, wanted) = mpsc::channel();
+        let service = Service::new(settings, workers, up, starts)
+            .map_err(refused("open an event descriptor"))?;
         let canceller: Arc<dyn Cancel> = Arc::new(Canceller(service.clone()));
         let mut pool = Self { service, canceller, workers, threads: Vec::new() };
         let ours = pool.service.clone();
@@ -51,6 +52,8 @@ impl Pool {
         pool.thread("farm-watch", move || {
             ours.watch.run(|now| ours.beat(now), |worker, end| ours.ended(worker, end));
         })?;
+        let ours = pool.service.clone();
+        pool.thread("farm-start", move || start::run(&ours, &wanted))?;
         let ours = pool.service.clone();
         // Nobody waits for this thread to end: it may be writing to a stderr that is not read.
         spawn("farm-output", move || ours.watch.outputs.run())?;

@@ -11,6 +11,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use farm_core::{
@@ -23,7 +24,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use crate::clock::BEAT;
 use crate::settings::Settings;
 use crate::staff::Worker;
-use crate::start::{self, StartError};
+use crate::start::{Start, StartError};
 use crate::transport::{Body, Down, Up, WINDOW, receive, send};
 use crate::watch::{Limits, Wanted, Watch};
 
@@ -39,6 +40,7 @@ pub(crate) struct Service {
     /// Signalled when fewer tasks wait than `max_queued`.
     room: Condvar,
     up: Mutex<IpcSender<Up>>,
+    pub(crate) starts: Sender<Start>,
 }
 
 pub(crate) struct State {
@@ -65,6 +67,7 @@ impl Service {
         settings: Settings,
         workers: usize,
         up: IpcSender<Up>,
+        starts: Sender<Start>,
     ) -> std::io::Result<Arc<Self>> {
         let rules = Rules { workers, window: WINDOW, tasks_per_worker: settings.tasks_per_worker };
         let limits =
@@ -87,6 +90,7 @@ impl Service {
             changed: Condvar::new(),
             room: Condvar::new(),
             up: Mutex::new(up),
+            starts,
         }))
     }
 
@@ -178,11 +182,8 @@ impl Service {
             match action {
                 Action::Start(worker) => {
                     state.starting.insert(worker);
-                    if let Err(error) = start::start(self, worker) {
-                        state.starting.remove(&worker);
-                        state.start_failed(worker, error);
-                        self.changed.notify_all();
-                    }
+                    // The thread that starts workers ends after all else, so it is there.
+                    let _ = self.starts.send(Start::Worker(worker));
                 }
                 Action::Send(worker, task) => self.send(&mut state, worker, &task),
                 Action::Kill(worker) => self.watch.kill(worker),
