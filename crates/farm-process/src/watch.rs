@@ -136,7 +136,8 @@ impl Watch {
             inherited: memory::peak_of_this_process(),
         };
         let mut living = self.living.lock();
-        if living.killing {
+        watched.is_late = deadline.is_some_and(|at| at <= self.clock.now());
+        if living.killing || watched.is_late {
             watched.kill();
         }
         living.workers.insert(worker, watched);
