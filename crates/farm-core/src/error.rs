@@ -117,14 +117,12 @@ fn each_time(attempts: &u32) -> String {
 }
 
 impl TaskError {
-    /// Whether the task may have stopped half-way in what it was writing.
+    /// Whether the task, once it had been sent, may have stopped half-way in what it was writing. That is so
+    /// unless its worker has answered that it never began, or came to its end.
     pub(crate) fn leaves_torn_rows(&self) -> bool {
-        matches!(
+        !matches!(
             self,
-            Self::Panicked { .. }
-                | Self::WorkerLost { .. }
-                | Self::TimedOut { .. }
-                | Self::Cancelled { .. }
+            Self::Encode { what: "result", .. } | Self::Decode { .. } | Self::Function { .. }
         )
     }
 
@@ -319,6 +317,18 @@ pub enum FarmError {
         "workers cannot start: call farm_process::init() first in main, or, in tests, put farm_process::init_before_main!() at the top of the test file"
     )]
     NotInitialised,
+    /// The limit of file descriptors is too low for so many workers.
+    #[error(
+        "{workers} workers need some {needed} file descriptors, and {left} are left: raise the limit (`ulimit -n`), or ask for fewer workers"
+    )]
+    Descriptors {
+        /// How many workers were asked for.
+        workers: usize,
+        /// How many descriptors they need.
+        needed: usize,
+        /// How many the process may still open.
+        left: usize,
+    },
     /// The initializer, or its argument, cannot be sent to the workers.
     #[error("the initializer cannot be sent: {reason}")]
     Initializer {

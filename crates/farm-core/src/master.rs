@@ -96,6 +96,7 @@ pub struct Master {
     actions: VecDeque<Action>,
     /// The earliest time that has been set since [`take_alarm`](Self::take_alarm).
     alarm: Option<Duration>,
+    forgiven: u64,
 }
 
 #[derive(Debug)]
@@ -150,6 +151,7 @@ impl Master {
             closed: false,
             actions: VecDeque::new(),
             alarm: None,
+            forgiven: 0,
         };
         master.refill();
         master
@@ -337,6 +339,11 @@ impl Master {
         }
     }
 
+    /// How many failed attempts have been forgiven since the last call.
+    pub fn take_forgiven(&mut self) -> u64 {
+        std::mem::take(&mut self.forgiven)
+    }
+
     /// Why the pool has given up its workers, if it has.
     pub fn broken(&self) -> Option<&Arc<str>> {
         self.broken.as_ref()
@@ -350,9 +357,10 @@ impl Master {
             Fault::Failed(Failure::Panicked { .. }) => task.policy.retry_panics,
             Fault::Failed(_) => false,
         };
-        task.failures += 1;
+        task.failures = task.failures.saturating_add(1);
         if forgiven && task.failures <= task.policy.retries && !self.closed {
             task.attempt = task.attempt.next();
+            self.forgiven += 1;
             self.todo.put_back(task);
             return;
         }

@@ -42,6 +42,13 @@ impl Owner {
         self.pid
     }
 
+    /// Whether it lives; a process that has ended and is not reaped does not.
+    pub fn is_alive(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        let state = stat.rsplit(')').next().and_then(|fields| fields.trim_start().chars().next());
+        Self::of(self.pid) == Some(*self) && !matches!(state, None | Some('Z' | 'X'))
+    }
+
     /// Removes all that it has left. It must be dead.
     pub fn remove_what_is_left(&self) {
         let prefix = format!("{self}-");
@@ -93,6 +100,7 @@ mod tests {
     fn a_process_is_told_from_a_later_one_of_the_same_id() {
         assert_eq!(Owner::of(std::process::id()), Some(Owner::this()));
         assert_ne!(Owner::this().started, 0);
+        assert!(Owner::this().is_alive() && !Owner { started: 1, ..Owner::this() }.is_alive());
         assert_eq!(Owner::of(u32::MAX), None);
         assert_eq!(Owner::this().to_string().parse(), Ok(Owner::this()));
     }

@@ -62,9 +62,9 @@ impl Counters {
         self.failed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A failed attempt is made again.
-    pub fn retried(&self) {
-        self.retried.fetch_add(1, Ordering::Relaxed);
+    /// So many more failed attempts are made again.
+    pub fn retried(&self, attempts: u64) {
+        self.retried.fetch_add(attempts, Ordering::Relaxed);
     }
 
     /// A worker came up.

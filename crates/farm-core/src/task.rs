@@ -42,7 +42,7 @@ impl Attempt {
     /// The attempt after this one.
     #[must_use]
     pub fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.wrapping_add(1))
     }
 }
 

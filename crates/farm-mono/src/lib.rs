@@ -89,7 +89,7 @@ impl Pool {
                 Ok(()) => return Ok(result.into()),
                 Err(Failure::Panicked { .. }) if retries > 0 => {
                     retries -= 1;
-                    self.counters.retried();
+                    self.counters.retried(1);
                 }
                 Err(failure) => return Err(failure.of(task.name.clone())),
             }

@@ -6,12 +6,19 @@ use std::time::Duration;
 
 use farm_core::{Data, FarmError, Function, TaskFn, TaskOptions, codec};
 
+use rustix::process::{Resource, getrlimit};
+
 use crate::pool::Pool;
 use crate::settings::{Initializer, Settings};
 use crate::{init, worker};
 
 /// The most workers that a pool can have.
 const MOST_WORKERS: usize = 1024;
+
+/// The descriptors of a pool itself, of a few large values on their way, and of starts and replacements.
+const DESCRIPTORS: usize = 40;
+/// Two sockets, a pipe, a process, a mark.
+const DESCRIPTORS_PER_WORKER: usize = 5;
 
 /// How a [`Pool`] is to be made.
 ///
@@ -169,8 +176,8 @@ impl Builder {
     /// # Errors
     ///
     /// [`FarmError::NotInitialised`] if [`init`](crate::init) was not called, [`FarmError::Nested`] in a
-    /// worker, [`FarmError::Workers`] for a number that no pool can have, [`FarmError::Initializer`] if that
-    /// cannot be sent, [`FarmError::Start`] if workers do not come up, [`FarmError::System`] if the system
+    /// worker, [`FarmError::Workers`] for a number that no pool can have, [`FarmError::Descriptors`] if the
+    /// limit of those is too low for it, [`FarmError::Initializer`] if that cannot be sent, [`FarmError::Start`] if workers do not come up, [`FarmError::System`] if the system
     /// refuses what the pool needs.
     pub fn build(self) -> Result<Pool, FarmError> {
         if worker::is_this_process() || farm_core::inside_a_task() {
@@ -186,8 +193,19 @@ impl Builder {
         if let Some(reason) = self.bad_initializer {
             return Err(FarmError::Initializer { reason });
         }
+        let (needed, left) = (DESCRIPTORS + workers * DESCRIPTORS_PER_WORKER, descriptors_left());
+        if needed > left {
+            return Err(FarmError::Descriptors { workers, needed, left });
+        }
         Pool::start(self.settings, workers)
     }
+}
+
+/// How many more file descriptors this process may have.
+fn descriptors_left() -> usize {
+    let limit = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| limit as usize);
+    let used = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    limit.saturating_sub(used)
 }
 
 fn default_workers() -> usize {

@@ -96,6 +96,9 @@ fn enter() {
 fn call() -> Option<Owner> {
     let master = std::env::var(CALL).ok()?.parse().ok()?;
     // Not every C library has the arguments ready before `main`.
-    let line = std::fs::read("/proc/self/cmdline").ok()?;
+    let Ok(line) = std::fs::read("/proc/self/cmdline") else {
+        // Rather no worker than a program that was not asked for.
+        std::process::exit(1)
+    };
     (line.split(|byte| *byte == 0).next() == Some(WORKER_NAME.as_bytes())).then_some(master)
 }

@@ -4,7 +4,8 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use farm_core::{
-    Cancel, Data, Farm, FarmError, Prepared, Stats, TaskFn, TaskHandle, TaskOptions, prepare,
+    Cancel, Data, Farm, FarmError, Prepared, Stats, TaskError, TaskFn, TaskHandle, TaskOptions,
+    prepare,
 };
 
 use crate::builder::Builder;
@@ -21,6 +22,8 @@ pub struct Pool {
     canceller: Arc<dyn Cancel>,
     workers: usize,
     threads: Vec<JoinHandle<()>>,
+    /// The process that made it.
+    maker: u32,
 }
 
 impl Pool {
@@ -45,7 +48,8 @@ impl Pool {
         let service = Service::new(settings, workers, up, starts)
             .map_err(refused("open an event descriptor"))?;
         let canceller: Arc<dyn Cancel> = Arc::new(Canceller(service.clone()));
-        let mut pool = Self { service, canceller, workers, threads: Vec::new() };
+        let mut pool =
+            Self { service, canceller, workers, threads: Vec::new(), maker: std::process::id() };
         let ours = pool.service.clone();
         pool.thread("farm-service", move || ours.run(&answers))?;
         let ours = pool.service.clone();
@@ -76,15 +80,34 @@ impl Pool {
         self.service.processes()
     }
 
-    fn end(&mut self, gently: bool) {
-        if !self.threads.is_empty() {
-            self.service.close(gently);
-            // The pool may be dropped by a future that one of its own threads has woken.
-            let this = std::thread::current().id();
-            for thread in self.threads.drain(..).filter(|thread| thread.thread().id() != this) {
+    /// Ends the pool; with patience, once all tasks have their outcome.
+    fn end(&mut self, patiently: bool) {
+        let threads = std::mem::take(&mut self.threads);
+        // The threads are not in a child that the program has forked, and the workers are not its own.
+        if threads.is_empty() || !self.is_here() {
+            return;
+        }
+        let service = self.service.clone();
+        let end = move || {
+            if patiently {
+                service.wait_until_idle();
+            }
+            service.close(patiently);
+            for thread in threads {
                 let _ = thread.join();
             }
+        };
+        if service::is_this_thread_ours() {
+            // A future that a thread of a pool has woken drops the pool; that thread is needed to end it.
+            let _ = spawn("farm-end", end);
+        } else {
+            end();
         }
+    }
+
+    /// Whether this is the process that made the pool, and no fork of it.
+    fn is_here(&self) -> bool {
+        std::process::id() == self.maker
     }
 }
 
@@ -107,6 +130,11 @@ impl Farm for Pool {
         self.service.counters.submitted();
         let options = options.or(&self.service.settings.task);
         match prepare(&options, function, &argument) {
+            Ok(Prepared { task, .. }) if !self.is_here() => {
+                self.service.counters.failed();
+                let reason = "this process is a fork of the one that made the pool".into();
+                TaskHandle::failed(TaskError::NoWorkers { task: task.name, reason })
+            }
             Ok(Prepared { task, slot, passengers }) => {
                 let bytes = (*task.argument).as_ref().len();
                 self.service.submit(task, slot.clone(), passengers);
@@ -132,7 +160,6 @@ impl Farm for Pool {
     }
 
     fn shutdown(mut self) {
-        self.service.wait_until_idle();
         self.end(true);
     }
 

@@ -193,6 +193,7 @@ impl Service {
                 }
             }
         }
+        self.counters.retried(state.master.take_forgiven());
         if let Some(at) = state.master.take_alarm() {
             self.watch.wake_by(at);
         }
@@ -212,9 +213,6 @@ impl Service {
     fn send(&self, state: &mut State, worker: WorkerId, task: &Task) {
         let Some(Worker::Up { down, .. }) = state.workers.get(&worker) else { return };
         let (id, attempt) = (task.id(), task.attempt);
-        if task.failures > 0 {
-            self.counters.retried();
-        }
         let body = match Body::new((*task.argument).as_ref()) {
             Ok(body) => body,
             Err(reason) => {
@@ -255,6 +253,11 @@ pub(crate) fn outcome(returned: bool, body: Body) -> Result<Payload, Failure> {
 /// This thread belongs to a pool.
 pub(crate) fn this_thread_is_ours() {
     OWN.set(true);
+}
+
+/// Whether this thread belongs to a pool, so that no pool may wait for another thread on it.
+pub(crate) fn is_this_thread_ours() -> bool {
+    OWN.get()
 }
 
 /// What a handle asks to cancel its task.

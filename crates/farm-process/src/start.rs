@@ -20,7 +20,7 @@ use ipc_channel::ipc::IpcOneShotServer;
 use crate::init::{CALL, WORKER_NAME};
 use crate::mark::Mark;
 use crate::meeting::Place;
-use crate::service::Service;
+use crate::service::{Service, this_thread_is_ours};
 use crate::transport::{Down, Hello, send};
 use crate::{meeting, signals};
 
@@ -38,8 +38,10 @@ pub(crate) fn run(service: &Arc<Service>, wanted: &Receiver<Start>) {
     while let Ok(Start::Worker(worker)) = wanted.recv() {
         let launched = contained(|| launch(service, worker)).and_then(|(server, pid)| {
             let ours = service.clone();
-            let meet =
-                move || ours.has_begun(worker, contained(|| meet(&ours, worker, server, pid)));
+            let meet = move || {
+                this_thread_is_ours();
+                ours.has_begun(worker, contained(|| meet(&ours, worker, server, pid)));
+            };
             let name = format!("farm-meet-{}", worker.0);
             signals::none_for_threads_of(|| std::thread::Builder::new().name(name).spawn(meet))
                 .map(drop)

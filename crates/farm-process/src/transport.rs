@@ -9,8 +9,8 @@
 //!
 //! A packet arrives whole or not at all, so a sender that dies leaves nothing torn.
 
+use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -203,8 +203,7 @@ fn contained<T>(call: impl FnOnce() -> Result<T, IpcError>) -> Result<T, IpcErro
 /// system for things that it cannot do without later.
 pub(crate) fn open() -> io::Result<(IpcSender<Up>, IpcReceiver<Up>)> {
     // What is refused then stays refused, so there must be descriptors to spare.
-    let spare: Result<Vec<_>, _> =
-        (0..8).map(|_| io::stderr().as_fd().try_clone_to_owned()).collect();
+    let spare: Result<Vec<_>, _> = (0..8).map(|_| File::open("/dev/null")).collect();
     drop(spare?);
     let refused = |error: IpcError| io::Error::other(error.to_string());
     let (up, answers) = contained(|| ipc::channel().map_err(IpcError::Io)).map_err(refused)?;

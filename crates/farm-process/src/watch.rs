@@ -38,6 +38,8 @@ pub(crate) struct Watch {
     pub(crate) outputs: Outputs,
     out_of_memory: OutOfMemory,
     limits: Limits,
+    /// Dead workers that cannot be reaped yet.
+    unreaped: Mutex<Vec<Pid>>,
 }
 
 /// What the watch knows of the pool's settings.
@@ -97,6 +99,7 @@ impl Watch {
             outputs: Outputs::new()?,
             out_of_memory: OutOfMemory::new(),
             limits,
+            unreaped: Mutex::default(),
         })
     }
 
@@ -217,6 +220,7 @@ impl Watch {
                 self.look_around(&mut living, now, wanted.busy)
             };
             self.sleep(now, earlier(wanted.at, next));
+            self.unreaped.lock().retain(|pid| matches!(reap(*pid), Reaped::Later));
             for (worker, watched) in self.take_dead() {
                 let end = self.bury(worker, &watched);
                 report(worker, end);
@@ -229,7 +233,7 @@ impl Watch {
     fn look_around(&self, living: &mut Living, now: Duration, busy: bool) -> Option<Duration> {
         let mut next = busy.then(|| now + BEAT.min(self.limits.stopped_after / 4));
         for watched in living.workers.values_mut().filter(|watched| !watched.killed) {
-            if busy {
+            if busy || watched.deadline.is_some() {
                 watched.look_whether_stopped(now);
             }
             let patience_ends = watched
@@ -256,7 +260,8 @@ impl Watch {
         let bell = self.alarm.bell();
         polled.push(PollFd::new(&bell, PollFlags::IN));
         let timeout = self.alarm.asleep(until).map(|at| {
-            let left = at.saturating_sub(now);
+            // The clock takes a longer sleep for one of the master.
+            let left = at.saturating_sub(now).min(BEAT);
             Timespec {
                 tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
                 tv_nsec: i64::from(left.subsec_nanos()),
@@ -278,10 +283,14 @@ impl Watch {
         // alone does, unless the program reaps children that it has not started.
         let _ = kill_process_group(watched.pid, Signal::KILL);
         let mut loss = Loss::new(worker, watched.pid.as_raw_nonzero().get().cast_unsigned());
-        if let Some((status, peak)) = reap(watched.pid) {
-            loss.signal = status.signal();
-            loss.code = status.code();
-            loss.peak_memory = (peak > watched.inherited).then_some(peak);
+        match reap(watched.pid) {
+            Reaped::Now(status, peak) => {
+                loss.signal = status.signal();
+                loss.code = status.code();
+                loss.peak_memory = (peak > watched.inherited).then_some(peak);
+            }
+            Reaped::Later => self.unreaped.lock().push(watched.pid),
+            Reaped::ByOthers => {}
         }
         loss.stopped = watched.stopped;
         loss.memory_limit = self.limits.memory;
@@ -319,20 +328,29 @@ impl Watched {
     }
 }
 
-/// Takes a dead child off the system's list: how it ended, and the peak of its memory in bytes.
-fn reap(pid: Pid) -> Option<(ExitStatus, u64)> {
+enum Reaped {
+    /// How it ended, and the peak of its memory in bytes.
+    Now(ExitStatus, u64),
+    /// A debugger has not let go of it.
+    Later,
+    /// The program reaps all children, or has the system do so.
+    ByOthers,
+}
+
+/// Takes a dead child off the system's list.
+fn reap(pid: Pid) -> Reaped {
     let mut status = 0;
     // SAFETY: all zeros are a valid `rusage`, which is plain numbers.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    loop {
-        // SAFETY: both pointers are to values that live through the call.
-        let reaped = unsafe { libc::wait4(pid.as_raw_nonzero().get(), &mut status, 0, &mut usage) };
-        if reaped > 0 {
+    // SAFETY: both pointers are to values that live through the call.
+    let reaped =
+        unsafe { libc::wait4(pid.as_raw_nonzero().get(), &mut status, libc::WNOHANG, &mut usage) };
+    match reaped {
+        0 => Reaped::Later,
+        -1 => Reaped::ByOthers,
+        _ => {
             let peak = u64::try_from(usage.ru_maxrss).unwrap_or(0) << 10;
-            return Some((ExitStatus::from_raw(status), peak));
-        }
-        if std::io::Error::last_os_error().kind() != std::io::ErrorKind::Interrupted {
-            return None;
+            Reaped::Now(ExitStatus::from_raw(status), peak)
         }
     }
 }

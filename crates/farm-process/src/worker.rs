@@ -11,6 +11,9 @@ use crate::settings::Initializer;
 use crate::transport::{Body, Down, Hello, Up, receive, send};
 use crate::{lifeline, meeting, memory, signals};
 
+/// How much a worker says, in bytes, of why it cannot work: as much as goes into a packet with ease.
+const LONGEST_REASON: usize = 4096;
+
 /// Set once, before any task runs; it guards no other data.
 static WORKER: AtomicBool = AtomicBool::new(false);
 
@@ -34,7 +37,7 @@ pub(crate) fn main(master: Owner) -> ! {
 
 /// Ends a process that was to be a worker, of a master that is probably dead.
 pub(crate) fn abandoned(master: Owner) -> ! {
-    if std::os::unix::process::parent_id() != master.pid() {
+    if !master.is_alive() {
         master.remove_what_is_left();
     }
     std::process::exit(1)
@@ -58,7 +61,10 @@ fn report(master: Owner) -> Option<Desk> {
     };
     let answer = match get_ready(master, memory_limit, initializer) {
         Ok(()) => Up::Ready { worker },
-        Err(reason) => Up::Unready { worker, reason },
+        Err(mut reason) => {
+            reason.truncate(reason.floor_char_boundary(LONGEST_REASON));
+            Up::Unready { worker, reason }
+        }
     };
     let is_ready = matches!(answer, Up::Ready { .. });
     send(&up, answer).ok()?;

@@ -119,6 +119,39 @@ fn a_retry_finds_the_rows_of_its_band_as_they_were() {
     });
 }
 
+#[test]
+fn rows_of_a_task_that_has_no_pool_any_more_are_not_taken_for_good() {
+    /// The first worker comes up, the others do not.
+    fn come_up_once(folder: PathBuf) {
+        assert!(take_number(&folder) == 0, "not again");
+    }
+    fn write_and_die(mut band: Band<u8, Ix1>) -> Band<u8, Ix1> {
+        band.view_mut()[0] = 7;
+        std::process::abort()
+    }
+    guard("no_pool", || {
+        for retries in [0, 3] {
+            let folder = Folder::new();
+            let pool = builder(1).retries(retries).initializer(come_up_once, folder.0.clone());
+            let pool = pool.build().unwrap();
+            let (split, bands) = SharedArray::<u8, _>::zeros(4).unwrap().split([0..4]).unwrap();
+            let error = pool.map(write_and_die, bands).unwrap_err();
+            let recovered = split.recover().unwrap();
+            if retries == 0 {
+                assert!(matches!(error, TaskError::WorkerLost { .. }), "{error}");
+                assert_eq!(recovered.torn, [0..4]);
+            } else {
+                assert!(matches!(error, TaskError::NoWorkers { .. }), "{error}");
+                assert_eq!(
+                    (recovered.torn, recovered.array.view()[0]),
+                    (vec![], 0),
+                    "as they were"
+                );
+            }
+        }
+    });
+}
+
 /// Ignores what can be ignored, and stays.
 fn be_stubborn(_: ()) {
     // SAFETY: ignoring a signal asks nothing of anybody.

@@ -232,20 +232,46 @@ fn outcomes_of_a_terminated_pool_come_after_the_end_of_its_workers() {
 
 #[test]
 fn the_limit_of_descriptors_is_an_error_and_never_a_hang() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     if part().is_some() {
-        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        let used = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64;
+        let used = || std::fs::read_dir("/proc/self/fd").unwrap().count();
         let former = getrlimit(Resource::Nofile);
-        for spare in (0..40).step_by(3) {
-            let limit = Rlimit { current: Some(used + spare), ..former };
+        let spare = |spare: usize| {
+            let limit = Rlimit { current: Some((used() + spare) as u64), ..former };
             setrlimit(Resource::Nofile, limit).unwrap();
-            if let Ok(pool) = Pool::builder().workers(2).build() {
-                let large = vec![1_u8; 100_000];
-                // Each has an outcome, whichever.
-                let _ = pool.apply(|bytes: Vec<u8>| bytes.len(), large.clone());
-                let _ = pool.map(|bytes: Vec<u8>| bytes, vec![large; 4]);
-            }
-            setrlimit(Resource::Nofile, former).unwrap();
+        };
+        let all = || setrlimit(Resource::Nofile, former).unwrap();
+
+        // Nobody can make a pool that would run short of them.
+        spare(1000);
+        let error = Pool::builder().workers(400).build().unwrap_err();
+        assert!(
+            matches!(error, FarmError::Descriptors { workers: 400, left: 900.., .. }),
+            "{error}"
+        );
+        all();
+        let before = used();
+        let large = pool(20);
+        large.apply(pid, ()).unwrap();
+        while large.processes().len() < 20 {
+            std::thread::yield_now();
+        }
+        assert!(used() - before <= 40 + 20 * 5, "{} descriptors", used() - before);
+        drop(large);
+        // The thread that passes output on lets go of the last a moment later.
+        common::wait_until(|| used() == before);
+
+        // But they may run short later.
+        for n in 0..12 {
+            let pool = pool(2);
+            let large = vec![1_u8; 100_000];
+            spare(n);
+            // Each has an outcome, whichever.
+            let _ = pool.apply(|bytes: Vec<u8>| bytes.len(), large.clone());
+            let _ = pool.map(|bytes: Vec<u8>| bytes, vec![large; 4]);
+            let _ = pool.apply(|()| drop(std::process::abort()), ());
+            let _ = pool.apply(pid, ());
+            all();
         }
         assert_eq!(pool(2).map(f64::sqrt, [4.0]).unwrap(), [2.0]);
         return;
@@ -300,5 +326,67 @@ fn ten_thousand_queued_tasks_and_large_unread_results_need_few_descriptors() {
     guard("few_descriptors", || {
         let output = play(name, "master").output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    });
+}
+
+#[test]
+fn a_fork_of_the_program_leaves_the_pool_to_it() {
+    let name = "a_fork_of_the_program_leaves_the_pool_to_it";
+    if part().is_some() {
+        let pool = pool(2);
+        let busy = pool.submit(|()| std::thread::sleep(std::time::Duration::from_millis(300)), ());
+        // SAFETY: the child calls what needs no other thread: the pool's functions are to see to that.
+        match unsafe { libc::fork() } {
+            0 => {
+                let refused = matches!(pool.apply(pid, ()), Err(TaskError::NoWorkers { .. }));
+                drop(pool);
+                // SAFETY: it ends the process, and that is all.
+                unsafe { libc::_exit(if refused { 0 } else { 1 }) }
+            }
+            child => {
+                let mut status = 0;
+                // SAFETY: the pointer is to a value that lives through the call.
+                unsafe { libc::waitpid(child, &mut status, 0) };
+                assert_eq!(status, 0, "the child has ended well");
+            }
+        }
+        busy.get().unwrap();
+        assert_eq!(pool.stats().workers_lost, 0);
+        return;
+    }
+    guard("fork", || {
+        let output = play(name, "master").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    });
+}
+
+#[test]
+fn a_worker_in_the_hands_of_a_debugger_holds_nobody_up() {
+    guard("traced", || {
+        let pool = Pool::builder().workers(2).timeout(std::time::Duration::from_millis(300));
+        let pool = pool.build().unwrap();
+        let handle = pool.submit(common::stay, ());
+        let traced = common::process_of(&pool, &handle);
+        let (seize, attached) = mpsc::channel();
+        let (let_go, wait) = mpsc::channel::<()>();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                let none = std::ptr::null_mut::<libc::c_void>();
+                // SAFETY: it concerns a process of the farm, and no memory.
+                let done = unsafe { libc::ptrace(libc::PTRACE_SEIZE, traced, none, none) };
+                seize.send(done).unwrap();
+                // The tracer is this thread; when it ends, it lets go.
+                let _ = wait.recv();
+            });
+            if attached.recv().unwrap() == 0 {
+                let error = handle.get().unwrap_err();
+                assert!(matches!(error, TaskError::TimedOut { .. }), "{error}");
+                common::is_usable(&pool);
+            } else {
+                eprintln!("not tried: this system allows no debugging");
+            }
+            drop(let_go);
+        });
+        drop(pool);
     });
 }

@@ -143,21 +143,38 @@ fn a_grandchild_that_holds_the_pipe_open_delays_nobody() {
 
 #[test]
 fn a_worker_that_will_not_end_by_itself_is_ended() {
-    fn hang_at_exit(_: ()) {
+    fn hang_at_exit(_: ()) -> i32 {
         extern "C" fn hang() {
             stay(());
         }
         // SAFETY: the function may be called at any time.
         unsafe { libc::atexit(hang) };
+        pid(())
     }
     guard("at_exit", || {
-        for retires in [false, true] {
-            let pool = Pool::builder().workers(1).max_tasks_per_worker(if retires { 1 } else { 9 });
-            let pool = pool.build().unwrap();
-            pool.apply(hang_at_exit, ()).unwrap();
-            pool.shutdown();
-        }
+        let pool = pool(1);
+        let worker = pool.apply(hang_at_exit, ()).unwrap();
+        pool.shutdown();
+        assert_eq!(state_of(worker), None);
+        let pool = Pool::builder().workers(1).max_tasks_per_worker(1).build().unwrap();
+        let retired = pool.apply(hang_at_exit, ()).unwrap();
+        // The pool has nothing to do meanwhile.
+        wait_for_end_of(retired);
+        assert_eq!(pool.stats().workers_lost, 0);
     });
+}
+
+#[test]
+fn time_passes_for_workers_that_come_up_while_there_is_no_work() {
+    let begin = std::time::Instant::now();
+    guard("late", || {
+        let pool = Pool::builder().workers(1).initializer(stay, ());
+        let error = pool.start_timeout(Duration::from_millis(1500)).build().unwrap_err();
+        assert!(error.to_string().contains("took longer than 1.5s"), "{error}");
+    });
+    // Five attempts, and the pauses between them.
+    let time = begin.elapsed();
+    assert!(time < Duration::from_secs(20), "{time:?}");
 }
 
 #[test]
@@ -194,7 +211,11 @@ fn a_pool_without_work_uses_no_processor_time() {
         };
         let before = all();
         std::thread::sleep(Duration::from_secs(2));
-        assert_eq!(before, all());
+        let after = all();
+        let (own, ours) = (after.len() - 1, before.len() - 1);
+        assert_eq!(before[..ours], after[..own], "the workers");
+        // Looking costs something, too.
+        assert!(after[own].0 <= before[ours].0 + 1, "the master: {before:?} {after:?}");
         return;
     }
     guard("idle", || {
