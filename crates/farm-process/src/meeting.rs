@@ -4,7 +4,7 @@
 //! temporary files. A program that is killed would leave such folders behind, so they are removed as soon
 //! as they are made: what is kept is a descriptor of the socket's place, which the worker gets as its
 //! standard input, and by which it finds the socket in /proc. Only a program that is killed within those
-//! microseconds leaves one empty folder.
+//! microseconds leaves one folder.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
