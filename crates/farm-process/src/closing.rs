@@ -8,7 +8,7 @@ use farm_core::Delivery;
 use crate::service::Service;
 use crate::staff::Worker;
 use crate::start::Start;
-use crate::transport::{Up, send};
+use crate::transport::{Down, Up, send};
 
 /// How long a worker that has nothing left to do may take to end by itself.
 pub(crate) const GRACE: Duration = Duration::from_secs(2);
@@ -29,8 +29,12 @@ impl Service {
         let mut state = self.lock();
         state.closed = true;
         state.master.close();
-        // A worker whose channel is closed ends by itself.
-        state.workers.retain(|_, worker| matches!(worker, Worker::Starting { .. }));
+        state.workers.retain(|_, worker| {
+            if let Worker::Up { down, .. } = worker {
+                let _ = send(down, Down::End);
+            }
+            matches!(worker, Worker::Starting { .. })
+        });
         if !gently {
             self.watch.kill_all();
         }

@@ -84,8 +84,8 @@ impl Service {
         }
         self.watch.came_up(worker);
         if state.closed {
-            // It ends by itself when it finds its channel closed.
             state.workers.remove(&worker);
+            let _ = send(&down, Down::End);
         } else {
             self.counters.worker_started();
             state.workers.insert(worker, Worker::Up { pid, down, mark });
@@ -169,9 +169,10 @@ impl Service {
         }
     }
 
-    /// Lets a worker go: it ends when it finds its channel closed.
+    /// Lets a worker go.
     pub(crate) fn retire(&self, state: &mut State, worker: WorkerId) {
-        if let Some(Worker::Up { .. }) = state.workers.remove(&worker) {
+        if let Some(Worker::Up { down, .. }) = state.workers.remove(&worker) {
+            let _ = send(&down, Down::End);
             self.counters.worker_retired();
             self.watch.should_end(worker, self.watch.clock.now() + GRACE);
         }

@@ -54,6 +54,8 @@ pub(crate) enum Down {
     },
     /// A task.
     Task { head: ToWorker, body: Body },
+    /// No more tasks will come.
+    End,
 }
 
 /// From the workers, and from the pool's own threads, to the service thread.

@@ -2,8 +2,10 @@
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use farm_core::{Failure, FromWorker, FunctionRef, Owner, ToWorker, WorkerId, codec};
+use ipc_channel::IpcError;
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 
 use crate::mark::Mark;
@@ -22,23 +24,43 @@ pub(crate) fn is_this_process() -> bool {
     WORKER.load(Ordering::Relaxed)
 }
 
-/// Works for the master that has called, until it closes the channel.
+/// Works for the master that has called, until it is told to end.
 pub(crate) fn main(master: Owner) -> ! {
     WORKER.store(true, Ordering::Relaxed);
     signals::begin_as_a_program_does();
-    match report(master) {
-        Some(desk) => {
-            work(&desk);
-            std::process::exit(0)
-        }
-        None => abandoned(master),
+    let (Ok(end) | Err(end)) = report(master).map(|desk| work(&desk));
+    match end {
+        End::Told => std::process::exit(0),
+        End::Unable => std::process::exit(1),
+        End::Alone => abandoned(master),
     }
 }
 
-/// Ends a process that was to be a worker, of a master that is probably dead.
+/// Why a worker ends.
+enum End {
+    /// The master has said so.
+    Told,
+    /// It cannot go on.
+    Unable,
+    /// Nobody is at the other end of its channel.
+    Alone,
+}
+
+impl From<IpcError> for End {
+    fn from(error: IpcError) -> Self {
+        if matches!(error, IpcError::Disconnected) { Self::Alone } else { Self::Unable }
+    }
+}
+
+/// Ends a process whose master is probably dead; the channels of a dying process are closed some time before
+/// it counts as dead.
 pub(crate) fn abandoned(master: Owner) -> ! {
-    if !master.is_alive() {
-        master.remove_what_is_left();
+    for _ in 0..1000 {
+        if !master.is_alive() {
+            master.remove_what_is_left();
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
     std::process::exit(1)
 }
@@ -51,13 +73,17 @@ struct Desk {
     mark: Mark,
 }
 
-/// Meets the master; `None` if it cannot be met, or cannot be served.
-fn report(master: Owner) -> Option<Desk> {
-    let meeting = meeting::go().ok()?;
-    let (down, tasks) = ipc::channel().ok()?;
-    send(&meeting, Hello::Worker { build_id: farm_core::build_id().to_vec(), down }).ok()?;
-    let Ok(Down::Welcome { worker, up, mark, memory_limit, initializer }) = receive(&tasks) else {
-        return None;
+/// Meets the master, and gets ready for it.
+fn report(master: Owner) -> Result<Desk, End> {
+    let meeting = meeting::go().map_err(|_| End::Alone)?;
+    let (down, tasks) = ipc::channel().map_err(|_| End::Unable)?;
+    let hello = Hello::Worker { build_id: farm_core::build_id().to_vec(), down };
+    send(&meeting, hello).map_err(|_| End::Alone)?;
+    let (worker, up, mark, memory_limit, initializer) = match receive(&tasks)? {
+        Down::Welcome { worker, up, mark, memory_limit, initializer } => {
+            (worker, up, mark, memory_limit, initializer)
+        }
+        _ => return Err(End::Unable),
     };
     let answer = match get_ready(master, memory_limit, initializer) {
         Ok(()) => Up::Ready { worker },
@@ -67,8 +93,8 @@ fn report(master: Owner) -> Option<Desk> {
         }
     };
     let is_ready = matches!(answer, Up::Ready { .. });
-    send(&up, answer).ok()?;
-    is_ready.then_some(Desk { worker, tasks, up, mark })
+    send(&up, answer).map_err(|_| End::Alone)?;
+    if is_ready { Ok(Desk { worker, tasks, up, mark }) } else { Err(End::Unable) }
 }
 
 fn get_ready(
@@ -96,12 +122,16 @@ fn get_ready(
     Ok(())
 }
 
-/// Takes a task, runs it, sends the answer, until the master has no more to say or to hear.
-fn work(Desk { worker, tasks, up, mark }: &Desk) {
+/// Takes a task, runs it, sends the answer, until there is no more to be had or to be said.
+fn work(Desk { worker, tasks, up, mark }: &Desk) -> End {
     let mut room = Vec::new();
-    while let Ok(Down::Task { head: ToWorker::Run { task, attempt, function }, body }) =
-        receive(tasks)
-    {
+    loop {
+        let (ToWorker::Run { task, attempt, function }, body) = match receive(tasks) {
+            Ok(Down::Task { head, body }) => (head, body),
+            Ok(Down::End) => return End::Told,
+            Ok(Down::Welcome { .. }) => return End::Unable,
+            Err(error) => return error.into(),
+        };
         mark.take_up();
         lifeline::task_begins();
         let (returned, body) = match run(function, body, &mut room) {
@@ -111,10 +141,10 @@ fn work(Desk { worker, tasks, up, mark }: &Desk) {
         lifeline::task_ends();
         // What the task has printed is out before its answer.
         let _ = io::stdout().flush();
-        let Ok(body) = body else { return };
+        let Ok(body) = body else { return End::Unable };
         let head = FromWorker::Done { task, attempt, returned };
         if send(up, Up::Message { worker: *worker, head, body }).is_err() {
-            return;
+            return End::Alone;
         }
         // The room is used again, but one large result does not hold its memory for ever.
         room.clear();
