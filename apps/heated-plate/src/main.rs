@@ -7,12 +7,12 @@ mod arguments;
 mod solve;
 
 use app_support::arguments::parse;
-use app_support::backend::Backend;
+use app_support::backend::{Backend, Common};
 use app_support::checksum::checksum;
 use app_support::exit::finish;
 use app_support::heat_map::heat_map;
 use app_support::{Failure, json, output, signals, summary};
-use farm_core::{Farm, FarmError};
+use farm_core::{Farm, FarmError, Stats};
 use serde::Serialize;
 use sims::SimError;
 use sims::plate::{Jacobi, Plate};
@@ -25,6 +25,9 @@ use crate::solve::{Solution, solve};
 struct Report {
     backend: &'static str,
     workers: usize,
+    workers_lost: u64,
+    /// How often a task was started again because its worker had died.
+    retries: u64,
     nx: usize,
     ny: usize,
     sweeps: usize,
@@ -59,14 +62,17 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         SimError::Memory(error) => Failure::usage(format!("{}: {error}", arguments.size_options())),
         other => Failure::run(other),
     })?;
-    let workers = arguments.common.workers;
+    let Common { workers, retries, .. } = arguments.common;
     match arguments.common.backend {
         Backend::Mono => {
             run_on(farm_mono::Pool::builder().workers(workers).build(), arguments, plate, jacobi)
         }
-        Backend::Process => {
-            run_on(farm_process::Pool::builder().workers(workers).build(), arguments, plate, jacobi)
-        }
+        Backend::Process => run_on(
+            farm_process::Pool::builder().workers(workers).retries(retries).build(),
+            arguments,
+            plate,
+            jacobi,
+        ),
         Backend::Rayon => {
             run_on(farm_rayon::Pool::builder().workers(workers).build(), arguments, plate, jacobi)
         }
@@ -82,9 +88,10 @@ fn run_on(
     let farm = farm.map_err(Failure::run)?;
     let shows_progress = arguments.common.shows_progress();
     let solution = solve(&farm, &plate, jacobi, arguments.stop(), shows_progress)?;
+    let stats = farm.stats();
     farm.shutdown();
 
-    let report = report(arguments, &plate, &solution);
+    let report = report(arguments, &plate, &solution, stats);
     let temperatures = solution.jacobi.temperatures();
     if let Some(path) = &arguments.output {
         output::write_npy(path, temperatures)?;
@@ -105,11 +112,13 @@ fn run_on(
     Ok(())
 }
 
-fn report(arguments: &Arguments, plate: &Plate, solution: &Solution) -> Report {
+fn report(arguments: &Arguments, plate: &Plate, solution: &Solution, stats: Stats) -> Report {
     let updates = plate.nx as f64 * plate.ny as f64 * solution.sweeps as f64;
     Report {
         backend: arguments.common.backend.name(),
         workers: arguments.common.workers,
+        workers_lost: stats.workers_lost,
+        retries: stats.retried,
         nx: plate.nx,
         ny: plate.ny,
         sweeps: solution.sweeps,
@@ -125,9 +134,12 @@ fn report(arguments: &Arguments, plate: &Plate, solution: &Solution) -> Report {
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { backend, workers, nx, ny, sweeps, seconds, mlups, .. } = self;
-        let s = if *workers == 1 { "" } else { "s" };
+        let workers = summary::counted(*workers as u64, "worker");
         writeln!(f, "plate:          {nx} x {ny} cells")?;
-        writeln!(f, "pool:           {backend}, {workers} worker{s}")?;
+        writeln!(f, "pool:           {backend}, {workers}")?;
+        if let Some(losses) = summary::losses(self.workers_lost, self.retries) {
+            writeln!(f, "{losses}")?;
+        }
         writeln!(
             f,
             "sweeps:         {sweeps} in {seconds:.2} s, {mlups:.0} million cells a second"

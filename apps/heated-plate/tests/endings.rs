@@ -1,4 +1,5 @@
-//! How the program ends before its time: by signals, by SIGKILL and by the loss of a worker.
+//! How the program ends before its time: by signals, by SIGKILL and by the loss of a worker; and how it
+//! goes on after a pause.
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_heated-plate");
 const LONG_RUN: &str = "--size 300 --sweeps 1000000000";
@@ -16,6 +17,16 @@ fn a_signal_ends_a_run_whose_workers_are_coming_up() {
 #[test]
 fn workers_end_with_a_program_that_is_killed() {
     app_testing::a_kill_ends_the_workers(PROGRAM, LONG_RUN);
+}
+
+#[test]
+fn workers_that_are_stopped_end_with_a_program_that_is_killed() {
+    app_testing::a_kill_ends_stopped_workers(PROGRAM, LONG_RUN);
+}
+
+#[test]
+fn a_program_that_is_stopped_and_continued_ends_as_if_it_had_not_been() {
+    app_testing::a_pause_changes_nothing(PROGRAM, "--size 600 --sweeps 6000", "S");
 }
 
 #[test]

@@ -17,6 +17,8 @@ const ITERATES: &str = include_str!("../../../crates/sims/tests/data/jacobi_iter
 struct Report {
     backend: String,
     workers: usize,
+    workers_lost: u64,
+    retries: u64,
     nx: usize,
     ny: usize,
     sweeps: usize,
@@ -94,9 +96,11 @@ fn every_pool_with_any_number_of_workers_computes_the_same_bits() {
         assert_eq!(first.checksum, temperatures(&place, "plate.npy").1);
         for backend in ["mono", "process", "rayon"] {
             for workers in [1, 2, 3, 7] {
-                let pool = format!("--backend {backend} --workers {workers}");
+                let retries = workers - 1;
+                let pool = format!("--backend {backend} --workers {workers} --retries {retries}");
                 let report: Report = place.report(&format!("{run} {pool}"));
                 assert_eq!((report.backend.as_str(), report.workers), (backend, workers));
+                assert_eq!((report.workers_lost, report.retries), (0, 0), "{run} {pool}");
                 assert_eq!(report.checksum, first.checksum, "{size} {pool}");
                 assert_eq!(report.last_update_linf, first.last_update_linf, "{size} {pool}");
                 assert_eq!(report.last_update_l2, first.last_update_l2, "{size} {pool}");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use app_support::Failure;
 use app_support::backend::Common;
 use app_support::destination;
-use app_support::values::{count_to, finite, positive};
+use app_support::values::{count_to, finite, positive, up_to};
 use clap::{Parser, ValueEnum};
 use sims::nbody::{Bodies, Integrator, System, belt, de421};
 
@@ -43,7 +43,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_enum, default_value_t = Earth::Emb)]
     bodies: Earth,
     /// Asteroids between Mars and Jupiter, 0 for none
-    #[arg(long, value_name = "N", value_parser = asteroids, default_value_t = DEFAULT_ASTEROIDS)]
+    #[arg(long, value_name = "N", value_parser = up_to::<MOST_ASTEROIDS>, default_value_t = DEFAULT_ASTEROIDS)]
     pub(crate) asteroids: usize,
     /// Which asteroids
     #[arg(long, value_name = "S", value_parser = seed, default_value_t = 1)]
@@ -160,13 +160,6 @@ impl Arguments {
             ("--output", self.output.as_deref()),
             ("--image", image.as_deref()),
         ])
-    }
-}
-
-fn asteroids(text: &str) -> Result<usize, String> {
-    match text.trim().parse() {
-        Ok(n) if n <= MOST_ASTEROIDS => Ok(n),
-        _ => Err(format!("must be a whole number from 0 to {MOST_ASTEROIDS}")),
     }
 }
 

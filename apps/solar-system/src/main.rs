@@ -8,13 +8,13 @@ mod trajectory;
 use std::time::Instant;
 
 use app_support::arguments::parse;
-use app_support::backend::Backend;
+use app_support::backend::{Backend, Common};
 use app_support::checksum::Checksum;
 use app_support::exit::finish;
 use app_support::orbits::orbits;
 use app_support::progress::Progress;
 use app_support::{Failure, json, output, signals, summary};
-use farm_core::{Farm, FarmError};
+use farm_core::{Farm, FarmError, Stats};
 use serde::Serialize;
 use sims::nbody::{Integrator, OnFarm, System};
 
@@ -26,6 +26,9 @@ use crate::trajectory::Trajectory;
 struct Report {
     backend: &'static str,
     workers: usize,
+    workers_lost: u64,
+    /// How often a task was started again because its worker had died.
+    retries: u64,
     bodies: usize,
     steps: usize,
     integrator: &'static str,
@@ -60,13 +63,13 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     })?;
     let start = arguments.system();
     let schedule = arguments.schedule(start.len())?;
-    let workers = arguments.common.workers;
+    let Common { workers, retries, .. } = arguments.common;
     match arguments.common.backend {
         Backend::Mono => {
             run_on(farm_mono::Pool::builder().workers(workers).build(), arguments, schedule, &start)
         }
         Backend::Process => run_on(
-            farm_process::Pool::builder().workers(workers).build(),
+            farm_process::Pool::builder().workers(workers).retries(retries).build(),
             arguments,
             schedule,
             &start,
@@ -88,6 +91,7 @@ fn run_on(
 ) -> Result<(), Failure> {
     let farm = farm.map_err(Failure::run)?;
     let arrival = travel(&farm, arguments, schedule, start)?;
+    let stats = farm.stats();
     farm.shutdown();
 
     let Arrival { system, trajectory, .. } = &arrival;
@@ -105,7 +109,7 @@ fn run_on(
         output::write_png(&path, &orbits(&system.names, trajectory.view()?, &title))?;
         written.push(path);
     }
-    let report = report(arguments, schedule, start, &arrival);
+    let report = report(arguments, schedule, start, &arrival, stats);
     if arguments.common.json {
         json::print(&report)?;
     } else if !arguments.common.quiet {
@@ -150,7 +154,13 @@ fn travel(
     Ok(Arrival { system: state.system().map_err(Failure::run)?, trajectory, seconds })
 }
 
-fn report(arguments: &Arguments, schedule: Schedule, start: &System, arrival: &Arrival) -> Report {
+fn report(
+    arguments: &Arguments,
+    schedule: Schedule,
+    start: &System,
+    arrival: &Arrival,
+    stats: Stats,
+) -> Report {
     let Schedule { steps, .. } = schedule;
     let integrator = arguments.integrator();
     let evaluations = match integrator {
@@ -168,6 +178,8 @@ fn report(arguments: &Arguments, schedule: Schedule, start: &System, arrival: &A
     Report {
         backend: arguments.common.backend.name(),
         workers: arguments.common.workers,
+        workers_lost: stats.workers_lost,
+        retries: stats.retried,
         bodies,
         steps,
         integrator: integrator.name(),
@@ -194,10 +206,13 @@ fn table(system: &System) -> String {
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { backend, workers, bodies, steps, integrator, seconds, .. } = self;
-        let s = if *workers == 1 { "" } else { "s" };
+        let workers = summary::counted(*workers as u64, "worker");
         let millions = self.interactions_per_second / 1e6;
         writeln!(f, "bodies:         {bodies}")?;
-        writeln!(f, "pool:           {backend}, {workers} worker{s}")?;
+        writeln!(f, "pool:           {backend}, {workers}")?;
+        if let Some(losses) = summary::losses(self.workers_lost, self.retries) {
+            writeln!(f, "{losses}")?;
+        }
         writeln!(
             f,
             "steps:          {steps} by {integrator} in {seconds:.2} s, \

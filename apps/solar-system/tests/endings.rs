@@ -1,4 +1,5 @@
-//! How the program ends before its time: by signals, by SIGKILL and by the loss of a worker.
+//! How the program ends before its time: by signals, by SIGKILL and by the loss of a worker; and how it
+//! goes on after a pause.
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_solar-system");
 const LONG_RUN: &str = "--years 1e6 --asteroids 400";
@@ -16,6 +17,17 @@ fn a_signal_ends_a_run_whose_workers_are_coming_up() {
 #[test]
 fn workers_end_with_a_program_that_is_killed() {
     app_testing::a_kill_ends_the_workers(PROGRAM, LONG_RUN);
+}
+
+#[test]
+fn workers_that_are_stopped_end_with_a_program_that_is_killed() {
+    app_testing::a_kill_ends_stopped_workers(PROGRAM, LONG_RUN);
+}
+
+#[test]
+fn a_program_that_is_stopped_and_continued_ends_as_if_it_had_not_been() {
+    // One step of 24010 bodies: two tasks for each worker, of a second and more.
+    app_testing::a_pause_changes_nothing(PROGRAM, "--asteroids 24000 --days 1", "T");
 }
 
 #[test]

@@ -14,6 +14,8 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_solar-system");
 struct Report {
     backend: String,
     workers: usize,
+    workers_lost: u64,
+    retries: u64,
     bodies: usize,
     steps: usize,
     integrator: String,
@@ -37,9 +39,11 @@ fn every_pool_with_any_number_of_workers_computes_the_same_bits() {
         assert_eq!(first.bodies, bodies);
         for backend in ["mono", "process", "rayon"] {
             for workers in [1, 2, 3, 7] {
-                let pool = format!("--backend {backend} --workers {workers}");
+                let retries = workers - 1;
+                let pool = format!("--backend {backend} --workers {workers} --retries {retries}");
                 let report: Report = place.report(&format!("{run} {pool}"));
                 assert_eq!((report.backend.as_str(), report.workers), (backend, workers));
+                assert_eq!((report.workers_lost, report.retries), (0, 0), "{run} {pool}");
                 assert_eq!(report.checksum, first.checksum, "{run} {pool}");
                 assert_eq!(report.energy_error, first.energy_error, "{run} {pool}");
             }

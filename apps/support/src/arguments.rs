@@ -52,7 +52,8 @@ fn read<T: Parser>(line: &[OsString]) -> Result<T, Refusal> {
 /// Numbers may be negative, and a value that is no number shall be refused by its own option.
 fn take_minus_signs(option: Arg) -> Arg {
     let takes = option.get_value_parser().type_id();
-    let numbers = [TypeId::of::<f64>(), TypeId::of::<usize>(), TypeId::of::<u64>()];
+    let numbers =
+        [TypeId::of::<f64>(), TypeId::of::<usize>(), TypeId::of::<u64>(), TypeId::of::<u32>()];
     if option.get_action().takes_values() && numbers.iter().any(|number| takes == *number) {
         option.allow_hyphen_values(true)
     } else {

@@ -6,10 +6,13 @@
 use std::fmt::{self, Display};
 use std::thread;
 
-use crate::values::count_to;
+use crate::values::{count_to, up_to};
 
 /// The largest number of workers that can be asked for.
 pub const MAX_WORKERS: usize = 1024;
+
+/// The largest number of retries that can be asked for.
+pub const MAX_RETRIES: u32 = 1000;
 
 /// The pool that runs the tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, clap::ValueEnum)]
@@ -50,6 +53,9 @@ pub struct Common {
     #[arg(long, value_name = "N", value_parser = workers, default_value_t = default_workers(),
           hide_default_value = true)]
     pub workers: usize,
+    /// How often a task is started again when its worker dies, 0 to 1000 (process only)
+    #[arg(long, value_name = "N", value_parser = retries, default_value_t = 0)]
+    pub retries: u32,
     /// Print no progress and no summary
     #[arg(long)]
     pub quiet: bool,
@@ -73,6 +79,14 @@ pub fn workers(text: &str) -> Result<usize, String> {
     count_to::<MAX_WORKERS>(text)
 }
 
+/// Value parser for a number of retries, from 0 to [`MAX_RETRIES`].
+///
+/// # Errors
+/// Anything else, with the range in the message.
+pub fn retries(text: &str) -> Result<u32, String> {
+    up_to::<{ MAX_RETRIES as usize }>(text).map(|n| n as u32)
+}
+
 /// The cores that this process may use, as the system tells; 1 where it does not.
 pub fn default_workers() -> usize {
     thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_WORKERS))
@@ -93,6 +107,7 @@ mod tests {
     fn processes_on_all_cores_are_the_default() {
         let common = Sample::parse_from(["x"]).common;
         assert_eq!((common.backend, common.workers), (Backend::Process, default_workers()));
+        assert_eq!(common.retries, 0);
         assert!(common.shows_progress());
     }
 
@@ -108,6 +123,13 @@ mod tests {
         assert_eq!((workers("1"), workers("1024")), (Ok(1), Ok(1024)));
         assert_eq!(workers("1025"), Err("must be a whole number from 1 to 1024".into()));
         assert!(workers("0").is_err());
+    }
+
+    #[test]
+    fn retries_range_from_0_to_1000() {
+        assert_eq!((retries("0"), retries("1000")), (Ok(0), Ok(1000)));
+        assert_eq!(retries("1001"), Err("must be a whole number from 0 to 1000".into()));
+        assert!(retries("-1").is_err());
     }
 
     #[test]

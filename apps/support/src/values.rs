@@ -41,9 +41,21 @@ pub fn count(text: &str) -> Result<usize, String> {
 /// # Errors
 /// Text that is no whole number or lies outside.
 pub fn count_to<const MAX: usize>(text: &str) -> Result<usize, String> {
+    whole(text, 1, MAX)
+}
+
+/// A whole number from 0 to `MAX`.
+///
+/// # Errors
+/// Text that is no whole number or lies outside.
+pub fn up_to<const MAX: usize>(text: &str) -> Result<usize, String> {
+    whole(text, 0, MAX)
+}
+
+fn whole(text: &str, min: usize, max: usize) -> Result<usize, String> {
     match text.trim().parse() {
-        Ok(n) if (1..=MAX).contains(&n) => Ok(n),
-        _ => Err(format!("must be a whole number from 1 to {MAX}")),
+        Ok(n) if (min..=max).contains(&n) => Ok(n),
+        _ => Err(format!("must be a whole number from {min} to {max}")),
     }
 }
 
@@ -80,12 +92,14 @@ mod tests {
     }
 
     #[test]
-    fn counts_start_at_one_and_end_where_told() {
+    fn whole_numbers_start_at_one_or_zero_and_end_where_told() {
         assert_eq!(count("1"), Ok(1));
         assert_eq!(count_to::<8>("8"), Ok(8));
         for text in ["0", "-1", "9", "1.0", "1e1", "", "99999999999999999999999"] {
             let refused = count_to::<8>(text);
             assert_eq!(refused, Err("must be a whole number from 1 to 8".into()), "{text:?}");
         }
+        assert_eq!((up_to::<8>("0"), up_to::<8>("8")), (Ok(0), Ok(8)));
+        assert_eq!(up_to::<8>("9"), Err("must be a whole number from 0 to 8".into()));
     }
 }

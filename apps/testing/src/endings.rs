@@ -1,7 +1,11 @@
 //! How a run ends before its time, for any program.
 
+use std::thread;
+use std::time::{Duration, Instant};
+
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::chaos::Report;
 use crate::left;
 use crate::running::{Ended, Running};
 use crate::workplace::Workplace;
@@ -14,28 +18,33 @@ const WORKERS: usize = 3;
 const SIGNALS: [(Signal, i32, &str); 2] =
     [(Signal::INT, 130, "interrupted"), (Signal::TERM, 143, "terminated")];
 
-/// Starts a run of three workers that would take for ever.
-fn start(place: &Workplace, long_run: &str, pool: &str) -> Running {
+/// How long workers may outlive their program.
+const SOON: Duration = Duration::from_secs(1);
+
+/// How long a program is stopped, at least.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Starts a run that would take for ever.
+fn start(place: &Workplace, long_run: &str, pool: &str, workers: usize) -> Running {
     std::fs::write(place.path("old.npy"), "old").expect("a file can be written");
-    place.start(&format!("{long_run} --backend {pool} --workers {WORKERS} --output old.npy"))
+    place.start(&format!("{long_run} --backend {pool} --workers {workers} --output old.npy"))
 }
 
 /// Ctrl-C and SIGTERM in the middle of a run, on every pool: the code of the signal, one line, the old
 /// file, and nothing else left.
 pub fn a_signal_ends_all(program: &str, long_run: &str) {
+    // A terminal sends Ctrl-C to the whole group, and so does `timeout` with SIGTERM.
+    let ways: [fn(&Running, Signal); 2] = [Running::send, Running::send_to_group];
     for (pool, has_processes) in POOLS {
         for (signal, code, word) in SIGNALS {
-            let place = Workplace::new(program);
-            let mut running = start(&place, long_run, pool);
-            running.wait_until_under_way(if has_processes { WORKERS } else { 0 });
-            // A terminal sends Ctrl-C to the whole group.
-            if signal == Signal::INT {
-                running.send_to_group(signal);
-            } else {
-                running.send(signal);
+            for send in ways {
+                let place = Workplace::new(program);
+                let mut running = start(&place, long_run, pool, WORKERS);
+                running.wait_until_under_way(if has_processes { WORKERS } else { 0 });
+                send(&running, signal);
+                let ended = place.end(running);
+                is_the_end(&place, &ended, code, word);
             }
-            let ended = place.end(running);
-            is_the_end(&place, &ended, code, word);
         }
     }
 }
@@ -44,7 +53,7 @@ pub fn a_signal_ends_all(program: &str, long_run: &str) {
 pub fn a_signal_while_starting(program: &str, long_run: &str) {
     for (signal, code, word) in SIGNALS {
         let place = Workplace::new(program);
-        let mut running = start(&place, long_run, "process");
+        let mut running = start(&place, long_run, "process", WORKERS);
         running.wait_until("it had an array", |it| !left::segments_of(it.pid()).is_empty());
         running.send(signal);
         let ended = place.end(running);
@@ -58,28 +67,70 @@ fn is_the_end(place: &Workplace, ended: &Ended, code: i32, word: &str) {
     assert_eq!(place.files().into_iter().collect::<Vec<_>>(), [("old.npy".into(), b"old".into())]);
 }
 
-/// SIGKILL, which nobody can catch: the workers end with the program. Its arrays stay.
+/// SIGKILL, which nobody can catch: the workers end with the program, and remove what it has left.
+///
+/// This happens several times, since it matters who is in a task just then and who is between two.
 pub fn a_kill_ends_the_workers(program: &str, long_run: &str) {
+    for workers in (1..=WORKERS).cycle().take(15) {
+        kill_in_the_middle(program, long_run, workers, |_| {});
+    }
+}
+
+/// The same while all workers are stopped.
+pub fn a_kill_ends_stopped_workers(program: &str, long_run: &str) {
+    kill_in_the_middle(program, long_run, WORKERS, |running| {
+        for worker in running.workers().into_iter().filter_map(Pid::from_raw) {
+            kill_process(worker, Signal::STOP).expect("the worker lives");
+        }
+        running.wait_until_workers_are("T");
+    });
+}
+
+fn kill_in_the_middle(program: &str, long_run: &str, workers: usize, prepare: fn(&mut Running)) {
     let place = Workplace::new(program);
-    let mut running = start(&place, long_run, "process");
-    running.wait_until_under_way(WORKERS);
-    let workers: Vec<_> = running.workers().into_iter().filter_map(left::end_of).collect();
-    assert_eq!(workers.len(), WORKERS);
+    let mut running = start(&place, long_run, "process", workers);
+    running.wait_until_under_way(workers);
+    prepare(&mut running);
+    let ends: Vec<_> = running.workers().into_iter().filter_map(left::end_of).collect();
+    assert_eq!(ends.len(), workers);
     running.send(Signal::KILL);
-    assert!(workers.iter().all(left::wait), "a worker outlives its program");
-    let ended = running.end();
+    let killed = Instant::now();
+    let in_time = |end| left::ends_within(end, SOON.saturating_sub(killed.elapsed()));
+    assert!(ends.iter().all(in_time), "a worker outlives its program");
+    let ended = place.end(running);
     assert_eq!((ended.code, ended.out, ended.err), (None, String::new(), String::new()));
-    assert!(left::processes_in(&place.folder()).is_empty());
+}
+
+/// A program that is stopped for a while, as by Ctrl-Z, and goes on: its workers come to rest meanwhile,
+/// no worker is lost, and the result is the same.
+///
+/// At rest they are in `state`: `T` for a run whose tasks take a second or more, since a worker looks
+/// several times a second whether its master is stopped, and stops too; `S` where tasks are short.
+pub fn a_pause_changes_nothing(program: &str, run: &str, state: &str) {
+    let [place, other] = [(); 2].map(|()| Workplace::new(program));
+    let mut running = place.start(&format!("{run} --backend process --workers 2 --json"));
+    running.wait_until_under_way(2);
+    running.stop();
+    let stopped = Instant::now();
+    running.wait_until_workers_are(state);
+    let undisturbed: Report = other.report(&format!("{run} --backend rayon --workers 2"));
+    thread::sleep(PAUSE.saturating_sub(stopped.elapsed()));
+    assert!(running.workers_are(state), "a worker has gone on");
+    running.send(Signal::CONT);
+    let report: Report = place.reported(running);
+    assert_eq!(report.checksum, undisturbed.checksum);
+    assert_eq!((report.workers_lost, report.retries), (0, 0));
 }
 
 /// A worker that is killed at its work ends the run with exit code 1 and one line that says so.
 pub fn a_lost_worker_is_one_line(program: &str, long_run: &str) {
     let place = Workplace::new(program);
-    let mut running = start(&place, long_run, "process");
+    let mut running = start(&place, long_run, "process", WORKERS);
     running.wait_until_under_way(WORKERS);
-    // A worker that is idle just then is replaced, and the run goes on.
+    // A worker that is idle just then is replaced, and the run goes on. Those that have not come up yet are
+    // spared: where none ever does, the pool gives up for that reason.
     while !running.has_ended() {
-        for worker in running.workers().into_iter().take(1).filter_map(Pid::from_raw) {
+        for worker in running.at_work().into_iter().take(1).filter_map(Pid::from_raw) {
             let end = left::end_of(worker.as_raw_pid());
             let _ = kill_process(worker, Signal::KILL);
             assert!(end.is_none_or(|end| left::wait(&end)), "a worker cannot be killed");

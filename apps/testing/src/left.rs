@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
@@ -44,7 +45,13 @@ pub(crate) fn end_of(pid: i32) -> Option<OwnedFd> {
 
 /// Waits until the process behind `pidfd` ends; false if it has not within the limit.
 pub(crate) fn wait(pidfd: &OwnedFd) -> bool {
-    let limit = Timespec { tv_sec: LIMIT.as_secs().cast_signed(), tv_nsec: 0 };
+    ends_within(pidfd, LIMIT)
+}
+
+/// Waits until the process behind `pidfd` ends; false if it has not within the time.
+pub(crate) fn ends_within(pidfd: &OwnedFd, time: Duration) -> bool {
+    let limit =
+        Timespec { tv_sec: time.as_secs().cast_signed(), tv_nsec: time.subsec_nanos().into() };
     loop {
         match poll(&mut [PollFd::new(pidfd, PollFlags::IN)], Some(&limit)) {
             Ok(ready) => return ready > 0,

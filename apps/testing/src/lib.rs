@@ -9,13 +9,16 @@
 
 #![deny(unsafe_code)]
 
+mod chaos;
 mod endings;
 mod left;
 mod running;
 mod workplace;
 
+pub use chaos::{a_loss_is_in_the_summary, kills_change_nothing};
 pub use endings::{
-    a_kill_ends_the_workers, a_lost_worker_is_one_line, a_signal_ends_all, a_signal_while_starting,
+    a_kill_ends_stopped_workers, a_kill_ends_the_workers, a_lost_worker_is_one_line,
+    a_pause_changes_nothing, a_signal_ends_all, a_signal_while_starting,
 };
 pub use running::{Ended, Running};
 pub use workplace::Workplace;

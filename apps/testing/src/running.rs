@@ -48,10 +48,22 @@ impl Running {
         self.child.id()
     }
 
-    /// The processes that the program has started.
+    /// The workers of the program, those that are coming up included.
     pub fn workers(&self) -> Vec<i32> {
-        let own = self.pid().cast_signed();
-        left::processes_in(&self.folder).into_iter().filter(|pid| *pid != own).collect()
+        let is_worker = |pid: &i32| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.starts_with(b"farm-worker\0")
+        };
+        left::processes_in(&self.folder).into_iter().filter(is_worker).collect()
+    }
+
+    /// The workers that have opened arrays of the program, which they do with their first task.
+    pub fn at_work(&self) -> Vec<i32> {
+        let array = format!("/dev/shm/farm-{}-", self.pid());
+        let has_opened = |pid: &i32| {
+            fs::read_to_string(format!("/proc/{pid}/maps")).is_ok_and(|maps| maps.contains(&array))
+        };
+        self.workers().into_iter().filter(has_opened).collect()
     }
 
     /// Sends a signal to the program alone.
@@ -80,14 +92,27 @@ impl Running {
     pub fn wait_until_under_way(&mut self, workers: usize) {
         self.wait_until("it was under way", |running| {
             let own = running.pid();
-            let opened = |pid: &i32| {
-                let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
-                maps.contains(&format!("/dev/shm/farm-{own}-"))
-            };
-            let at_work = running.workers().iter().filter(|pid| opened(pid)).count();
-            let alone = workers == 0 && ticks(own) >= 10;
-            !left::segments_of(own).is_empty() && (alone || workers > 0 && at_work == workers)
+            let alone = || workers == 0 && ticks(own.cast_signed()) >= 10;
+            let at_work = || workers > 0 && running.at_work().len() == workers;
+            !left::segments_of(own).is_empty() && (alone() || at_work())
         });
+    }
+
+    /// Stops the program, and waits until that has happened.
+    pub fn stop(&mut self) {
+        self.send(Signal::STOP);
+        self.wait_until("it stopped", |it| is_in("T", it.pid().cast_signed()));
+    }
+
+    /// Whether all workers are in `state`: `S` they wait for tasks, `T` they are stopped.
+    pub fn workers_are(&self, state: &str) -> bool {
+        let workers = self.workers();
+        !workers.is_empty() && workers.into_iter().all(|pid| is_in(state, pid))
+    }
+
+    /// Waits until they are.
+    pub fn wait_until_workers_are(&mut self, state: &str) {
+        self.wait_until("its workers came to rest", |it| it.workers_are(state));
     }
 
     /// Whether the program has ended.
@@ -118,6 +143,9 @@ impl Drop for Running {
         // After `end` there is nothing to be killed; after a failed test there is.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        for worker in self.workers().into_iter().filter_map(Pid::from_raw) {
+            let _ = kill_process(worker, Signal::KILL);
+        }
         left::remove_segments_of(self.pid());
     }
 }
@@ -136,9 +164,22 @@ fn read(pipe: Option<impl Read + Send + 'static>) -> Receiver<String> {
     receiver
 }
 
+/// Whether all threads of a process are in `state`, such as `S` (they wait) and `T` (they are stopped).
+/// Source: proc_pid_stat(5), field 3.
+fn is_in(state: &str, pid: i32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    threads.map(|thread| stat(&thread.path())).all(|stat| stat.first().is_some_and(|s| s == state))
+}
+
 /// Processor time of a process in hundredths of a second. Source: proc_pid_stat(5), fields 14 and 15.
-fn ticks(pid: u32) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+fn ticks(pid: i32) -> u64 {
+    let stat = stat(Path::new(&format!("/proc/{pid}")));
+    stat.iter().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum()
+}
+
+/// What the system tells of a process or thread, from field 3 on; nothing if it is gone.
+fn stat(folder: &Path) -> Vec<String> {
+    let stat = fs::read_to_string(folder.join("stat")).unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
-    fields.skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum()
+    fields.map(str::to_owned).collect()
 }

@@ -84,10 +84,15 @@ impl Workplace {
 
     /// What a good run with `--json` prints, which is one object on stdout and nothing on stderr.
     pub fn report<T: DeserializeOwned>(&self, arguments: &str) -> T {
-        let ended = self.run(&format!("{arguments} --json"));
-        assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{arguments}");
+        self.reported(self.start(&format!("{arguments} --json")))
+    }
+
+    /// As [`report`](Self::report), of a program that runs already.
+    pub fn reported<T: DeserializeOwned>(&self, running: Running) -> T {
+        let ended = self.end(running);
+        assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{ended:?}");
         let line = ended.out.strip_suffix('\n').expect("a whole line");
-        assert!(!line.contains('\n'), "{arguments}: more than one line: {}", ended.out);
+        assert!(!line.contains('\n'), "more than one line: {}", ended.out);
         serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
     }
 
