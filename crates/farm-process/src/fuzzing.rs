@@ -62,6 +62,7 @@ pub fn worker_receives(frame: Frame) -> Option<(Result<Function, FunctionError>,
             let initializer = initializer?;
             Some((initializer.function.resolve(), initializer.argument.into()))
         }
+        Down::End => None,
         Down::Task { head: ToWorker::Run { function, .. }, body } => {
             let argument = body.open().ok()?;
             Some((function.resolve(), argument))

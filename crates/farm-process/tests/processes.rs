@@ -232,6 +232,9 @@ fn outcomes_of_a_terminated_pool_come_after_the_end_of_its_workers() {
 
 #[test]
 fn the_limit_of_descriptors_is_an_error_and_never_a_hang() {
+    fn die(_: ()) {
+        std::process::abort();
+    }
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     if part().is_some() {
         let used = || std::fs::read_dir("/proc/self/fd").unwrap().count();
@@ -269,7 +272,7 @@ fn the_limit_of_descriptors_is_an_error_and_never_a_hang() {
             // Each has an outcome, whichever.
             let _ = pool.apply(|bytes: Vec<u8>| bytes.len(), large.clone());
             let _ = pool.map(|bytes: Vec<u8>| bytes, vec![large; 4]);
-            let _ = pool.apply(|()| drop(std::process::abort()), ());
+            let _ = pool.apply(die, ());
             let _ = pool.apply(pid, ());
             all();
         }

@@ -1,0 +1,29 @@
+//! Any reference: it is refused, or leads to a function that can be named, and that can be called.
+#![no_main]
+
+use arbitrary::Arbitrary;
+use farm_core::{Failure, FunctionRef, codec};
+use farm_fuzz::functions::{self, Aim};
+use libfuzzer_sys::fuzz_target;
+
+farm_fuzz::gaps_between_globals_may_be_read!();
+
+#[derive(Arbitrary, Debug)]
+enum Input<'a> {
+    Bytes(&'a [u8]),
+    Aimed { at: Aim, argument: &'a [u8] },
+}
+
+fuzz_target!(|input: Input| {
+    let (reference, argument) = match input {
+        Input::Bytes(bytes) => (codec::decode::<FunctionRef>(bytes).ok(), &[][..]),
+        Input::Aimed { at, argument } => (Some(at.reference().into()), argument),
+    };
+    let Some(reference) = reference else { return };
+    if let Ok(function) = reference.resolve() {
+        functions::check(function);
+        assert_eq!(function.reference(), Ok(reference));
+        let done = farm_core::run(reference, argument, &mut Vec::new());
+        assert!(matches!(done, Ok(()) | Err(Failure::Decode(_))), "{done:?}");
+    }
+});

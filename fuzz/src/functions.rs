@@ -1,0 +1,147 @@
+//! The functions that can be named, and references to them and to places near them.
+
+use std::collections::HashSet;
+use std::io::{Read, Seek, SeekFrom};
+use std::sync::LazyLock;
+
+use arbitrary::Arbitrary;
+use farm_core::{Data, Function, FunctionRef, Plain, TaskFn, codec};
+use serde::{Deserialize, Serialize};
+
+use crate::values::{Shape, keep};
+
+/// A reference as it is on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Reference {
+    pub offset: i64,
+    pub abi_hash: u64,
+}
+
+impl From<Reference> for FunctionRef {
+    fn from(reference: Reference) -> Self {
+        let bytes = codec::encode(&reference).expect("two numbers");
+        codec::decode(&bytes).expect("a reference is two numbers")
+    }
+}
+
+impl Reference {
+    pub fn to<A: Data, R: Data, F: TaskFn<A, R>>(function: F) -> Self {
+        let reference = Function::of(function).reference().expect("it is in this executable");
+        codec::decode(&codec::encode(&reference).expect("numbers")).expect("two numbers")
+    }
+}
+
+fn halve(x: f64) -> f64 {
+    x / 2.0
+}
+
+/// Functions of several types, and two that differ in nothing but their code.
+fn known() -> [(Reference, &'static str); 6] {
+    fn entry<A: Data, R: Data, F: TaskFn<A, R>>(function: F) -> (Reference, &'static str) {
+        (Reference::to(function), Function::of(function).name())
+    }
+    [
+        entry(f64::sqrt),
+        entry(halve),
+        entry(keep::<u64>),
+        entry(keep::<Shape>),
+        entry(keep::<Plain<f64>>),
+        entry(|words: Vec<String>| words.concat()),
+    ]
+}
+
+/// The names of all functions of this executable.
+static NAMES: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    let known = known().map(|(_, name)| name);
+    known.into_iter().chain(crate::values::names()).chain(crate::arrays::names()).collect()
+});
+
+/// A function that a reference has led to is one that can be named.
+pub fn check(found: Function) {
+    assert!(NAMES.contains(found.name()), "{} was never named", found.name());
+}
+
+/// A reference, from anywhere to exactly right.
+#[derive(Arbitrary, Debug)]
+pub enum Aim {
+    Anywhere {
+        offset: i64,
+        abi_hash: u64,
+    },
+    /// That many words beside a function.
+    Beside {
+        function: u8,
+        words: i16,
+        bytes: i8,
+        other_hash: Option<u64>,
+    },
+    /// A place that holds what every descriptor begins with, and the hash that will be found there.
+    Lookalike(u8),
+}
+
+impl Aim {
+    pub fn reference(&self) -> Reference {
+        let known = known();
+        match *self {
+            Self::Anywhere { offset, abi_hash } => Reference { offset, abi_hash },
+            Self::Beside { function, words, bytes, other_hash } => {
+                let (near, _) = known[usize::from(function) % known.len()];
+                let offset = near.offset + 8 * i64::from(words) + i64::from(bytes);
+                Reference { offset, abi_hash: other_hash.unwrap_or(near.abi_hash) }
+            }
+            Self::Lookalike(n) => LOOKALIKES[usize::from(n) % LOOKALIKES.len()],
+        }
+    }
+}
+
+static LOOKALIKES: LazyLock<Vec<Reference>> = LazyLock::new(lookalikes);
+
+/// References to all places in this executable that begin like a descriptor.
+fn lookalikes() -> Vec<Reference> {
+    // The number must not be in this code, where it would be one more lookalike.
+    let magic = u64::from_be_bytes(std::hint::black_box(*b"FARM-FN1"));
+    let places = words_of_this_executable();
+    let places: Vec<(u64, u64)> = places
+        .windows(2)
+        .filter(|pair| pair[0].1 == magic)
+        .map(|pair| (pair[0].0, pair[1].1))
+        .collect();
+    // Offsets count from an anchor that is not known; the first place at which all known functions are
+    // in their places gives it away.
+    let known = known().map(|(reference, _)| reference);
+    let holds = |anchor: u64| {
+        known.iter().all(|known| {
+            places.contains(&(anchor.wrapping_add_signed(known.offset), known.abi_hash))
+        })
+    };
+    let mut anchors =
+        places.iter().map(|(address, _)| address.wrapping_add_signed(-known[0].offset));
+    let anchor = anchors.find(|anchor| holds(*anchor)).expect("the functions are in their places");
+    let from_anchor = |(address, abi_hash): &(u64, u64)| Reference {
+        offset: address.wrapping_sub(anchor).cast_signed(),
+        abi_hash: *abi_hash,
+    };
+    places.iter().map(from_anchor).collect()
+}
+
+/// All aligned words in the memory of this executable that cannot be written to, with their addresses.
+fn words_of_this_executable() -> Vec<(u64, u64)> {
+    let program = std::env::current_exe().expect("it has a path");
+    let program = program.to_str().expect("the path is text");
+    let maps = std::fs::read_to_string("/proc/self/maps").expect("Linux tells");
+    let mut memory = std::fs::File::open("/proc/self/mem").expect("it is ours");
+    let mut words = Vec::new();
+    // <start>-<end> <rights> <offset> <device> <inode> <path>. Source: proc_pid_maps(5).
+    for line in maps.lines().filter(|line| line.ends_with(program) && line.contains(" r-")) {
+        let range = line.split(' ').next().and_then(|range| range.split_once('-'));
+        let (start, end) = range.expect("a line begins with a range");
+        let [start, end] =
+            [start, end].map(|address| u64::from_str_radix(address, 16).expect("an address"));
+        let mut bytes = vec![0; (end - start) as usize];
+        memory.seek(SeekFrom::Start(start)).expect("memory has places");
+        memory.read_exact(&mut bytes).expect("it is mapped readable");
+        let (found, _) = bytes.as_chunks::<8>();
+        words.extend((start..).step_by(8).zip(found.iter().map(|word| u64::from_ne_bytes(*word))));
+    }
+    words
+}
