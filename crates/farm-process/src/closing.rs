@@ -1,17 +1,15 @@
 //! The end of a pool: by `shutdown`, once all is done; by `terminate` or `drop`, at once.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use farm_core::Delivery;
 
 use crate::service::Service;
+use crate::settings::GRACE;
 use crate::staff::Worker;
 use crate::start::Start;
 use crate::transport::{Down, Up, send};
-
-/// How long a worker that has nothing left to do may take to end by itself.
-pub(crate) const GRACE: Duration = Duration::from_secs(2);
 
 impl Service {
     /// Waits until every task has its outcome.

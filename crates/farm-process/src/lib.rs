@@ -48,6 +48,7 @@ mod settings;
 mod signals;
 mod staff;
 mod start;
+mod threads;
 mod transport;
 mod watch;
 mod worker;

@@ -9,10 +9,10 @@ use farm_core::{
 };
 
 use crate::builder::Builder;
-use crate::service::{self, Canceller, Service};
+use crate::service::{Canceller, Service};
 use crate::settings::Settings;
 use crate::staff::Process;
-use crate::{signals, start, transport};
+use crate::{start, threads, transport};
 
 /// A pool of worker processes.
 ///
@@ -60,7 +60,7 @@ impl Pool {
         pool.thread("farm-start", move || start::run(&ours, &wanted))?;
         let ours = pool.service.clone();
         // Nobody waits for this thread to end: it may be writing to a stderr that is not read.
-        spawn("farm-output", move || ours.watch.outputs.run())?;
+        threads::spawn("farm-output", move || ours.watch.outputs.run()).map_err(no_thread)?;
         pool.service.begin();
         pool.service.wait_until_up()?;
         Ok(pool)
@@ -71,7 +71,7 @@ impl Pool {
         name: &str,
         body: impl FnOnce() + Send + 'static,
     ) -> Result<(), FarmError> {
-        self.threads.push(spawn(name, body)?);
+        self.threads.push(threads::spawn(name, body).map_err(no_thread)?);
         Ok(())
     }
 
@@ -97,9 +97,9 @@ impl Pool {
                 let _ = thread.join();
             }
         };
-        if service::is_this_thread_ours() {
+        if threads::is_this_one_of_ours() {
             // A future that a thread of a pool has woken drops the pool; that thread is needed to end it.
-            let _ = spawn("farm-end", end);
+            let _ = threads::spawn("farm-end", end);
         } else {
             end();
         }
@@ -111,13 +111,8 @@ impl Pool {
     }
 }
 
-fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, FarmError> {
-    let body = move || {
-        service::this_thread_is_ours();
-        body();
-    };
-    signals::none_for_threads_of(|| std::thread::Builder::new().name(name.to_owned()).spawn(body))
-        .map_err(|source| FarmError::System { doing: "start a thread of the pool", source })
+fn no_thread(source: std::io::Error) -> FarmError {
+    FarmError::System { doing: "start a thread of the pool", source }
 }
 
 impl Farm for Pool {

@@ -7,7 +7,6 @@
 //!
 //! Here are the tasks; the workers that come and go are in [`crate::staff`], the end in [`crate::closing`].
 
-use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -25,6 +24,7 @@ use crate::clock::BEAT;
 use crate::settings::Settings;
 use crate::staff::Worker;
 use crate::start::{Start, StartError};
+use crate::threads;
 use crate::transport::{Body, Down, Up, WINDOW, receive, send};
 use crate::watch::{Limits, Wanted, Watch};
 
@@ -55,11 +55,6 @@ pub(crate) struct State {
     pub(crate) last_start_error: Option<StartError>,
     /// Something has been submitted since the last beat.
     active: bool,
-}
-
-thread_local! {
-    /// Whether this is a thread of a pool, which must not wait for room: it is what makes room.
-    static OWN: Cell<bool> = const { Cell::new(false) };
 }
 
 impl Service {
@@ -119,7 +114,7 @@ impl Service {
         passengers: Passengers,
     ) {
         let mut state = self.lock();
-        if let Some(most) = self.settings.max_queued.filter(|_| !OWN.get()) {
+        if let Some(most) = self.settings.max_queued.filter(|_| !threads::is_this_one_of_ours()) {
             while state.master.queued() >= most && !state.closed && state.master.broken().is_none()
             {
                 self.room.wait(&mut state);
@@ -248,16 +243,6 @@ pub(crate) fn outcome(returned: bool, body: Body) -> Result<Payload, Failure> {
             .and_then(|bytes| codec::decode(bytes.as_ref()).map_err(|error| error.to_string()))
             .unwrap_or_else(Failure::Undelivered)),
     }
-}
-
-/// This thread belongs to a pool.
-pub(crate) fn this_thread_is_ours() {
-    OWN.set(true);
-}
-
-/// Whether this thread belongs to a pool, so that no pool may wait for another thread on it.
-pub(crate) fn is_this_thread_ours() -> bool {
-    OWN.get()
 }
 
 /// What a handle asks to cancel its task.

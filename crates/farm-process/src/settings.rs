@@ -19,6 +19,9 @@ const THREAD_VARIABLES: [&str; 7] = [
     "RAYON_NUM_THREADS",
 ];
 
+/// How long a worker that has nothing left to do may take to end by itself.
+pub(crate) const GRACE: Duration = Duration::from_secs(2);
+
 /// Settings of a pool; [`Builder`](crate::Builder) has the words on each.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {

@@ -6,10 +6,10 @@ use farm_core::{FarmError, Loss, TaskName, WorkerId};
 use ipc_channel::ipc::IpcSender;
 use parking_lot::MutexGuard;
 
-use crate::closing::GRACE;
 use crate::mark::Mark;
 use crate::meeting::Place;
 use crate::service::{Service, State};
+use crate::settings::GRACE;
 use crate::start::StartError;
 use crate::transport::{Down, Up, send};
 use crate::watch::End;

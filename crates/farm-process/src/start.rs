@@ -20,9 +20,9 @@ use ipc_channel::ipc::IpcOneShotServer;
 use crate::init::{CALL, WORKER_NAME};
 use crate::mark::Mark;
 use crate::meeting::Place;
-use crate::service::{Service, this_thread_is_ours};
+use crate::service::Service;
 use crate::transport::{Down, Hello, send};
-use crate::{meeting, signals};
+use crate::{meeting, threads};
 
 type Server = IpcOneShotServer<Hello>;
 
@@ -39,11 +39,9 @@ pub(crate) fn run(service: &Arc<Service>, wanted: &Receiver<Start>) {
         let launched = contained(|| launch(service, worker)).and_then(|(server, pid)| {
             let ours = service.clone();
             let meet = move || {
-                this_thread_is_ours();
                 ours.has_begun(worker, contained(|| meet(&ours, worker, server, pid)));
             };
-            let name = format!("farm-meet-{}", worker.0);
-            signals::none_for_threads_of(|| std::thread::Builder::new().name(name).spawn(meet))
+            threads::spawn(format!("farm-meet-{}", worker.0), meet)
                 .map(drop)
                 .map_err(|error| failed(pid, format!("no thread to meet it: {error}")))
         });

@@ -29,6 +29,9 @@ fn say_and_stay(stop: bool) {
 
 /// How the master ends. What is said on stdin decides when.
 fn end_as(part: &str) {
+    // Whoever runs the tests in the background has them ignore Ctrl-C.
+    // SAFETY: no handler is installed.
+    unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
     let stop = part.ends_with("with_stopped_workers");
     let pool = pool(WORKERS);
     let array = SharedArray::<f64, _>::zeros(1000).unwrap();
