@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use common::{Folder, is_usable, part, pid, play, pool, stay, wait_for_end_of, wait_until};
+use common::{Folder, Group, is_usable, part, pid, play, pool, stay, wait_for_end_of, wait_until};
 use farm_conformance::watchdog::guard;
 use farm_core::Loss;
 use farm_core::prelude::*;
@@ -331,7 +331,7 @@ fn a_worker_that_the_kernel_kills_for_memory_is_told_from_one_that_somebody_kill
         loss.out_of_memory
     };
     if let Some(group) = part() {
-        std::fs::write(format!("{group}/cgroup.procs"), std::process::id().to_string()).unwrap();
+        Group::enter(&group);
         let pool = pool(2);
         assert!(!is_struck(&pool, Death::Kill));
         assert!(is_struck(&pool, Death::OutOfMemory));
@@ -339,7 +339,11 @@ fn a_worker_that_the_kernel_kills_for_memory_is_told_from_one_that_somebody_kill
         is_usable(&pool);
         return;
     }
-    let Some(group) = Group::of_limited_memory(200 << 20) else {
+    let limit = |version| match version {
+        1 => ("memory.limit_in_bytes", (200 << 20).to_string()),
+        _ => ("memory.max", (200 << 20).to_string()),
+    };
+    let Some(group) = Group::new("memory", limit) else {
         eprintln!("not tried: only the owner of a control group can limit its memory");
         return;
     };
@@ -347,31 +351,4 @@ fn a_worker_that_the_kernel_kills_for_memory_is_told_from_one_that_somebody_kill
         let output = play(name, &group.0).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     });
-}
-
-/// A control group for one process, removed in the end.
-struct Group(String);
-
-impl Group {
-    fn of_limited_memory(bytes: u64) -> Option<Self> {
-        let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-        let path =
-            |tag: &str| groups.lines().find_map(|line| Some(line.split_once(tag)?.1.to_owned()));
-        let (folder, limit) = match (path(":memory:"), path("0::")) {
-            (Some(path), _) => (format!("/sys/fs/cgroup/memory{path}"), "memory.limit_in_bytes"),
-            (None, Some(path)) => (format!("/sys/fs/cgroup{path}"), "memory.max"),
-            (None, None) => return None,
-        };
-        let folder = format!("{folder}/farm-test-{}", std::process::id());
-        std::fs::create_dir(&folder).ok()?;
-        let group = Self(folder);
-        std::fs::write(format!("{}/{limit}", group.0), bytes.to_string()).ok()?;
-        Some(group)
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir(&self.0);
-    }
 }

@@ -246,3 +246,26 @@ fn the_cores_that_a_process_may_use_are_its_workers() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     });
 }
+
+#[test]
+fn the_processor_time_that_a_control_group_may_use_is_counted_in_workers() {
+    let name = "the_processor_time_that_a_control_group_may_use_is_counted_in_workers";
+    if let Some(group) = common::part() {
+        common::Group::enter(&group);
+        assert_eq!(Pool::new().unwrap().workers(), 1);
+        return;
+    }
+    // One core's time, in microseconds per tenth of a second.
+    let limit = |version| match version {
+        1 => ("cpu.cfs_quota_us", "100000".to_owned()),
+        _ => ("cpu.max", "100000 100000".to_owned()),
+    };
+    let Some(group) = common::Group::new("cpu", limit) else {
+        eprintln!("not tried: only the owner of a control group can limit its processor time");
+        return;
+    };
+    guard("quota", || {
+        let output = common::play(name, &group.0).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    });
+}

@@ -109,6 +109,44 @@ pub(crate) fn take_number(folder: &Path) -> usize {
     (0..).find(|n| !is_taken(n)).unwrap()
 }
 
+/// A control group for one process, removed in the end.
+pub(crate) struct Group(pub(crate) String);
+
+impl Group {
+    /// A group with the setting that `limit` gives for the version of groups in use; `None` where this
+    /// process may not make one.
+    pub(crate) fn new(
+        controller: &str,
+        limit: impl Fn(u32) -> (&'static str, String),
+    ) -> Option<Self> {
+        let groups = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+        let path =
+            |tag: &str| groups.lines().find_map(|line| Some(line.split_once(tag)?.1.to_owned()));
+        let (folder, version) = match (path(&format!(":{controller}:")), path("0::")) {
+            (Some(path), _) => (format!("/sys/fs/cgroup/{controller}{path}"), 1),
+            (None, Some(path)) => (format!("/sys/fs/cgroup{path}"), 2),
+            (None, None) => return None,
+        };
+        let folder = format!("{}/farm-test-{}", folder.trim_end_matches('/'), std::process::id());
+        std::fs::create_dir(&folder).ok()?;
+        let group = Self(folder);
+        let (file, value) = limit(version);
+        std::fs::write(format!("{}/{file}", group.0), value).ok()?;
+        Some(group)
+    }
+
+    /// Puts this process into the group of that name.
+    pub(crate) fn enter(name: &str) {
+        std::fs::write(format!("{name}/cgroup.procs"), std::process::id().to_string()).unwrap();
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir(&self.0);
+    }
+}
+
 /// Set in the processes that tests start to play a master.
 const PART: &str = "FARM_TEST_PART";
 
