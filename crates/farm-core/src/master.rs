@@ -30,6 +30,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::refill::Refill;
 use crate::{Attempt, Failure, Loss, Payload, Task, TaskError, TaskId, TodoList, WorkerId};
 
 /// What the pool has to do next.
@@ -67,15 +68,6 @@ pub enum Reach {
     Running,
 }
 
-/// The pause before a worker is replaced, after so many as the pool has have ended without doing any
-/// work; it doubles with each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const MOST_DOUBLINGS: usize = 7;
-
-/// How many workers beyond the number of the pool may end without doing any work, none being left, before
-/// the pool is given up.
-const LAST_CHANCES: usize = 4;
-
 /// The state machine behind a pool of workers that are reached by messages.
 ///
 /// Its time is what [`set_time`](Self::set_time) says: the pool's own, which need not be that of a clock
@@ -87,10 +79,7 @@ pub struct Master {
     next_worker: u32,
     todo: TodoList,
     workers: BTreeMap<WorkerId, Desk>,
-    /// Workers that ended in a row without having answered or been charged.
-    barren: usize,
-    /// When the next worker may be started, while workers are barren.
-    next_start: Duration,
+    refill: Refill,
     broken: Option<Arc<str>>,
     closed: bool,
     actions: VecDeque<Action>,
@@ -145,8 +134,7 @@ impl Master {
             next_worker: 0,
             todo: TodoList::default(),
             workers: BTreeMap::new(),
-            barren: 0,
-            next_start: Duration::ZERO,
+            refill: Refill::new(rules.workers),
             broken: None,
             closed: false,
             actions: VecDeque::new(),
@@ -186,7 +174,7 @@ impl Master {
             Desk::Ready(ready) => ready.deadline(),
             Desk::Starting => None,
         });
-        deadlines.chain(self.wants_to_start().then_some(self.next_start)).min()
+        deadlines.chain(self.next_start()).min()
     }
 
     /// The earliest time that has been set since the last call or [`tick`](Self::tick), which should be
@@ -222,7 +210,7 @@ impl Master {
         else {
             return false;
         };
-        self.barren = 0;
+        self.refill.has_hope();
         if at == 0 && ready.doom.is_some() {
             return false;
         }
@@ -245,17 +233,15 @@ impl Master {
     /// the first of its backlog had been started.
     pub fn worker_lost(&mut self, loss: Loss, taken_up: u64) {
         let Some(desk) = self.workers.remove(&loss.worker) else { return };
-        self.barren += 1;
         let reason = loss.to_string();
+        let mut in_vain = true;
         if let Desk::Ready(Ready { mut backlog, answered, doom, .. }) = desk {
-            if answered > 0 {
-                self.barren = 0;
-            }
+            in_vain = answered == 0;
             let started = taken_up > answered;
             match (backlog.pop_front(), doom) {
                 (Some(task), None) if !started => backlog.push_front(task),
                 (Some(task), doom) => {
-                    self.barren = 0;
+                    in_vain = false;
                     match doom {
                         None => self.failed(task, Fault::Lost(Box::new(loss))),
                         Some(Doom::TimedOut(limit)) => self.failed(task, Fault::TimedOut(limit)),
@@ -269,14 +255,13 @@ impl Master {
                 self.todo.put_back(task);
             }
         }
-        self.ended(&reason);
+        self.ended(in_vain, &reason);
     }
 
     /// A worker has died, or given up, before it was ready.
     pub fn start_failed(&mut self, worker: WorkerId, reason: &str) {
         if self.workers.remove(&worker).is_some() {
-            self.barren += 1;
-            self.ended(reason);
+            self.ended(true, reason);
         }
     }
 
@@ -384,17 +369,15 @@ impl Master {
     }
 
     /// A worker has ended: sees to the next one, or to it that there is none.
-    fn ended(&mut self, reason: &str) {
-        if self.barren > 0 {
-            let doublings = self.barren.saturating_sub(self.rules.workers).min(MOST_DOUBLINGS);
-            self.next_start = self.now + FIRST_PAUSE * (1 << doublings);
-            let next = self.wants_to_start().then_some(self.next_start);
-            self.set_alarm(next);
+    fn ended(&mut self, in_vain: bool, reason: &str) {
+        if in_vain {
+            self.refill.in_vain(self.now);
+        } else {
+            self.refill.has_hope();
         }
-        if self.workers.is_empty() && self.barren >= self.rules.workers + LAST_CHANCES {
+        if let (true, Some(attempts)) = (self.workers.is_empty(), self.refill.is_hopeless()) {
             let reason = format!(
-                "{} workers in a row ended before doing any work; the last: {reason}",
-                self.barren
+                "{attempts} workers in a row ended before doing any work; the last: {reason}"
             );
             self.broken.get_or_insert(reason.into());
         }
@@ -406,19 +389,22 @@ impl Master {
         self.workers.len() < self.rules.workers && self.broken.is_none() && !self.closed
     }
 
-    /// Starts all workers that are missing; while workers are barren, one at a time, after a pause.
+    /// When the next worker is to be started, if there is a pause before it.
+    fn next_start(&self) -> Option<Duration> {
+        self.refill.pause(self.now).filter(|_| self.wants_to_start())
+    }
+
+    /// Starts all workers that are missing, unless there has to be a pause.
     fn refill(&mut self) {
-        while self.wants_to_start() && (self.barren == 0 || self.next_start <= self.now) {
+        while self.wants_to_start() && self.refill.pause(self.now).is_none() {
             let worker = WorkerId(self.next_worker);
             self.next_worker += 1;
             self.workers.insert(worker, Desk::Starting);
             self.actions.push_back(Action::Start(worker));
-            if self.barren > 0 {
-                self.next_start = self.now + FIRST_PAUSE;
-                let next = self.wants_to_start().then_some(self.next_start);
-                self.set_alarm(next);
-            }
+            self.refill.started(self.now);
         }
+        let next = self.next_start();
+        self.set_alarm(next);
     }
 
     fn set_alarm(&mut self, at: Option<Duration>) {
@@ -480,5 +466,6 @@ impl Master {
     }
 }
 
+mod refill;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::{Action, FIRST_PAUSE, LAST_CHANCES, Master, Reach, Rules};
+use super::refill::{FIRST_PAUSE, LAST_CHANCES};
+use super::{Action, Master, Reach, Rules};
 use crate::{
     Attempt, Failure, Function, Loss, Payload, Policy, Task, TaskError, TaskId, TaskName,
     TaskOptions, WorkerId,
