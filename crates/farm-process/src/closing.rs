@@ -31,7 +31,7 @@ impl Service {
             if let Worker::Up { down, .. } = worker {
                 let _ = send(down, Down::End);
             }
-            matches!(worker, Worker::Starting { .. })
+            matches!(worker, Worker::Starting { .. } | Worker::DeadAtStart(_))
         });
         if !gently {
             self.watch.kill_all();

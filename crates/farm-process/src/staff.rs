@@ -21,6 +21,8 @@ pub(crate) enum Worker {
     Up { pid: u32, down: IpcSender<Down>, mark: Mark },
     /// It is dead, and its last answers may still be on the way.
     Dead { loss: Loss, taken_up: u64 },
+    /// It has died after it was met, and what it has to say of that may still be on the way.
+    DeadAtStart(StartError),
 }
 
 /// A worker process that is up.
@@ -99,6 +101,7 @@ impl Service {
     pub(crate) fn unready(self: &Arc<Self>, worker: WorkerId, reason: String) {
         let pid = match self.state.lock().workers.get(&worker) {
             Some(Worker::Starting { pid, .. }) => *pid,
+            Some(Worker::DeadAtStart(StartError { pid, .. })) => *pid,
             _ => return,
         };
         self.start_failed(worker, StartError { pid, reason });
@@ -141,7 +144,12 @@ impl Service {
                     reason += "; is farm_process::init() the first line of main?";
                 }
                 let error = StartError { pid: loss.pid, reason };
-                self.settle_failed_start(state, worker, error);
+                if met.is_some() {
+                    state.workers.insert(worker, Worker::DeadAtStart(error));
+                    self.follow(state, worker);
+                } else {
+                    self.settle_failed_start(state, worker, error);
+                }
                 if let Some(place) = place {
                     place.call_off();
                 }
@@ -149,23 +157,31 @@ impl Service {
             Some(Worker::Up { mark, .. }) => {
                 let taken_up = mark.taken_up();
                 state.workers.insert(worker, Worker::Dead { loss, taken_up });
-                drop(state);
-                // Through the worker's own channel, behind its last answer.
-                if send(&self.up(), Up::Ended { worker }).is_err() {
-                    self.lost(worker);
-                }
+                self.follow(state, worker);
             }
-            Some(Worker::Dead { .. }) | None => {}
+            Some(Worker::Dead { .. } | Worker::DeadAtStart(_)) | None => {}
         }
     }
 
-    /// A worker is dead, and all that it had answered is known.
+    /// Sends word of a death through the worker's own channel, behind the last that it has said.
+    fn follow(self: &Arc<Self>, state: MutexGuard<'_, State>, worker: WorkerId) {
+        drop(state);
+        if send(&self.up(), Up::Ended { worker }).is_err() {
+            self.lost(worker);
+        }
+    }
+
+    /// A worker is dead, and all that it had said is known.
     pub(crate) fn lost(self: &Arc<Self>, worker: WorkerId) {
         let mut state = self.lock();
-        if let Some(Worker::Dead { loss, taken_up }) = state.workers.remove(&worker) {
-            self.counters.worker_lost();
-            state.master.worker_lost(loss, taken_up);
-            self.act(state);
+        match state.workers.remove(&worker) {
+            Some(Worker::Dead { loss, taken_up }) => {
+                self.counters.worker_lost();
+                state.master.worker_lost(loss, taken_up);
+                self.act(state);
+            }
+            Some(Worker::DeadAtStart(error)) => self.settle_failed_start(state, worker, error),
+            _ => {}
         }
     }
 
