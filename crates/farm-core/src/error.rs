@@ -72,6 +72,18 @@ pub enum TaskError {
         /// What its `Deserialize` said.
         reason: String,
     },
+    /// The task has kept handles of shared arrays beyond its end, in a static or with a thread. Its worker is
+    /// ended, for it could go on reading and writing what others are given next.
+    #[error(
+        "{task} has kept what it was lent beyond its end: {}; return it, or drop it before the task ends",
+        .handles.join(", ")
+    )]
+    Escaped {
+        /// The task.
+        task: Arc<TaskName>,
+        /// The handles: what each is, and of which segment.
+        handles: Vec<String>,
+    },
     /// The function cannot be sent, or the worker does not know it.
     #[error("{task} cannot be called: {source}")]
     Function {
@@ -136,6 +148,7 @@ impl TaskError {
             | Self::Cancelled { task }
             | Self::Encode { task, .. }
             | Self::Decode { task, .. }
+            | Self::Escaped { task, .. }
             | Self::Function { task, .. }
             | Self::Nested { task }
             | Self::NoWorkers { task, .. } => task,
@@ -262,6 +275,11 @@ pub enum Failure {
         /// The stack at the panic.
         backtrace: String,
     },
+    /// Handles of shared arrays are still held, after the task.
+    Escaped {
+        /// Which.
+        handles: Vec<String>,
+    },
     /// The argument could not be decoded.
     Decode(String),
     /// The result could not be encoded.
@@ -284,6 +302,7 @@ impl Failure {
             Self::Panicked { message, location, backtrace } => {
                 TaskError::Panicked { task, message, location, backtrace }
             }
+            Self::Escaped { handles } => TaskError::Escaped { task, handles },
             Self::Decode(reason) => TaskError::Decode { task, what: "argument", reason },
             Self::Encode(reason) => TaskError::Encode { task, what: "result", reason },
             Self::Unsent(reason) => TaskError::Encode { task, what: "argument", reason },

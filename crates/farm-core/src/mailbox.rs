@@ -34,11 +34,18 @@ impl Mailbox {
         self.entries.insert(task, Entry { slot, passengers, sent: false });
     }
 
-    /// Notes that `task` is about to be handed to a worker, for the first time or again.
+    /// Notes that `task` is about to be handed to a worker.
     pub fn sent(&mut self, task: TaskId) {
         if let Some(entry) = self.entries.get_mut(&task) {
-            let again = std::mem::replace(&mut entry.sent, true);
-            entry.passengers.sent(again);
+            entry.sent = true;
+        }
+    }
+
+    /// Leaves the arrays that are out with `task` out for ever, because somebody has kept them who cannot be
+    /// ended.
+    pub fn strand(&mut self, task: TaskId) {
+        if let Some(entry) = self.entries.get_mut(&task) {
+            std::mem::forget(std::mem::take(&mut entry.passengers));
         }
     }
 
@@ -66,11 +73,11 @@ impl Delivery {
 
     /// Tells the arrays what became of the task, then fills the slot.
     pub fn deliver(mut self) {
-        match &self.outcome {
-            Err(error) if self.entry.sent && error.leaves_torn_rows() => {
-                self.entry.passengers.lost()
-            }
-            _ => self.entry.passengers.returned(),
+        if let Err(error) = &self.outcome
+            && self.entry.sent
+            && error.leaves_torn_rows()
+        {
+            self.entry.passengers.lost();
         }
         self.entry.slot.deliver(self.outcome, self.entry.passengers);
     }

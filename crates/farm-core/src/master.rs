@@ -19,8 +19,9 @@
 //!   the worker had taken it up or was killed on its account. What is not charged goes back to the front of
 //!   the list.
 //! - An answer counts only if that task, in that attempt, is in that worker's backlog.
-//! - A task that runs over its time or is cancelled while it runs dooms its worker: the worker is killed,
-//!   and the outcome is settled when its death is known. What it still answers no longer counts.
+//! - A task that runs over its time, is cancelled while it runs, or has kept a handle of an array beyond its
+//!   end dooms its worker: the worker is killed, and the outcome is settled when its death is known. What it
+//!   still answers no longer counts.
 //! - A failure is forgiven as often as the task's policy says.
 //! - A backlog is never longer than the window, which keeps a transport's buffers from filling.
 //! - A lost worker is replaced at once; where workers keep ending before they do any work, with growing
@@ -105,10 +106,12 @@ struct Ready {
 }
 
 /// Why a worker is being killed on account of the first task of its backlog.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 enum Doom {
     TimedOut(Duration),
     Cancelled,
+    /// It still holds handles of that task.
+    Escaped(Vec<String>),
 }
 
 /// What went wrong with an attempt.
@@ -214,6 +217,12 @@ impl Master {
         if at == 0 && ready.doom.is_some() {
             return false;
         }
+        if let Err(Failure::Escaped { handles }) = outcome {
+            ready.backlog.rotate_left(at);
+            ready.doom = Some(Doom::Escaped(handles));
+            self.actions.push_back(Action::Kill(worker));
+            return true;
+        }
         ready.answered += 1;
         let Some(task) = ready.backlog.remove(at) else { return false };
         ready.since = self.now;
@@ -246,6 +255,9 @@ impl Master {
                         None => self.failed(task, Fault::Lost(Box::new(loss))),
                         Some(Doom::TimedOut(limit)) => self.failed(task, Fault::TimedOut(limit)),
                         Some(Doom::Cancelled) => self.cancelled([task]),
+                        Some(Doom::Escaped(handles)) => {
+                            self.failed(task, Fault::Failed(Failure::Escaped { handles }));
+                        }
                     }
                 }
                 (None, _) => {}
@@ -278,8 +290,11 @@ impl Master {
         for (worker, desk) in &mut self.workers {
             let Desk::Ready(ready) = desk else { continue };
             if ready.backlog.front().is_some_and(|first| first.id() == task) {
-                if ready.doom.is_none() {
-                    self.actions.push_back(Action::Kill(*worker));
+                match ready.doom {
+                    None => self.actions.push_back(Action::Kill(*worker)),
+                    // It has ended already, and has an outcome.
+                    Some(Doom::Escaped(_)) => return false,
+                    Some(Doom::TimedOut(_) | Doom::Cancelled) => {}
                 }
                 ready.doom = Some(Doom::Cancelled);
                 return true;

@@ -1,7 +1,14 @@
 //! What a process owns in the shared-memory file system, by name.
 //!
 //! Whoever makes such files begins their names with its [`Owner`], and whoever survives it can remove
-//! them. The worker processes of a master that was killed do so.
+//! them: the worker processes of a master that was killed do so, and else the next pool of the same user.
+//!
+//! Names: `farm-<pid>-<start time>-<n>` for what is owned, `farm-<pid>-<start time>-lock` for the [`Lock`].
+
+mod lock;
+mod sweep;
+
+pub use lock::Lock;
 
 use std::fmt;
 use std::path::Path;
@@ -82,18 +89,84 @@ impl FromStr for Owner {
 mod tests {
     use super::*;
 
+    use std::fs::{exists, write};
+
+    /// An owner that never was, with so many files.
+    fn owner(started: u64, files: usize) -> (Owner, Vec<String>) {
+        let owner = Owner { pid: std::process::id(), started };
+        (owner, (0..files).map(|n| format!("{FOLDER}/{owner}-{n}")).collect())
+    }
+
+    fn are_there(files: &[String]) -> bool {
+        let there = files.iter().filter(|file| exists(file).unwrap()).count();
+        assert!(there == 0 || there == files.len(), "{files:?}");
+        there > 0
+    }
+
     #[test]
     fn what_is_left_is_removed_and_nothing_else() {
-        let owner = Owner { pid: std::process::id(), started: 1 };
-        let other = Owner { started: 12, ..owner };
-        let [left, others] = [owner, other].map(|owner| format!("{FOLDER}/{owner}-0"));
-        std::fs::write(&left, "").unwrap();
-        std::fs::write(&others, "").unwrap();
-        owner.remove_what_is_left();
-        let is_there = [&left, &others].map(|file| Path::new(file).exists());
+        let ((one, left), (other, others)) = (owner(1, 1), owner(12, 1));
+        let _alive = [&one, &other].map(|owner| owner.lock().unwrap());
+        write(&left[0], "").unwrap();
+        write(&others[0], "").unwrap();
+        one.remove_what_is_left();
+        assert_eq!([&left, &others].map(|files| are_there(files)), [false, true]);
         other.remove_what_is_left();
-        assert_eq!(is_there, [false, true]);
-        assert!(!Path::new(&others).exists());
+        assert!(!are_there(&others));
+    }
+
+    #[test]
+    fn what_no_lock_holds_is_swept() {
+        let (owner, files) = owner(2, 3);
+        let lock = owner.lock().unwrap();
+        files.iter().for_each(|file| write(file, "").unwrap());
+        Owner::sweep();
+        assert!(are_there(&files), "their owner lives");
+        drop(lock);
+        Owner::sweep();
+        assert!(!are_there(&files));
+
+        // This is what a kill leaves: a lock that nobody holds.
+        let lock = format!("{FOLDER}/{owner}-lock");
+        files.iter().chain([&lock]).for_each(|file| write(file, "").unwrap());
+        Owner::sweep();
+        assert!(!are_there(&files) && !exists(lock).unwrap());
+    }
+
+    #[test]
+    fn a_process_with_the_name_of_another_that_lives_is_refused() {
+        let (owner, _) = owner(3, 0);
+        let lock = owner.lock().unwrap();
+        assert!(owner.lock().is_err());
+        drop(lock);
+        owner.lock().unwrap();
+    }
+
+    #[test]
+    fn only_files_of_this_user_that_are_named_like_ours_are_swept() {
+        let (owner, files) = owner(4, 1);
+        let kept = [
+            format!("{FOLDER}/{owner}"),
+            format!("{FOLDER}/{owner}-x"),
+            format!("{FOLDER}/{owner}--1"),
+            format!("{FOLDER}/x{owner}-0"),
+            format!("{FOLDER}/farm-1-{}", std::process::id()),
+        ];
+        kept.iter().chain(&files).for_each(|file| write(file, "").unwrap());
+        let folder = format!("{FOLDER}/{owner}-7");
+        std::fs::create_dir(&folder).unwrap();
+        Owner::sweep();
+        let is_kept = are_there(&kept) && exists(&folder).unwrap();
+        kept.iter().for_each(|file| std::fs::remove_file(file).unwrap());
+        std::fs::remove_dir(&folder).unwrap();
+        assert!(is_kept && !are_there(&files));
+        if rustix::process::geteuid().is_root() {
+            write(&files[0], "").unwrap();
+            std::os::unix::fs::chown(&files[0], Some(12345), None).unwrap();
+            Owner::sweep();
+            assert!(are_there(&files), "another user's");
+            std::fs::remove_file(&files[0]).unwrap();
+        }
     }
 
     #[test]

@@ -5,9 +5,14 @@
 //! an argument is encoded, are told what becomes of their task, and are reclaimed by their key while the
 //! result is decoded. So no counter is shared with a worker that may die, and a handle can be encoded by
 //! a farm alone: anywhere else [`board`] refuses.
+//!
+//! On the worker's side the decoded handle is a [`Guest`]. It must be gone when its task ends, because from
+//! then on the master lends what it stands for to others; one that is kept is found by [`run`](crate::run).
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
@@ -16,12 +21,6 @@ use serde::{Deserialize, Serialize};
 ///
 /// It is dropped when the task's result is decoded without it, or never asked for.
 pub trait Passenger: Send {
-    /// The task is about to be handed to a worker, which may from then on use the array. If that is done
-    /// `again`, the former worker is dead or has given up, and what it may have written is put back as it
-    /// was.
-    fn sent(&mut self, again: bool);
-    /// The task has returned; the worker no longer uses the array.
-    fn returned(&mut self);
     /// The task has failed, or its worker is dead: what it was allowed to write is not to be trusted.
     fn lost(&mut self);
     /// Gives what the decoded handle is made from; `None` if there can be no more of them.
@@ -37,7 +36,7 @@ pub struct Key(u64);
 pub enum Crossing {
     /// The master encodes an argument.
     ArgumentOut {
-        /// Whether the task may be sent more than once, so that what it may write has to be kept.
+        /// Whether the task may be sent more than once, so that what it overwrites has to be kept.
         repeatable: bool,
     },
     /// A worker decodes an argument.
@@ -50,28 +49,23 @@ pub enum Crossing {
 
 thread_local! {
     static CROSSING: Cell<Option<Crossing>> = const { Cell::new(None) };
-    static ARRIVED: RefCell<Vec<Key>> = const { RefCell::new(Vec::new()) };
+    static GUESTS: RefCell<Vec<(Key, Arc<dyn Guest>)>> = const { RefCell::new(Vec::new()) };
     static ABOARD: RefCell<Passengers> = const { RefCell::new(Passengers(Vec::new())) };
 }
+
+/// What a handle is in the worker, as long as its task runs. Its text names it in errors.
+pub trait Guest: fmt::Display + Send + Sync {}
+
+impl<T: fmt::Display + Send + Sync> Guest for T {}
 
 /// The passengers of one task.
 #[derive(Default)]
 pub struct Passengers(Vec<(Key, Box<dyn Passenger>)>);
 
 impl Passengers {
-    /// Tells all that their task is about to be handed to a worker, for the first time or again.
-    pub fn sent(&mut self, again: bool) {
-        self.0.iter_mut().for_each(|(_, passenger)| passenger.sent(again));
-    }
-
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-
-    /// Tells all that their task has returned.
-    pub fn returned(&mut self) {
-        self.0.iter_mut().for_each(|(_, passenger)| passenger.returned());
     }
 
     /// Tells all that their task has failed.
@@ -80,8 +74,8 @@ impl Passengers {
     }
 }
 
-impl std::fmt::Debug for Passengers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Passengers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} passengers", self.0.len())
     }
 }
@@ -117,14 +111,27 @@ pub fn reclaim(key: Key) -> Option<Box<dyn Any>> {
     })
 }
 
-/// Notes that a handle with this key has arrived in the argument that is being decoded, and says whether
-/// it is the first: a right that was lent once must not be had twice.
-pub fn arrives(key: Key) -> bool {
-    ARRIVED.with_borrow_mut(|arrived| {
-        let first = !arrived.contains(&key);
-        arrived.push(key);
+/// Notes the guest that a handle with this key has become, in the argument that is being decoded, and says
+/// whether it is the first: what was lent once must not be had twice.
+///
+/// The handle holds the guest for as long as it lives, and so do its clones.
+pub fn arrives(key: Key, guest: Arc<dyn Guest>) -> bool {
+    GUESTS.with_borrow_mut(|guests| {
+        let first = guests.iter().all(|(other, _)| *other != key);
+        guests.push((key, guest));
         first
     })
+}
+
+/// The names of those guests of the task that has just ended on this thread which somebody still holds.
+pub(crate) fn escaped() -> Vec<String> {
+    let guests = GUESTS.take();
+    let held = |(_, mut guest): (Key, Arc<dyn Guest>)| {
+        // Not by a count alone: what the last holder did happens before this.
+        let is_alone = Arc::get_mut(&mut guest).is_some();
+        (!is_alone).then(|| guest.to_string())
+    };
+    guests.into_iter().filter_map(held).collect()
 }
 
 /// Runs `body` as one crossing. `passengers` are those that can be reclaimed in it; those aboard at its
@@ -141,9 +148,6 @@ pub(crate) fn cross<T>(
             CROSSING.set(self.0);
             ABOARD.set(std::mem::take(&mut self.1));
         }
-    }
-    if way == Crossing::ArgumentIn {
-        ARRIVED.take();
     }
     let outer = Outer(CROSSING.replace(Some(way)), ABOARD.replace(passengers));
     let value = body();

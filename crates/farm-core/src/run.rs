@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::codec::{self, CodecError};
 use crate::panics::{self, Caught};
-use crate::passenger::{Crossing, Passengers, cross};
+use crate::passenger::{Crossing, Passengers, cross, escaped};
 use crate::{Failure, FunctionRef, TaskFn};
 
 thread_local! {
@@ -25,13 +25,20 @@ pub fn inside_a_task() -> bool {
 /// # Errors
 ///
 /// What kept the task from returning, a panic included. `result` then holds nothing of use.
+/// [`Failure::Escaped`] comes before all other failures: whoever runs tasks for a master must then end, since
+/// what the master lends next is still in somebody's hands here.
 pub fn run(reference: FunctionRef, argument: &[u8], result: &mut Vec<u8>) -> Result<(), Failure> {
     result.clear();
     let function = reference.resolve().map_err(|error| match error {
         crate::FunctionError::Unknown { offset } => Failure::Unknown { offset },
         crate::FunctionError::Foreign { .. } => Failure::Unknown { offset: 0 },
     })?;
-    as_a_task(|| function.call(argument, result))?.map_err(|error| match error {
+    let outcome = as_a_task(|| function.call(argument, result));
+    let handles = escaped();
+    if !handles.is_empty() {
+        return Err(Failure::Escaped { handles });
+    }
+    outcome?.map_err(|error| match error {
         CodecError::Encode(reason) => Failure::Encode(reason),
         CodecError::Decode(reason) => Failure::Decode(reason),
     })

@@ -91,7 +91,13 @@ impl Pool {
                     retries -= 1;
                     self.counters.retried(1);
                 }
-                Err(failure) => return Err(failure.of(task.name.clone())),
+                Err(failure) => {
+                    // This thread has no end of its own that would take the handles along.
+                    if matches!(failure, Failure::Escaped { .. }) {
+                        mailbox.strand(task.id());
+                    }
+                    return Err(failure.of(task.name.clone()));
+                }
             }
         }
     }

@@ -4,8 +4,8 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use farm_core::{
-    Cancel, Data, Farm, FarmError, Prepared, Stats, TaskError, TaskFn, TaskHandle, TaskOptions,
-    prepare,
+    Cancel, Data, Farm, FarmError, Owner, Prepared, Stats, TaskError, TaskFn, TaskHandle,
+    TaskOptions, keep, prepare,
 };
 
 use crate::builder::Builder;
@@ -44,9 +44,11 @@ impl Pool {
     pub(crate) fn start(settings: Settings, workers: usize) -> Result<Self, FarmError> {
         let refused = |doing| move |source| FarmError::System { doing, source };
         let (up, answers) = transport::open().map_err(refused("open a channel for the workers"))?;
+        Owner::sweep();
         let (starts, wanted) = mpsc::channel();
         let service = Service::new(settings, workers, up, starts)
             .map_err(refused("open an event descriptor"))?;
+        keep::listen(Arc::downgrade(&service) as _);
         let canceller: Arc<dyn Cancel> = Arc::new(Canceller(service.clone()));
         let mut pool =
             Self { service, canceller, workers, threads: Vec::new(), maker: std::process::id() };

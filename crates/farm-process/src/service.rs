@@ -10,9 +10,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use farm_core::keep::Listener;
 use farm_core::{
     Action, Cancel, Counters, Deliver, Delivery, Failure, FromWorker, Mailbox, Master, Passengers,
     Payload, Reach, Rules, Task, TaskError, TaskId, ToWorker, WorkerId, codec,
@@ -41,6 +43,8 @@ pub(crate) struct Service {
     room: Condvar,
     up: Mutex<IpcSender<Up>>,
     pub(crate) starts: Sender<Start>,
+    /// The program has dropped arrays since the last beat.
+    has_dropped: AtomicBool,
 }
 
 pub(crate) struct State {
@@ -55,6 +59,13 @@ pub(crate) struct State {
     pub(crate) last_start_error: Option<StartError>,
     /// Something has been submitted since the last beat.
     active: bool,
+}
+
+impl Listener for Service {
+    fn gone(&self) {
+        self.has_dropped.store(true, Ordering::Release);
+        self.watch.wake_by(Duration::ZERO);
+    }
 }
 
 impl Service {
@@ -86,6 +97,7 @@ impl Service {
             room: Condvar::new(),
             up: Mutex::new(up),
             starts,
+            has_dropped: AtomicBool::new(false),
         }))
     }
 
@@ -140,6 +152,9 @@ impl Service {
     pub(crate) fn beat(self: &Arc<Self>, now: Duration) -> Wanted {
         let mut state = self.state.lock();
         let at = state.master.tick(now);
+        if self.has_dropped.swap(false, Ordering::AcqRel) {
+            self.tell_to_let_go(&mut state);
+        }
         let was_active = std::mem::replace(&mut state.active, false);
         let busy = was_active || !state.mailbox.is_empty();
         self.act(state);
@@ -153,6 +168,7 @@ impl Service {
                 Ok(Up::Message { worker, head, body }) => self.answered(worker, head, body),
                 Ok(Up::Ready { worker }) => self.ready(worker),
                 Ok(Up::Unready { worker, reason }) => self.unready(worker, reason),
+                Ok(Up::LetGo { worker }) => self.has_let_go(worker),
                 Ok(Up::Ended { worker }) => self.lost(worker),
                 Ok(Up::Closed) => return,
                 // What has arrived cannot be read, and does not tell who sent it. So all workers are

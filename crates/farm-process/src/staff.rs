@@ -18,11 +18,23 @@ pub(crate) enum Worker {
     /// Its process is on the way to the meeting place.
     Starting { pid: u32, place: Option<Place>, met: Option<(IpcSender<Down>, Mark)> },
     /// It takes tasks.
-    Up { pid: u32, down: IpcSender<Down>, mark: Mark },
+    Up { pid: u32, down: IpcSender<Down>, mark: Mark, kept: Kept },
     /// It is dead, and its last answers may still be on the way.
     Dead { loss: Loss, taken_up: u64 },
     /// It has died after it was met, and what it has to say of that may still be on the way.
     DeadAtStart(StartError),
+}
+
+/// What a worker may keep of dropped arrays.
+#[derive(Clone, Copy, Default)]
+pub(crate) enum Kept {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// It has been told to let go of it.
+    LettingGo,
+    /// More was dropped since it was told.
+    More,
 }
 
 /// A worker process that is up.
@@ -90,7 +102,7 @@ impl Service {
             let _ = send(&down, Down::End);
         } else {
             self.counters.worker_started();
-            state.workers.insert(worker, Worker::Up { pid, down, mark });
+            state.workers.insert(worker, Worker::Up { pid, down, mark, kept: Kept::default() });
             state.master.worker_ready(worker);
         }
         self.changed.notify_all();
@@ -182,6 +194,32 @@ impl Service {
             }
             Some(Worker::DeadAtStart(error)) => self.settle_failed_start(state, worker, error),
             _ => {}
+        }
+    }
+
+    /// Tells workers to let go of what the master has dropped. Each has at most one such message on its way.
+    pub(crate) fn tell_to_let_go(&self, state: &mut State) {
+        for worker in state.workers.values_mut() {
+            if let Worker::Up { down, kept, .. } = worker {
+                *kept = match kept {
+                    // Where it cannot be reached, the watch or the next task will see to it.
+                    Kept::Nothing => {
+                        send(down, Down::LetGo).map_or(Kept::Nothing, |()| Kept::LettingGo)
+                    }
+                    Kept::LettingGo | Kept::More => Kept::More,
+                };
+            }
+        }
+    }
+
+    /// A worker has let go of what it was told of.
+    pub(crate) fn has_let_go(&self, worker: WorkerId) {
+        let mut state = self.state.lock();
+        if let Some(Worker::Up { down, kept, .. }) = state.workers.get_mut(&worker) {
+            *kept = match kept {
+                Kept::More => send(down, Down::LetGo).map_or(Kept::Nothing, |()| Kept::LettingGo),
+                Kept::LettingGo | Kept::Nothing => Kept::Nothing,
+            };
         }
     }
 

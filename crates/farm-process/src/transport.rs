@@ -3,8 +3,8 @@
 //! `send` of ipc-channel blocks when the receiver's buffer is full, and a message that does not fit into
 //! one packet blocks until it is read. So nothing large goes through the socket: a body of more than
 //! [`MOST_INLINE`] bytes is put into a block of anonymous shared memory, of which the packet carries the
-//! descriptor. With a window of [`WINDOW`] tasks per worker, what is on its way to a worker fits into any
-//! buffer, and no `send` waits for a worker that is busy, stopped or dead. Answers share one buffer, which
+//! descriptor. With a window of [`WINDOW`] tasks per worker, and one [`Down::LetGo`], what is on its way to a worker
+//! fits into any buffer, and no `send` waits for a worker that is busy, stopped or dead. Answers share one buffer, which
 //! the service thread empties; it waits for nobody.
 //!
 //! A packet arrives whole or not at all, so a sender that dies leaves nothing torn.
@@ -54,6 +54,8 @@ pub(crate) enum Down {
     },
     /// A task.
     Task { head: ToWorker, body: Body },
+    /// Let go of arrays that the master has dropped, and answer [`Up::LetGo`].
+    LetGo,
     /// No more tasks will come.
     End,
 }
@@ -67,6 +69,8 @@ pub(crate) enum Up {
     Unready { worker: WorkerId, reason: String },
     /// A worker answers.
     Message { worker: WorkerId, head: FromWorker, body: Body },
+    /// A worker answers [`Down::LetGo`].
+    LetGo { worker: WorkerId },
     /// The watch has seen a worker die. It sends this through the workers' own channel, behind the last
     /// message of the dead.
     Ended { worker: WorkerId },

@@ -128,6 +128,13 @@ fn work(Desk { worker, tasks, up, mark }: &Desk) -> End {
     loop {
         let (ToWorker::Run { task, attempt, function }, body) = match receive(tasks) {
             Ok(Down::Task { head, body }) => (head, body),
+            Ok(Down::LetGo) => {
+                farm_core::keep::let_go();
+                match send(up, Up::LetGo { worker: *worker }) {
+                    Ok(()) => continue,
+                    Err(_) => return End::Alone,
+                }
+            }
             Ok(Down::End) => return End::Told,
             Ok(Down::Welcome { .. }) => return End::Unable,
             Err(error) => return error.into(),

@@ -6,9 +6,13 @@ use std::sync::Arc;
 
 use ndarray::{ArrayBase, ArrayView, ArrayViewMut, Data, Dimension, IntoDimension};
 
+use crate::description::dtype;
 use crate::segment::{Mapping, bytes_of};
 use crate::split::Bands;
-use crate::{ArrayRef, Element, ShmError, Split, SplitError};
+use crate::{ArrayRef, Description, Element, ShmError, Split, SplitError};
+
+/// What every mapping is aligned to. Source: the smallest page of x86-64 and aarch64.
+const PAGE: usize = 4096;
 
 /// An array in shared memory, row-major, with one owner.
 ///
@@ -37,6 +41,7 @@ impl<T: Element, D: Dimension> SharedArray<T, D> {
     ///
     /// [`ShmError::Full`] if shared memory has no room for it, and how much there is.
     pub fn zeros(shape: impl IntoDimension<Dim = D>) -> Result<Self, ShmError> {
+        const { assert!(align_of::<T>() <= PAGE, "segments are aligned to a page of memory") };
         let shape = shape.into_dimension();
         let bytes = bytes_of::<T>(shape.slice()).ok_or_else(|| ShmError::TooLarge {
             shape: shape.slice().to_vec(),
@@ -56,6 +61,32 @@ impl<T: Element, D: Dimension> SharedArray<T, D> {
         Ok(shared)
     }
 
+    /// An array whose elements `f` gives, which is called with the place of each, in row-major order.
+    ///
+    /// # Errors
+    ///
+    /// As [`zeros`](Self::zeros).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use farm_shm::SharedArray;
+    ///
+    /// let table = SharedArray::from_fn((3, 4), |(i, j)| 10 * i + j)?;
+    /// assert_eq!(table.view()[[2, 1]], 21);
+    /// # Ok::<(), farm_shm::ShmError>(())
+    /// ```
+    pub fn from_fn(
+        shape: impl IntoDimension<Dim = D>,
+        mut f: impl FnMut(D::Pattern) -> T,
+    ) -> Result<Self, ShmError> {
+        let mut shared = Self::zeros(shape)?;
+        for (place, element) in shared.view_mut().indexed_iter_mut() {
+            *element = f(place);
+        }
+        Ok(shared)
+    }
+
     pub(crate) fn new(mapping: Arc<Mapping>, shape: D) -> Self {
         Self { mapping, shape, element: std::marker::PhantomData }
     }
@@ -63,6 +94,12 @@ impl<T: Element, D: Dimension> SharedArray<T, D> {
     /// The length of each axis.
     pub fn shape(&self) -> &[usize] {
         self.shape.slice()
+    }
+
+    /// Where the array is and what it holds, for programs that look in from outside.
+    pub fn describe(&self) -> Description {
+        let (path, shape) = (self.mapping.name().path(), self.shape().to_vec());
+        Description { path, shape, dtype: dtype::<T>() }
     }
 
     /// A view of the whole array.

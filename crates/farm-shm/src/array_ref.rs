@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ndarray::{ArrayView, Dimension, RemoveAxis};
 
+use crate::lent::Lent;
 use crate::segment::Mapping;
 use crate::{Element, SharedArray};
 
@@ -39,8 +40,8 @@ pub struct ArrayRef<T: Element, D: Dimension> {
 pub(crate) enum Hold<T: Element, D: Dimension> {
     /// In the master: the array itself, shared by all its references.
     Home(Arc<SharedArray<T, D>>),
-    /// In a worker: the mapping. The master keeps a reference until the task is done.
-    Lent { mapping: Arc<Mapping>, key: farm_core::passenger::Key },
+    /// In a worker: lent by the master, which keeps a reference until the task is done.
+    Lent(Arc<Lent>),
 }
 
 impl<T: Element, D: Dimension> ArrayRef<T, D> {
@@ -76,7 +77,7 @@ impl<T: Element, D: Dimension> ArrayRef<T, D> {
                 start,
                 shape,
             }),
-            hold @ Hold::Lent { .. } => Err(Self { hold, start, shape }),
+            hold @ Hold::Lent(_) => Err(Self { hold, start, shape }),
         }
     }
 
@@ -92,7 +93,7 @@ impl<T: Element, D: Dimension> ArrayRef<T, D> {
     pub(crate) fn mapping(&self) -> &Mapping {
         match &self.hold {
             Hold::Home(array) => &array.mapping,
-            Hold::Lent { mapping, .. } => mapping,
+            Hold::Lent(lent) => &lent.mapping,
         }
     }
 }
@@ -115,7 +116,7 @@ impl<T: Element, D: Dimension> Clone for ArrayRef<T, D> {
     fn clone(&self) -> Self {
         let hold = match &self.hold {
             Hold::Home(array) => Hold::Home(array.clone()),
-            Hold::Lent { mapping, key } => Hold::Lent { mapping: mapping.clone(), key: *key },
+            Hold::Lent(lent) => Hold::Lent(lent.clone()),
         };
         Self { hold, start: self.start, shape: self.shape.clone() }
     }

@@ -1,14 +1,15 @@
 //! The only way that a task writes to a shared array.
 
 use std::fmt;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::Arc;
 
-use farm_core::passenger::Key;
 use ndarray::{ArrayView, ArrayViewMut, Dimension};
 use parking_lot::Mutex;
 
 use crate::Element;
+use crate::lent::Lent;
 use crate::segment::Mapping;
 use crate::split::{Lease, Parts};
 
@@ -54,8 +55,8 @@ pub(crate) enum Right {
     /// In the master. It is taken out when the band is encoded; what is left of the band is then dropped
     /// unused.
     Home(Mutex<Option<Lease>>),
-    /// In a worker: lent by the master, to which the key is returned.
-    Lent(Key),
+    /// In a worker: lent by the master.
+    Lent(Arc<Lent>),
 }
 
 impl<T: Element, D: Dimension> Band<T, D> {
@@ -95,12 +96,17 @@ impl<T: Element, D: Dimension> Band<T, D> {
         unsafe { self.mapping.view_mut(self.first(), self.shape.clone()) }
     }
 
-    /// Gives up the band for its right to write; `None` in a worker, which has none to give.
-    pub(crate) fn into_lease(self) -> Option<Lease> {
-        match self.right {
-            Right::Home(lease) => lease.into_inner(),
-            Right::Lent(_) => None,
-        }
+    /// A mutable view that cannot be read.
+    pub(crate) fn view_uninit(&mut self) -> ArrayViewMut<'_, MaybeUninit<T>, D> {
+        // SAFETY: as in `view_mut`. Only `Overwrite` calls this; the one way from there to the elements is
+        // `settled`, on this side or, once they have crossed, on the other.
+        unsafe { self.mapping.view_uninit(self.first(), self.shape.clone()) }
+    }
+
+    /// The band, whatever has been written through [`view_uninit`](Self::view_uninit).
+    pub(crate) fn settled(self) -> Self {
+        self.mapping.settle();
+        self
     }
 
     pub(crate) fn is_of(&self, parts: &Arc<Parts>) -> bool {

@@ -56,22 +56,27 @@ compile_error!("farm-shm runs on Linux only");
 mod array;
 mod array_ref;
 mod band;
+mod description;
+mod element;
 mod error;
+mod lent;
+mod name;
+mod overwrite;
+mod registry;
 mod segment;
 mod space;
 mod split;
+mod undo;
 mod wire;
 
 pub use array::SharedArray;
 pub use array_ref::ArrayRef;
 pub use band::Band;
+/// What [`Element`] types derive; see there.
+pub use bytemuck;
+pub use description::Description;
+pub use element::Element;
 pub use error::{JoinError, ShmError, SplitError};
-pub use segment::remove_all;
+pub use overwrite::Overwrite;
+pub use registry::remove_all;
 pub use split::{Bands, Recovered, Split};
-
-/// What a shared array can hold: plain data, of which every bit pattern is a value.
-///
-/// All of `bytemuck::Pod`: the number types, arrays of them, and structs that derive it.
-pub trait Element: bytemuck::Pod + Send + Sync {}
-
-impl<T: bytemuck::Pod + Send + Sync> Element for T {}

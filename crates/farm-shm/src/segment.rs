@@ -1,52 +1,31 @@
-//! Segments of shared memory: their names, their life, and where they are mapped.
+//! Segments of shared memory, and where they are mapped.
 //!
 //! A segment belongs to the process that made it and is removed when its last handle there is dropped,
 //! also by a panic. Workers open it by name and keep the mapping for the next task. A worker that only
-//! reads maps it without the right to write.
+//! reads maps it without the right to write, and what a worker forks does not have its mappings.
 //!
 //! Raw pointers stay in this file: views are made here and nowhere else.
 
-use std::collections::{BTreeSet, HashMap};
-use std::fmt;
+use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::ptr::NonNull;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::time::Duration;
 
-use farm_core::Owner;
+use farm_core::{Owner, keep};
 use ndarray::{ArrayView, ArrayViewMut, Dimension};
 use parking_lot::Mutex;
-use rustix::fs::{FallocateFlags, fallocate};
-use rustix::mm::{MprotectFlags, mprotect};
-use serde::{Deserialize, Serialize};
+use rustix::fs::{FallocateFlags, Mode, fallocate};
+use rustix::io::Errno;
+use rustix::mm::{Advice, MprotectFlags, madvise, mprotect};
+use rustix::shm::OFlags;
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 
-use crate::space::{self, FOLDER};
-use crate::{Element, ShmError};
-
-/// Names a segment: `farm-<pid>-<start time of the process>-<n>`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub(crate) struct Name {
-    owner: Owner,
-    n: u64,
-}
-
-impl Name {
-    fn next() -> Self {
-        use std::sync::atomic::{AtomicU64, Ordering};
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        static OWNER: OnceLock<Owner> = OnceLock::new();
-        let known = *OWNER.get_or_init(Owner::this);
-        // A child that a task has forked owns what it makes itself.
-        let owner = if known.pid() == std::process::id() { known } else { Owner::this() };
-        // Relaxed: only uniqueness matters.
-        Self { owner, n: NEXT.fetch_add(1, Ordering::Relaxed) }
-    }
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.owner, self.n)
-    }
-}
+use crate::name::Name;
+use crate::registry::registry;
+use crate::undo::Undo;
+use crate::{Element, ShmError, space};
 
 /// What a mapping may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,126 +39,140 @@ pub(crate) struct Mapping {
     name: Name,
     address: NonNull<u8>,
     bytes: usize,
-    shmem: Shmem,
+    /// There until the mapping is dropped.
+    shmem: Option<Shmem>,
+    /// Workers may have opened it.
+    lent: AtomicBool,
+    /// Where tasks keep what they overwrite, once one of them had to.
+    pub(crate) undo: Mutex<Option<Arc<Undo>>>,
 }
 
 // SAFETY: a `Mapping` owns its memory like a `Box<[u8]>`. `Shmem` is not `Send` because it hands out its
 // pointer freely; here it stays inside, and is touched by `drop` alone.
 unsafe impl Send for Mapping {}
-// SAFETY: as above; through a shared `Mapping` only `view` and `view_mut` reach the memory, whose callers
-// establish that no view is made while a mutable one of the same rows lives.
+// SAFETY: as above; through a shared `Mapping` only the views reach the memory, whose callers establish that no
+// view is made while a mutable one of the same elements lives, and `byte`, which is atomic.
 unsafe impl Sync for Mapping {}
-
-/// What this process has of segments.
-#[derive(Default)]
-struct Registry {
-    closed: bool,
-    /// Made by this process.
-    owned: BTreeSet<Name>,
-    mine: HashMap<Name, Weak<Mapping>>,
-    /// Opened by this process as a worker, and kept for the next task.
-    opened: HashMap<(Name, Access), Arc<Mapping>>,
-}
-
-fn registry() -> &'static Mutex<Registry> {
-    static REGISTRY: OnceLock<Mutex<Registry>> = OnceLock::new();
-    REGISTRY.get_or_init(Mutex::default)
-}
-
-/// Removes all segments of this process at once, and lets it make no more.
-///
-/// This is for a program that is about to end without dropping its arrays, as on Ctrl-C. Workers may go
-/// on using what they have mapped; the memory is returned when they end.
-pub fn remove_all() {
-    let mut registry = registry().lock();
-    registry.closed = true;
-    for name in std::mem::take(&mut registry.owned) {
-        let _ = rustix::shm::unlink(name.to_string());
-    }
-}
 
 impl Mapping {
     /// Makes a segment of zeros. Its room is reserved, so that no later write can fail.
+    ///
+    /// If there is not enough, what dead programs have left is swept away, and workers are given a moment to let
+    /// go of what was dropped just now.
     pub(crate) fn create(bytes: usize) -> Result<Arc<Self>, ShmError> {
+        let mut has_swept = false;
+        loop {
+            let full = match Self::create_whole(bytes) {
+                Err(full @ ShmError::Full { .. }) => full,
+                other => return other,
+            };
+            if registry().may_get_room() {
+                std::thread::sleep(Duration::from_millis(5));
+            } else if has_swept {
+                return Err(full);
+            }
+            if !has_swept {
+                Owner::sweep();
+                has_swept = true;
+            }
+        }
+    }
+
+    fn create_whole(bytes: usize) -> Result<Arc<Self>, ShmError> {
         let (available, hint) = space::available();
-        let full = || ShmError::Full { bytes, available, hint };
         if bytes as u64 > available {
-            return Err(full());
+            return Err(ShmError::Full { bytes, available, hint });
         }
-        let name = Name::next();
-        let refused = |doing, source| ShmError::System { doing, name: name.to_string(), source };
-        let mut registry = registry().lock();
-        if registry.closed {
-            return Err(ShmError::Closed);
-        }
-        // A segment cannot be empty.
-        let shmem = ShmemConf::new()
-            .os_id(name.to_string())
-            .size(bytes.max(1))
-            .create()
-            .map_err(|error| refused("create", io_error(error)))?;
-        let reserved = rustix::shm::open(
-            name.to_string(),
-            rustix::shm::OFlags::RDWR,
-            rustix::fs::Mode::empty(),
-        )
-        .and_then(|file| fallocate(file, FallocateFlags::empty(), 0, bytes.max(1) as u64));
-        match reserved {
-            Ok(()) => {}
-            Err(rustix::io::Errno::NOSPC | rustix::io::Errno::NOMEM) => return Err(full()),
-            Err(error) => return Err(refused("reserve", error.into())),
-        }
-        let mapping = Arc::new(Self::new(name, bytes, shmem));
-        registry.owned.insert(name);
-        registry.mine.insert(name, Arc::downgrade(&mapping));
+        let mapping = Self::create_sparse(bytes)?;
+        mapping.reserve(0..bytes)?;
         Ok(mapping)
+    }
+
+    /// Makes a segment that reads as zeros, but may be written to only where room is [reserved](Self::reserve).
+    pub(crate) fn create_sparse(bytes: usize) -> Result<Arc<Self>, ShmError> {
+        let name = Name::next();
+        registry().will_make(name)?;
+        // A segment cannot be empty.
+        let shmem = ShmemConf::new().os_id(name.to_string()).size(bytes.max(1)).create();
+        let shmem = shmem.map_err(|error| {
+            registry().is_removed(name);
+            refused(name, bytes, "create", io_error(error))
+        })?;
+        let mapping = Arc::new(Self::new(name, bytes, shmem));
+        registry().has_made(&mapping)?;
+        Ok(mapping)
+    }
+
+    /// Sees to it that these bytes can be written to.
+    pub(crate) fn reserve(&self, bytes: Range<usize>) -> Result<(), ShmError> {
+        let (start, length) = (bytes.start as u64, bytes.len().max(1) as u64);
+        let reserved = rustix::shm::open(self.name.to_string(), OFlags::RDWR, Mode::empty())
+            .and_then(|file| fallocate(file, FallocateFlags::empty(), start, length));
+        reserved.map_err(|error| refused(self.name, bytes.len(), "reserve", error.into()))
     }
 
     /// Finds a segment that this process made, or opens one of its master's.
     pub(crate) fn open(name: Name, access: Access) -> Result<Arc<Self>, ShmError> {
-        let mut registry = registry().lock();
-        if let Some(mapping) = registry.mine.get(&name).and_then(Weak::upgrade) {
+        let mut registry = registry();
+        if let Some(mapping) = registry.find(name, access) {
             return Ok(mapping);
         }
-        if let Some(mapping) = registry.opened.get(&(name, access)) {
-            return Ok(mapping.clone());
-        }
-        // What the master has removed will not be asked for again.
-        registry.opened.retain(|(name, _), mapping| {
-            Arc::strong_count(mapping) > 1
-                || std::path::Path::new(FOLDER).join(name.to_string()).exists()
-        });
-        let refused = |doing, source| ShmError::System { doing, name: name.to_string(), source };
         let shmem = ShmemConf::new()
             .os_id(name.to_string())
             .open()
-            .map_err(|error| refused("open", io_error(error)))?;
+            .map_err(|error| refused(name, 0, "open", io_error(error)))?;
         let mapping = Self::new(name, shmem.len(), shmem);
+        let (address, bytes) = (mapping.address.as_ptr().cast(), mapping.bytes);
+        // SAFETY: the range is that of a mapping which this process has just made, and to which no reference
+        // exists yet. What is advised concerns only children that this process forks later.
+        unsafe { madvise(address, bytes, Advice::LinuxDontFork) }
+            .map_err(|error| refused(name, bytes, "keep to itself", error.into()))?;
         if access == Access::Read {
-            // SAFETY: the range is that of a mapping which this process has just made, and to which no
-            // reference exists yet. shared_memory maps all segments writable, so the right is taken away.
-            unsafe {
-                mprotect(mapping.address.as_ptr().cast(), mapping.bytes, MprotectFlags::READ)
-            }
-            .map_err(|error| refused("protect", error.into()))?;
+            // SAFETY: as above. shared_memory maps all segments writable, so the right is taken away.
+            unsafe { mprotect(address, bytes, MprotectFlags::READ) }
+                .map_err(|error| refused(name, bytes, "protect", error.into()))?;
         }
         let mapping = Arc::new(mapping);
-        registry.opened.insert((name, access), mapping.clone());
+        registry.keep(access, mapping.clone());
         Ok(mapping)
     }
 
     fn new(name: Name, bytes: usize, shmem: Shmem) -> Self {
         let address = NonNull::new(shmem.as_ptr()).unwrap_or(NonNull::dangling());
-        Self { name, address, bytes, shmem }
+        let (shmem, lent, undo) = (Some(shmem), AtomicBool::new(false), Mutex::default());
+        Self { name, address, bytes, shmem, lent, undo }
     }
 
     pub(crate) fn name(&self) -> Name {
         self.name
     }
 
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Names the segment to a worker, which will open it.
+    pub(crate) fn lend(&self) -> Name {
+        // Relaxed: it is read when the last handle is dropped, which happens after.
+        self.lent.store(true, Ordering::Relaxed);
+        self.name
+    }
+
     /// Whether an array of this shape fits.
     pub(crate) fn holds<T: Element, D: Dimension>(&self, shape: &D) -> bool {
         bytes_of::<T>(shape.slice()).is_some_and(|bytes| bytes <= self.bytes)
+    }
+
+    /// A byte that several processes may use at once.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such byte.
+    pub(crate) fn byte(&self, at: usize) -> &AtomicU8 {
+        assert!(at < self.bytes, "byte {at} of {}", self.bytes);
+        // SAFETY: it lies within the mapping, which lives as long as the borrow of `self`. Callers of `view` and
+        // `view_mut` promise that theirs are other bytes.
+        unsafe { AtomicU8::from_ptr(self.address.as_ptr().add(at)) }
     }
 
     /// A view of `shape`, from element `first` on.
@@ -213,17 +206,51 @@ impl Mapping {
         // SAFETY: as in `view`; the caller promises that this is the only access.
         unsafe { ArrayViewMut::from_shape_ptr(shape, self.address.cast::<T>().add(first).as_ptr()) }
     }
+
+    /// A mutable view through which nothing can be read.
+    ///
+    /// # Safety
+    ///
+    /// As [`view_mut`](Self::view_mut). Before the elements are viewed in another way, [`settle`](Self::settle)
+    /// must be called.
+    #[allow(clippy::mut_from_ref, reason = "the callers hold the one handle that may write")]
+    pub(crate) unsafe fn view_uninit<T: Element, D: Dimension>(
+        &self,
+        first: usize,
+        shape: D,
+    ) -> ArrayViewMut<'_, MaybeUninit<T>, D> {
+        let place = self.address.cast::<MaybeUninit<T>>();
+        // SAFETY: as in `view_mut`; a `MaybeUninit<T>` has the layout of a `T`.
+        unsafe { ArrayViewMut::from_shape_ptr(shape, place.add(first).as_ptr()) }
+    }
+
+    /// Makes values of whatever safe code has left behind through [`view_uninit`](Self::view_uninit), be it
+    /// `MaybeUninit::uninit()`: the bytes that the memory holds.
+    pub(crate) fn settle(&self) {
+        // SAFETY: there are no instructions. To the compiler they are some that may write any bytes to the mapping,
+        // which is what the caller, who alone may write to those elements, is free to do; so it cannot hold any
+        // of them for uninitialised.
+        unsafe {
+            std::arch::asm!("/* {} */", in(reg) self.address.as_ptr(), options(nostack, preserves_flags));
+        }
+    }
 }
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // A child that a task has forked inherits the handle but not the segment.
-        if self.shmem.is_owner() && self.name.owner.pid() == std::process::id() {
-            let mut registry = registry().lock();
-            registry.owned.remove(&self.name);
-            registry.mine.remove(&self.name);
-        } else {
-            self.shmem.set_owner(false);
+        let Some(mut shmem) = self.shmem.take() else { return };
+        // A child that somebody has forked inherits the handle but not the segment.
+        let is_owner = shmem.is_owner() && self.name.is_ours();
+        shmem.set_owner(is_owner);
+        drop(shmem);
+        if is_owner {
+            let mut registry = registry();
+            registry.is_removed(self.name);
+            if *self.lent.get_mut() {
+                registry.is_gone();
+                drop(registry);
+                keep::gone();
+            }
         }
     }
 }
@@ -242,6 +269,16 @@ pub(crate) fn bytes_of<T>(shape: &[usize]) -> Option<usize> {
                 .try_fold(size_of::<T>().max(1), |b, n| b.checked_mul(*n))
                 .is_some_and(|bytes| isize::try_from(bytes).is_ok())
         })
+}
+
+fn refused(name: Name, bytes: usize, doing: &'static str, source: std::io::Error) -> ShmError {
+    match Errno::from_io_error(&source) {
+        Some(Errno::NOSPC | Errno::NOMEM) => {
+            let (available, hint) = space::available();
+            ShmError::Full { bytes, available, hint }
+        }
+        _ => ShmError::System { doing, name: name.to_string(), source },
+    }
 }
 
 fn io_error(error: ShmemError) -> std::io::Error {

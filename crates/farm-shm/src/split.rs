@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! Held ──task fails, or a panic unwinds──▶ Torn
+//!   ├──task fails that may be retried────▶ Undone
 //!   └──────── band is dropped ───────────▶ Free
 //! ```
 
@@ -15,7 +16,8 @@ use std::sync::Arc;
 use ndarray::Dimension;
 use parking_lot::Mutex;
 
-use crate::{Band, Element, JoinError, SharedArray, SplitError};
+use crate::segment::bytes_of;
+use crate::{Band, Element, JoinError, SharedArray, SplitError, undo};
 
 /// Keeps an array while its bands are out, so that a lost band never loses the array.
 pub struct Split<T: Element, D: Dimension> {
@@ -40,16 +42,31 @@ enum Part {
     Free,
     /// Its band is gone; a task may have stopped half-way in its rows.
     Torn,
+    /// As `Torn`, but what it may have overwritten is in the undo.
+    Undone,
 }
 
 /// The right to write to one part; there is one for each.
 pub(crate) struct Lease {
     parts: Arc<Parts>,
-    pub(crate) index: usize,
+    index: usize,
     torn: bool,
+    /// Old rows are kept while it is out.
+    undo: bool,
 }
 
 impl Lease {
+    /// A task has it, and keeps the old rows if there is an `undo`.
+    pub(crate) fn goes_out(&mut self, undo: bool) {
+        self.undo = undo;
+    }
+
+    /// It is back from a task that has returned.
+    pub(crate) fn comes_back(&mut self) {
+        self.undo = false;
+    }
+
+    /// The task has failed.
     pub(crate) fn tear(&mut self) {
         self.torn = true;
     }
@@ -61,8 +78,12 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let torn = self.torn || std::thread::panicking();
-        self.parts.states.lock()[self.index] = if torn { Part::Torn } else { Part::Free };
+        self.parts.states.lock()[self.index] = match (self.torn, self.undo) {
+            (true, true) => Part::Undone,
+            (true, false) => Part::Torn,
+            (false, _) if std::thread::panicking() => Part::Torn,
+            (false, _) => Part::Free,
+        };
     }
 }
 
@@ -88,7 +109,7 @@ impl<T: Element, D: Dimension> Split<T, D> {
         let parts = Arc::new(Parts { rows, states });
         let bands = (0..parts.rows.len())
             .map(|index| {
-                let lease = Lease { parts: parts.clone(), index, torn: false };
+                let lease = Lease { parts: parts.clone(), index, torn: false, undo: false };
                 Band::home(lease, array.mapping.clone(), &array.shape)
             })
             .collect();
@@ -111,7 +132,8 @@ impl<T: Element, D: Dimension> Split<T, D> {
     }
 
     /// Puts the array together without the bands that were lost or dropped, and tells the rows that are
-    /// not to be trusted.
+    /// not to be trusted. Where the failed task might have been retried, its rows are as it found them, since they
+    /// were kept for that.
     ///
     /// # Errors
     ///
@@ -122,9 +144,17 @@ impl<T: Element, D: Dimension> Split<T, D> {
         if states.contains(&Part::Held) {
             return Err(self);
         }
-        let torn = self.parts.rows.iter().zip(states);
-        let torn =
-            torn.filter(|(_, state)| *state == Part::Torn).map(|(rows, _)| rows.clone()).collect();
+        let row = bytes_of::<T>(&self.array.shape()[1..]).unwrap_or(0);
+        let mut torn = Vec::new();
+        for (rows, state) in self.parts.rows.iter().zip(states) {
+            match state {
+                Part::Torn => torn.push(rows.clone()),
+                Part::Undone => {
+                    self.array.mapping.take_back(&undo::Part { rows: rows.clone(), row })
+                }
+                Part::Held | Part::Free => {}
+            }
+        }
         Ok(Recovered { array: self.array, torn })
     }
 }

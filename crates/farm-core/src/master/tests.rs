@@ -170,6 +170,19 @@ impl World {
                     }
                 }
             }
+            Event::Escapes(n) => {
+                if let Some(id) = pick(&self.up(), n)
+                    && let worker = &self.workers[&id]
+                    && let Some((task, attempt)) = worker.backlog.first().copied()
+                {
+                    let doomed = worker.killed;
+                    let handles = vec!["a handle".to_owned()];
+                    let escaped = Err(Failure::Escaped { handles });
+                    assert_eq!(self.master.done(id, task, attempt, escaped), !doomed);
+                    self.act();
+                    assert!(self.workers[&id].killed, "it is ended");
+                }
+            }
             Event::Dies(n, started) => {
                 if let Some(id) = pick(&self.up(), n) {
                     let worker = self.workers.remove(&id).expect("it is up");
@@ -229,6 +242,7 @@ enum Event {
     Ready(usize),
     StartFails(usize),
     Answer(usize, bool),
+    Escapes(usize),
     Dies(usize, bool),
     Late(usize),
     Cancel(usize, Reach),
@@ -253,6 +267,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         4 => any::<usize>().prop_map(Event::Ready),
         1 => any::<usize>().prop_map(Event::StartFails),
         6 => any::<(usize, bool)>().prop_map(|(n, good)| Event::Answer(n, good)),
+        1 => any::<usize>().prop_map(Event::Escapes),
         3 => any::<(usize, bool)>().prop_map(|(n, started)| Event::Dies(n, started)),
         2 => any::<usize>().prop_map(Event::Late),
         1 => (any::<usize>(), reach).prop_map(|(n, reach)| Event::Cancel(n, reach)),
@@ -309,6 +324,7 @@ proptest! {
                 Err(TaskError::Cancelled { .. }) => {
                     prop_assert!(close || world.cancelled.contains(task));
                 }
+                Err(TaskError::Escaped { .. }) => prop_assert!(charged > 0),
                 Err(TaskError::NoWorkers { .. }) => {}
                 Err(other) => prop_assert!(false, "{other}"),
             }
@@ -367,6 +383,22 @@ fn killing_workers_on_account_of_their_tasks_never_ends_a_pool() {
         }
         assert_eq!(world.master.broken(), None);
     }
+}
+
+#[test]
+fn a_task_that_keeps_a_handle_has_its_outcome_when_its_worker_is_dead() {
+    let mut world = World::new(1, 2, None);
+    world.step(Event::Ready(0));
+    let [first, second] =
+        [(); 2].map(|()| world.submit(Policy { retries: 3, ..Policy::default() }));
+    world.step(Event::Escapes(0));
+    assert!(world.outcomes.is_empty(), "somebody may still be writing");
+    assert!(!world.master.cancel(first, Reach::Running), "it has ended");
+    world.step(Event::Dies(0, true));
+    let outcome = &world.outcomes[&first][0];
+    assert!(matches!(outcome, Err(TaskError::Escaped { handles, .. }) if handles.len() == 1));
+    world.finish();
+    assert!(world.outcomes[&second][0].is_ok());
 }
 
 #[test]

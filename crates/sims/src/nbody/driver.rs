@@ -4,7 +4,7 @@
 //! with the master. Positions are frozen while the accelerations are written in bands.
 
 use farm_core::Farm;
-use farm_shm::{ArrayRef, Band, SharedArray};
+use farm_shm::{ArrayRef, Band, Overwrite, SharedArray};
 use ndarray::{Array2, Ix1, Ix2};
 
 use super::gravity::accelerations_into;
@@ -77,7 +77,8 @@ impl<'a, F: Farm> OnFarm<'a, F> {
         let accelerations = self.accelerations.take().ok_or(SimError::Failed)?;
         let ranges = self.farm.distribute(self.names.len());
         let (split, bands) = accelerations.split(ranges).map_err(|_| SimError::Failed)?;
-        let tasks = bands.into_iter().map(|band| (positions.clone(), self.gm.clone(), band));
+        let bands = bands.into_iter().map(Band::overwrite);
+        let tasks = bands.map(|band| (positions.clone(), self.gm.clone(), band));
         let bands = self.farm.map(accelerate_band, tasks)?;
         self.accelerations = Some(split.join(bands).map_err(|_| SimError::Failed)?);
         self.positions = Some(positions.thaw().map_err(|_| SimError::Failed)?);
@@ -87,8 +88,9 @@ impl<'a, F: Farm> OnFarm<'a, F> {
 
 /// The task: accelerations of the band's bodies, due to all.
 fn accelerate_band(
-    (positions, gm, mut band): (ArrayRef<f64, Ix2>, ArrayRef<f64, Ix1>, Band<f64, Ix2>),
+    (positions, gm, band): (ArrayRef<f64, Ix2>, ArrayRef<f64, Ix1>, Overwrite<f64, Ix2>),
 ) -> Band<f64, Ix2> {
+    let mut band = band.into_band();
     let i_range = band.rows();
     accelerations_into(positions.view(), gm.view(), i_range, band.view_mut());
     band

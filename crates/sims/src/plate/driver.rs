@@ -4,7 +4,7 @@
 //! what somebody writes. The farm carries handles and one [`RowUpdate`] per row, never the temperatures.
 
 use farm_core::Farm;
-use farm_shm::{ArrayRef, Band, SharedArray};
+use farm_shm::{ArrayRef, Band, Overwrite, SharedArray};
 use ndarray::{ArrayView2, Ix2};
 
 use super::{Plate, RowUpdate, Update, laplacian, norms};
@@ -57,7 +57,7 @@ impl Jacobi {
         let (split, bands) = self.next.split(ranges).map_err(|_| SimError::Failed)?;
         let tasks = bands.into_iter().map(|band| {
             let rows = band.rows();
-            (old.clone().slice(rows.start - 1..rows.end + 1), band)
+            (old.clone().slice(rows.start - 1..rows.end + 1), band.overwrite())
         });
         let (bands, updates): (Vec<_>, Vec<_>) = farm.map(sweep_band, tasks)?.into_iter().unzip();
         let new = split.join(bands).map_err(|_| SimError::Failed)?;
@@ -73,8 +73,9 @@ impl Jacobi {
 
 /// The task: the rows of `new`, from those and one more on either side in `old`.
 fn sweep_band(
-    (old, mut new): (ArrayRef<f64, Ix2>, Band<f64, Ix2>),
+    (old, new): (ArrayRef<f64, Ix2>, Overwrite<f64, Ix2>),
 ) -> (Band<f64, Ix2>, Vec<RowUpdate>) {
+    let mut new = new.into_band();
     let updates = laplacian(old.view(), new.view_mut());
     (new, updates)
 }

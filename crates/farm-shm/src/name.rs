@@ -1,0 +1,49 @@
+//! The names of segments: `farm-<pid>-<start time of the process>-<n>`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use farm_core::Owner;
+use serde::{Deserialize, Serialize};
+
+use crate::space::FOLDER;
+
+/// Names a segment, once in the life of its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(crate) struct Name {
+    owner: Owner,
+    n: u64,
+}
+
+impl Name {
+    pub(crate) fn next() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        static OWNER: OnceLock<Owner> = OnceLock::new();
+        let known = *OWNER.get_or_init(Owner::this);
+        // A child that a task has forked owns what it makes itself.
+        let owner = if known.pid() == std::process::id() { known } else { Owner::this() };
+        // Relaxed: only uniqueness matters.
+        Self { owner, n: NEXT.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    pub(crate) fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    /// Whether this process is the owner; a child that it has forked is not.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.owner.pid() == std::process::id()
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        PathBuf::from(format!("{FOLDER}/{self}"))
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.owner, self.n)
+    }
+}

@@ -1,0 +1,134 @@
+//! The old rows of bands, so that a task which is started again finds them as it did the first time.
+//!
+//! They are in a segment beside the array's, which is laid out like it and has one byte more for each row. The
+//! byte of a band's first row says whether its old rows are there:
+//!
+//! ```text
+//! master, when it encodes the band:  no
+//! worker, before the task begins:    no  ─▶ copy the rows into the undo, then say yes
+//!                                    yes ─▶ a task has been here and failed: copy them back
+//! master, at the end of a task that has failed for good: yes ─▶ copy them back
+//! ```
+//!
+//! So a task that dies while the rows are being copied has not touched them, and one that dies later finds them
+//! in the undo; a death while they are copied back changes neither. The same message serves each attempt. Rows are
+//! lent again only when the former worker is dead, or has answered and holds nothing of them any more.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use ndarray::Ix1;
+use parking_lot::Mutex;
+
+use crate::ShmError;
+use crate::name::Name;
+use crate::segment::{Access, Mapping};
+
+const NO: u8 = 0;
+const YES: u8 = 1;
+
+/// The undo of one array.
+pub(crate) struct Undo {
+    mapping: Arc<Mapping>,
+    /// The rows that there is room for.
+    reserved: Mutex<Vec<Range<usize>>>,
+}
+
+/// A part of an array: which rows, and how many bytes each has.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub(crate) rows: Range<usize>,
+    pub(crate) row: usize,
+}
+
+impl Part {
+    fn bytes(&self) -> Range<usize> {
+        self.rows.start * self.row..self.rows.end * self.row
+    }
+
+    /// Nothing can be overwritten in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes().is_empty()
+    }
+}
+
+impl Mapping {
+    /// In the master: sees to it that a worker can keep the old rows of `part`, and where.
+    pub(crate) fn undo_for(&self, part: &Part) -> Result<Name, ShmError> {
+        let mut undo = self.undo.lock();
+        let undo = match &*undo {
+            Some(undo) => undo,
+            None => {
+                // A row has a byte at least, so there are no more of them than bytes.
+                let bytes = mark_of(self, self.bytes() / part.row);
+                let mapping = Self::create_sparse(bytes)?;
+                undo.insert(Arc::new(Undo { mapping, reserved: Mutex::default() }))
+            }
+        };
+        undo.reserve(self, part)?;
+        undo.mapping.byte(mark_of(self, part.rows.start)).store(NO, Ordering::Release);
+        Ok(undo.mapping.lend())
+    }
+
+    /// In a worker, before the task: keeps the old rows of `part`, or brings them back.
+    pub(crate) fn begin(&self, undo: Name, part: &Part) -> Result<(), ShmError> {
+        let undo = Self::open(undo, Access::Write)?;
+        if undo.bytes() <= mark_of(self, part.rows.start) {
+            let source = std::io::Error::other("it is too short");
+            return Err(ShmError::System { doing: "use", name: undo.name().to_string(), source });
+        }
+        let mark = undo.byte(mark_of(self, part.rows.start));
+        if mark.load(Ordering::Acquire) == YES {
+            copy(&undo, self, part);
+        } else {
+            copy(self, &undo, part);
+            mark.store(YES, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// In the master, when the task has failed for good and its worker is done with `part`: brings the old rows
+    /// back if the task may have touched them.
+    pub(crate) fn take_back(&self, part: &Part) {
+        let Some(undo) = self.undo.lock().clone() else { return };
+        if undo.mapping.byte(mark_of(self, part.rows.start)).load(Ordering::Acquire) == YES {
+            copy(&undo.mapping, self, part);
+        }
+    }
+}
+
+impl Undo {
+    fn reserve(&self, array: &Mapping, part: &Part) -> Result<(), ShmError> {
+        let mut reserved = self.reserved.lock();
+        let Range { start, end } = part.rows;
+        if reserved.iter().any(|rows| rows.start <= start && end <= rows.end) {
+            return Ok(());
+        }
+        self.mapping.reserve(part.bytes())?;
+        let mark = mark_of(array, start);
+        self.mapping.reserve(mark..mark + 1)?;
+        reserved.push(start..end);
+        Ok(())
+    }
+}
+
+/// Where the byte of a row is.
+fn mark_of(array: &Mapping, row: usize) -> usize {
+    array.bytes() + row
+}
+
+/// Copies the bytes of a part to the same place in another segment.
+fn copy(from: &Mapping, to: &Mapping, part: &Part) {
+    let bytes = part.bytes();
+    // SAFETY: the part was checked against the array, and the undo, which is larger, against the mark behind it.
+    // Whoever calls has the only right to these rows, in the array as in its undo: the master has lent them to this
+    // worker, or has them back. The bytes of the marks are others.
+    let (from, mut to) = unsafe {
+        (
+            from.view::<u8, _>(bytes.start, Ix1(bytes.len())),
+            to.view_mut::<u8, _>(bytes.start, Ix1(bytes.len())),
+        )
+    };
+    to.assign(&from);
+}
