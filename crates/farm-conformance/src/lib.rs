@@ -7,8 +7,10 @@
 //! the event does not come.
 
 pub mod arrays;
+pub mod bands;
 pub mod errors;
 pub mod functions;
+mod gate;
 pub mod lifetimes;
 pub mod maps;
 pub mod watchdog;
@@ -42,6 +44,12 @@ macro_rules! conformance_tests {
                 a_band_that_a_task_drops_goes_back_to_its_split,
                 a_reference_can_be_returned,
                 a_handle_in_an_argument_that_cannot_be_encoded_is_not_lost;
+            bands: bands_of_several_arrays_go_to_one_task,
+                rows_that_are_only_written_are_given_back,
+                bands_of_any_plain_data_and_any_number_of_axes,
+                a_task_that_is_started_again_finds_its_rows_as_they_were,
+                a_handle_that_is_kept_beyond_its_task_is_told_by_name,
+                a_task_may_share_its_handles_with_threads_of_its_own;
             errors: a_panic_carries_message_place_and_backtrace,
                 a_panic_whose_payload_is_no_string_is_told,
                 what_cannot_be_encoded_or_decoded_is_an_error_twenty_times_in_a_row,

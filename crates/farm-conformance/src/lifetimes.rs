@@ -1,51 +1,16 @@
 //! How tasks, handles and pools end.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use farm_core::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Backend;
-
-/// A gate that tasks wait at: a folder in which they leave marks, closed until a file appears.
-///
-/// Files are what tasks share with the test on every pool.
-struct Gate(PathBuf);
-
-impl Gate {
-    fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let n = NEXT.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("conformance-{}-{n}", std::process::id()));
-        fs::create_dir(&folder).expect("a new folder");
-        Self(folder)
-    }
-
-    fn open(&self) {
-        fs::write(self.0.join("open"), "").expect("writes");
-    }
-
-    fn marks(&self) -> usize {
-        let files = fs::read_dir(&self.0).expect("lists").flatten();
-        files.filter(|file| file.file_name() != "open").count()
-    }
-
-    fn wait_for_marks(&self, n: usize) {
-        while self.marks() < n {
-            std::thread::yield_now();
-        }
-    }
-}
-
-impl Drop for Gate {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
+use crate::gate::{Gate, attempts_before, leave_mark};
 
 /// Leaves a mark, then waits until the gate is open or gone.
 fn pass((gate, mark): (PathBuf, usize)) -> usize {
@@ -54,10 +19,6 @@ fn pass((gate, mark): (PathBuf, usize)) -> usize {
         std::thread::yield_now();
     }
     mark
-}
-
-fn leave_mark((gate, mark): (PathBuf, usize)) {
-    let _ = fs::write(Path::new(&gate).join(mark.to_string()), "");
 }
 
 /// How many of these live in this process.
@@ -203,8 +164,7 @@ pub fn a_hundred_thousand_tasks_wait_in_line<B: Backend>() {
 /// A panic is forgiven as often as asked, or the pool says that it cannot do that.
 pub fn a_panic_is_retried_on_request_or_the_request_is_refused<B: Backend>() {
     fn panic_at_first((gate, attempts): (PathBuf, usize)) -> usize {
-        let before = (0..).find(|n| !gate.join(n.to_string()).exists()).expect("few");
-        leave_mark((gate, before));
+        let before = attempts_before(gate);
         assert!(before >= attempts, "attempt {before}");
         before
     }

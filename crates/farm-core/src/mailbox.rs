@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::{Deliver, Passengers, Payload, TaskError, TaskId};
+use crate::{Deliver, Passengers, Payload, TaskError, TaskId, passenger};
 
 /// The places of all outcomes that a pool still owes.
 #[derive(Default)]
@@ -41,11 +41,12 @@ impl Mailbox {
         }
     }
 
-    /// Leaves the arrays that are out with `task` out for ever, because somebody has kept them who cannot be
-    /// ended.
+    /// Leaves the arrays that are out with `task`, which has just run on this thread, out until what it has kept
+    /// of them is gone.
     pub fn strand(&mut self, task: TaskId) {
         if let Some(entry) = self.entries.get_mut(&task) {
-            std::mem::forget(std::mem::take(&mut entry.passengers));
+            entry.passengers.lost();
+            passenger::strand(std::mem::take(&mut entry.passengers));
         }
     }
 

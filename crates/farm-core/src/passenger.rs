@@ -15,6 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 /// What the master keeps of a handle while it is with a task.
@@ -54,9 +55,14 @@ thread_local! {
 }
 
 /// What a handle is in the worker, as long as its task runs. Its text names it in errors.
-pub trait Guest: fmt::Display + Send + Sync {}
+pub trait Guest: fmt::Display + Send + Sync {
+    /// It is kept beyond its task, in a process that cannot be ended for that: keeps `passengers` out for as long
+    /// as it lives itself.
+    fn strand(&self, passengers: Stranded);
+}
 
-impl<T: fmt::Display + Send + Sync> Guest for T {}
+/// The passengers of a task which has kept handles that it was lent.
+pub type Stranded = Arc<Mutex<Passengers>>;
 
 /// The passengers of one task.
 #[derive(Default)]
@@ -125,13 +131,17 @@ pub fn arrives(key: Key, guest: Arc<dyn Guest>) -> bool {
 
 /// The names of those guests of the task that has just ended on this thread which somebody still holds.
 pub(crate) fn escaped() -> Vec<String> {
-    let guests = GUESTS.take();
-    let held = |(_, mut guest): (Key, Arc<dyn Guest>)| {
+    GUESTS.with_borrow_mut(|guests| {
         // Not by a count alone: what the last holder did happens before this.
-        let is_alone = Arc::get_mut(&mut guest).is_some();
-        (!is_alone).then(|| guest.to_string())
-    };
-    guests.into_iter().filter_map(held).collect()
+        guests.retain_mut(|(_, guest)| Arc::get_mut(guest).is_none());
+        guests.iter().map(|(_, guest)| guest.to_string()).collect()
+    })
+}
+
+/// Leaves the passengers of that task out until the last of what it has kept is gone.
+pub(crate) fn strand(passengers: Passengers) {
+    let passengers = Arc::new(Mutex::new(passengers));
+    GUESTS.take().into_iter().for_each(|(_, guest)| guest.strand(passengers.clone()));
 }
 
 /// Runs `body` as one crossing. `passengers` are those that can be reclaimed in it; those aboard at its
@@ -148,6 +158,9 @@ pub(crate) fn cross<T>(
             CROSSING.set(self.0);
             ABOARD.set(std::mem::take(&mut self.1));
         }
+    }
+    if way == Crossing::ArgumentIn {
+        GUESTS.take();
     }
     let outer = Outer(CROSSING.replace(Some(way)), ABOARD.replace(passengers));
     let value = body();

@@ -92,7 +92,7 @@ impl Pool {
                     self.counters.retried(1);
                 }
                 Err(failure) => {
-                    // This thread has no end of its own that would take the handles along.
+                    // Who has kept them is in this process, which cannot be ended as a worker is.
                     if matches!(failure, Failure::Escaped { .. }) {
                         mailbox.strand(task.id());
                     }

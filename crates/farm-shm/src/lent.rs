@@ -4,7 +4,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use farm_core::passenger::Key;
+use farm_core::passenger::{Guest, Key, Stranded};
+use parking_lot::Mutex;
 
 use crate::segment::Mapping;
 
@@ -17,6 +18,24 @@ pub(crate) struct Lent {
     pub(crate) rows: Range<usize>,
     /// As what.
     pub(crate) handle: &'static str,
+    stranded: Mutex<Option<Stranded>>,
+}
+
+impl Lent {
+    pub(crate) fn new(
+        key: Key,
+        mapping: Arc<Mapping>,
+        rows: Range<usize>,
+        handle: &'static str,
+    ) -> Self {
+        Self { key, mapping, rows, handle, stranded: Mutex::default() }
+    }
+}
+
+impl Guest for Lent {
+    fn strand(&self, passengers: Stranded) {
+        *self.stranded.lock() = Some(passengers);
+    }
 }
 
 impl fmt::Display for Lent {

@@ -202,7 +202,7 @@ where
             if !mapping.holds::<T, D>(&whole) {
                 return Err(refuse(&UNFIT));
             }
-            let lent = Arc::new(Lent { key, mapping, rows, handle });
+            let lent = Arc::new(Lent::new(key, mapping, rows, handle));
             if !passenger::arrives(key, lent.clone()) {
                 return Err(refuse(&TWICE));
             }

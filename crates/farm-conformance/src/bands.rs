@@ -1,0 +1,226 @@
+//! Bands: several arrays in one task, rows that are only written, rows of tasks that fail, handles that are kept.
+
+use std::path::PathBuf;
+use std::sync::Mutex;
+
+use farm_core::prelude::*;
+use farm_shm::bytemuck::{Pod, Zeroable};
+use farm_shm::{ArrayRef, Band, Overwrite, SharedArray};
+use ndarray::{Array1, Array2, Ix1, Ix2, IxDyn, array};
+
+use crate::Backend;
+use crate::gate::{Gate, attempts_before};
+
+/// Positions and velocities are written and masses read, all by one task.
+pub fn bands_of_several_arrays_go_to_one_task<B: Backend>() {
+    type Step = (Band<f64, Ix2>, Band<f64, Ix2>, ArrayRef<f64, Ix1>);
+    fn step((mut positions, mut velocities, masses): Step) -> (Band<f64, Ix2>, Band<f64, Ix2>) {
+        let rows = masses.slice(positions.rows());
+        for (i, mass) in rows.view().iter().enumerate() {
+            velocities.view_mut().row_mut(i).mapv_inplace(|v| v + mass);
+        }
+        positions.view_mut().scaled_add(2.0, &velocities.view());
+        (positions, velocities)
+    }
+    let pool = B::pool(2);
+    let masses = SharedArray::from_fn(5, |i| i as f64).unwrap().freeze();
+    let zeros = || SharedArray::<f64, _>::zeros((5, 3)).unwrap();
+    let (positions, p_bands) = zeros().split(pool.distribute(5)).unwrap();
+    let (velocities, v_bands) = zeros().split(pool.distribute(5)).unwrap();
+    let tasks = p_bands.into_iter().zip(v_bands).map(|(p, v)| (p, v, masses.clone()));
+    let (p_bands, v_bands): (Vec<_>, Vec<_>) = pool.map(step, tasks).unwrap().into_iter().unzip();
+    let error = positions.join(v_bands).unwrap_err();
+    let own = p_bands.len();
+    assert_eq!((error.missing, error.foreign), (own, own), "all of the other array");
+    let positions = error.split.join(p_bands).unwrap();
+    let velocities = velocities.join(error.bands).unwrap();
+    let masses = Array2::from_shape_fn((5, 3), |(i, _)| i as f64);
+    assert_eq!(velocities.view(), masses);
+    assert_eq!(positions.view(), 2.0 * masses);
+}
+
+/// As a band, or as they came; with retries and without.
+pub fn rows_that_are_only_written_are_given_back<B: Backend>() {
+    type Rows = Overwrite<u64, Ix1>;
+    fn as_a_band(rows: Rows) -> Band<u64, Ix1> {
+        let first = rows.rows().start as u64;
+        rows.fill_with(|i| first + i as u64)
+    }
+    fn as_they_came(mut rows: Rows) -> Rows {
+        let first = rows.rows().start as u64;
+        for (i, element) in (first..).zip(rows.view_mut()) {
+            element.write(10 * i);
+        }
+        rows
+    }
+    let pool = B::pool(2);
+    for retries in [0, 1] {
+        let submit = |band: Band<_, _>| {
+            let options = TaskOptions::new().retries(retries);
+            pool.submit_with(options, as_a_band, band.overwrite())
+        };
+        let array = SharedArray::<u64, _>::zeros(5).unwrap();
+        let (split, bands) = array.split(pool.distribute(5)).unwrap();
+        let handles: Vec<_> = bands.into_iter().map(submit).collect();
+        let bands = handles.into_iter().map(|handle| handle.get().unwrap()).collect();
+        assert_eq!(split.join(bands).unwrap().view(), array![0, 1, 2, 3, 4]);
+    }
+    let (split, bands) = SharedArray::zeros(3).unwrap().split([0..1, 1..3]).unwrap();
+    let rows = pool.map(as_they_came, bands.into_iter().map(Band::overwrite)).unwrap();
+    let bands = rows.into_iter().map(Overwrite::into_band).collect();
+    assert_eq!(split.join(bands).unwrap().view(), array![0, 10, 20]);
+}
+
+/// A struct of the user's own, bytes in threes, axes whose number is known at run time, rows without elements.
+pub fn bands_of_any_plain_data_and_any_number_of_axes<B: Backend>() {
+    #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
+    #[bytemuck(crate = "farm_shm::bytemuck")]
+    #[repr(C)]
+    struct Body {
+        position: [f64; 3],
+        id: u32,
+        flags: [u8; 4],
+    }
+    fn number(mut band: Band<Body, Ix1>) -> Band<Body, Ix1> {
+        let first = band.rows().start as u32;
+        for (id, body) in (first..).zip(band.view_mut()) {
+            *body = Body { position: [f64::from(id); 3], id, flags: [1, 2, 3, 4] };
+        }
+        band
+    }
+    fn last_byte(mut band: Band<[u8; 3], IxDyn>) -> Band<[u8; 3], IxDyn> {
+        band.view_mut().iter_mut().for_each(|bytes| bytes[2] = 7);
+        band
+    }
+    fn untouched(band: Band<f64, Ix2>) -> Band<f64, Ix2> {
+        assert!(band.view().is_empty());
+        band
+    }
+    let pool = B::pool(2);
+    let (split, bands) = SharedArray::zeros(3).unwrap().split([2..3, 0..2]).unwrap();
+    let bodies = split.join(pool.map(number, bands).unwrap()).unwrap();
+    let expected = |id: u32| Body { position: [f64::from(id); 3], id, flags: [1, 2, 3, 4] };
+    assert!(bodies.view().iter().copied().eq((0..3).map(expected)));
+
+    let array = SharedArray::zeros(IxDyn(&[3, 1, 1, 5])).unwrap();
+    let (split, bands) = array.split([1..3]).unwrap();
+    let array = split.join(pool.map(last_byte, bands).unwrap()).unwrap();
+    let rows = array.view();
+    assert!(rows.indexed_iter().all(|(at, bytes)| *bytes == [0, 0, if at[0] > 0 { 7 } else { 0 }]));
+
+    let (split, bands) = SharedArray::zeros((4, 0)).unwrap().split([0..3, 3..4]).unwrap();
+    let options = TaskOptions::new().retries(1);
+    let handles: Vec<_> =
+        bands.into_iter().map(|b| pool.submit_with(options.clone(), untouched, b)).collect();
+    let bands = handles.into_iter().map(|handle| handle.get().unwrap()).collect();
+    assert_eq!(split.join(bands).unwrap().shape(), [4, 0]);
+}
+
+/// Doubles rows in place, and panics half-way in all attempts but the one after so many.
+fn double((gate, failures, mut band): (PathBuf, usize, Band<f64, Ix1>)) -> (Band<f64, Ix1>, usize) {
+    let before = attempts_before(gate);
+    for (i, x) in band.view_mut().into_iter().enumerate() {
+        assert!(i < 50 || before >= failures, "half-way");
+        *x *= 2.0;
+    }
+    (band, before)
+}
+
+/// Or they are told, where panics are not retried.
+pub fn a_task_that_is_started_again_finds_its_rows_as_they_were<B: Backend>() {
+    let pool = B::pool(1);
+    let numbers = Array1::from_shape_fn(100, |i| i as f64);
+    let array = SharedArray::from_array(&numbers).unwrap();
+    let options = TaskOptions::new().retries(2).retry_panics(true);
+    let attempt = |array: SharedArray<f64, Ix1>, failures| {
+        let gate = Gate::new();
+        let (split, mut bands) = array.split([0..100]).unwrap();
+        let argument = (gate.0.clone(), failures, bands.remove(0));
+        (split, pool.submit_with(options.clone(), double, argument).get())
+    };
+    let (split, outcome) = attempt(array, 2);
+    let mut array = match outcome {
+        Ok((band, 2)) => split.join(vec![band]).unwrap(),
+        Ok((_, before)) => panic!("done after {before} attempts"),
+        Err(TaskError::Unsupported { .. }) => return,
+        Err(other) => panic!("{other}"),
+    };
+    assert_eq!(array.view(), 2.0 * &numbers);
+
+    // Also when it has failed for good, and again with the undo of the first time.
+    for _ in 0..2 {
+        let (split, outcome) = attempt(array, usize::MAX);
+        assert!(matches!(outcome, Err(TaskError::Panicked { .. })));
+        let recovered = split.recover().unwrap();
+        assert!(recovered.torn.is_empty(), "they are as they were");
+        array = recovered.array;
+        assert_eq!(array.view(), 2.0 * &numbers);
+    }
+    let (split, outcome) = attempt(array, 1);
+    assert_eq!(split.join(vec![outcome.unwrap().0]).unwrap().view(), 4.0 * &numbers);
+}
+
+/// In a pool that lends handles, that is an error which names them, and nothing can be had while they are kept.
+/// Threads are given the handles themselves: those are kept as any value is.
+pub fn a_handle_that_is_kept_beyond_its_task_is_told_by_name<B: Backend>() {
+    type Handles = (Band<u8, Ix1>, ArrayRef<u8, Ix1>);
+    // One for each pool that is tested in this program.
+    static KEPT: Mutex<Vec<Handles>> = Mutex::new(Vec::new());
+    fn keep(handles: Handles) {
+        KEPT.lock().unwrap().push(handles);
+    }
+    let pool = B::pool(1);
+    let (split, mut bands) = SharedArray::zeros(4).unwrap().split([1..3]).unwrap();
+    let frozen = SharedArray::zeros(5).unwrap().freeze();
+    let outcome = pool.apply(keep, (bands.remove(0), frozen.clone().slice(0..2)));
+    if B::ENCODES {
+        let error = outcome.unwrap_err();
+        let TaskError::Escaped { handles, .. } = &error else { panic!("{error}") };
+        assert!(handles[0].starts_with("a Band of rows 1..3 of farm-"), "{handles:?}");
+        assert!(handles[1].starts_with("an ArrayRef of rows 0..2 of farm-"), "{handles:?}");
+        assert!(error.to_string().contains(&handles[0]), "{error}");
+    } else {
+        outcome.unwrap();
+    }
+    assert_eq!(pool.apply(f64::sqrt, 4.0).unwrap(), 2.0, "the pool works");
+
+    // In a worker process they have died with it; here they are, or not.
+    let is_here = !KEPT.lock().unwrap().is_empty();
+    let (split, frozen) = match split.recover() {
+        Ok(recovered) => {
+            assert!(!is_here && recovered.torn == [1..3]);
+            frozen.thaw().unwrap();
+            return;
+        }
+        Err(split) => (split, frozen.thaw().expect_err("it can be read")),
+    };
+    assert!(is_here, "a band is out that nobody has");
+    KEPT.lock().unwrap().clear();
+    frozen.thaw().unwrap();
+    let torn = split.recover().unwrap().torn;
+    assert_eq!(torn.is_empty(), !B::ENCODES);
+}
+
+/// A handle that a thread of the task holds for some time is no harm if it is given up in time.
+pub fn a_task_may_share_its_handles_with_threads_of_its_own<B: Backend>() {
+    fn halves(mut band: Band<u64, Ix1>) -> Band<u64, Ix1> {
+        let (mut front, mut back) = band.view_mut().split_at(ndarray::Axis(0), 50);
+        std::thread::scope(|scope| {
+            scope.spawn(|| front.fill(1));
+            scope.spawn(|| back.fill(2));
+        });
+        band
+    }
+    fn sum(array: ArrayRef<u64, Ix1>) -> u64 {
+        let part = array.clone();
+        let sum = std::thread::spawn(move || part.slice(0..50).view().sum());
+        sum.join().unwrap() + array.slice(50..100).view().sum()
+    }
+    let pool = B::pool(2);
+    let (split, bands) = SharedArray::zeros(100).unwrap().split([0..100]).unwrap();
+    let array = split.join(pool.map(halves, bands).unwrap()).unwrap().freeze();
+    for _ in 0..20 {
+        assert_eq!(pool.apply(sum, array.clone()).unwrap(), 150);
+    }
+    array.thaw().unwrap();
+}
