@@ -1,14 +1,19 @@
-//! Shared arrays in other processes: what is gone, and what is very large.
+//! The segments of shared arrays: what is gone, very large, too large, left behind, or another's.
 
 farm_process::init_before_main!();
 
 mod common;
 
-use common::{is_usable, part, play, pool};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use common::{is_usable, kill, part, play, pool, wait_for_end_of, wait_until};
 use farm_conformance::watchdog::guard;
 use farm_core::prelude::*;
 use farm_shm::{ArrayRef, Band, SharedArray, ShmError};
 use ndarray::Ix1;
+use rustix::process::Signal;
 
 fn sum(array: ArrayRef<u8, Ix1>) -> u64 {
     array.view().iter().map(|x| u64::from(*x)).sum()
@@ -28,10 +33,7 @@ fn an_array_whose_segment_is_gone_is_an_error_of_its_task() {
         assert_eq!(array.view().len(), 100, "the master has it still");
         return;
     }
-    guard("gone", || {
-        let output = play(name, "master").output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    });
+    guard("gone", || ends_well(play(name, "master")));
 }
 
 #[test]
@@ -55,5 +57,218 @@ fn rows_beyond_four_gib_are_reached() {
         let array = split.join(pool.map(fill_with_ones, bands).unwrap()).unwrap().freeze();
         let ends = [array.clone().slice(0..1000), array.slice(LENGTH - 1000..LENGTH)];
         assert_eq!(pool.map(sum, ends).unwrap(), [100, 500]);
+    });
+}
+
+/// Runs a command as the first of a new namespace, if this process may; `None` if not.
+fn isolated(options: &[&str], command: &Command) -> Option<Command> {
+    let may = Command::new("unshare").args(options).arg("true").output();
+    if !may.is_ok_and(|output| output.status.success()) {
+        eprintln!("not tried: this needs the right to run unshare {options:?}");
+        return None;
+    }
+    let mut isolated = Command::new("unshare");
+    isolated.args(options).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        value.map(|value| isolated.env(name, value));
+    }
+    isolated.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    Some(isolated)
+}
+
+fn ends_well(mut command: Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A part: makes an array, says on stderr where it is, and stays.
+fn own_and_stay() {
+    let array = SharedArray::<u8, _>::zeros(100).unwrap();
+    eprintln!("at {}", array.describe().path.display());
+    common::stay(());
+}
+
+/// Starts a process that plays the part above, and waits until its array is there.
+fn owner(mut command: Command) -> (Child, String) {
+    let mut owner = command.spawn().unwrap();
+    let mut lines = BufReader::new(owner.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let path = lines.find_map(|line| Some(line.strip_prefix("at ")?.to_owned())).unwrap();
+    // What it says later, it says to nobody.
+    std::thread::spawn(move || lines.for_each(drop));
+    (owner, path)
+}
+
+fn lock_of(path: &str) -> String {
+    format!("{}-lock", path.rsplit_once('-').unwrap().0)
+}
+
+#[test]
+fn what_is_left_when_nobody_survives_is_swept_by_the_next_pool() {
+    let name = "what_is_left_when_nobody_survives_is_swept_by_the_next_pool";
+    match part().as_deref() {
+        Some("alone") => return own_and_stay(),
+        Some(_) => {
+            let pool = pool(2);
+            wait_until(|| pool.processes().len() == 2);
+            for process in pool.processes() {
+                eprintln!("worker {}", process.pid);
+            }
+            return own_and_stay();
+        }
+        None => {}
+    }
+    guard("sweep", || {
+        for part in ["alone", "with workers"] {
+            let mut command = play(name, part);
+            let mut master = command.spawn().unwrap();
+            let pid = master.id().cast_signed();
+            let mut workers = Vec::new();
+            let mut path = None;
+            for line in BufReader::new(master.stderr.take().unwrap()).lines() {
+                let line = line.unwrap();
+                if let Some(worker) = line.strip_prefix("worker ") {
+                    workers.push(worker.parse::<i32>().unwrap());
+                }
+                if let Some(at) = line.strip_prefix("at ") {
+                    path = Some(at.to_owned());
+                    break;
+                }
+            }
+            let path = path.unwrap();
+            assert_eq!(workers.len(), if part == "alone" { 0 } else { 2 });
+            // A master that is stopped does not replace them.
+            kill(pid, Signal::STOP);
+            wait_until(|| common::state_of(pid) == Some('T'));
+            workers.iter().for_each(|worker| kill(*worker, Signal::KILL));
+            workers.iter().for_each(|worker| wait_for_end_of(*worker));
+            drop(pool(1));
+            assert!(Path::new(&path).exists(), "its owner is stopped, and lives");
+            kill(pid, Signal::KILL);
+            master.wait().unwrap();
+            assert!(Path::new(&path).exists() && Path::new(&lock_of(&path)).exists());
+            drop(pool(1));
+            assert!(!Path::new(&path).exists() && !Path::new(&lock_of(&path)).exists());
+        }
+    });
+}
+
+#[test]
+fn an_owner_in_another_container_is_told_from_a_dead_one() {
+    let name = "an_owner_in_another_container_is_told_from_a_dead_one";
+    if part().is_some() {
+        return own_and_stay();
+    }
+    guard("container", || {
+        let options = ["--pid", "--fork", "--kill-child", "--mount-proc"];
+        let Some(command) = isolated(&options, &play(name, "owner")) else { return };
+        let (mut owner, path) = owner(command);
+        assert!(path.starts_with("/dev/shm/farm-1-"), "{path}: its process id means nothing here");
+        drop(pool(1));
+        assert!(Path::new(&path).exists(), "it lives");
+        owner.kill().unwrap();
+        owner.wait().unwrap();
+        // The lock falls when the process is gone, which is a moment after its parent.
+        wait_until(|| {
+            drop(pool(1));
+            !Path::new(&path).exists()
+        });
+        assert!(!Path::new(&lock_of(&path)).exists());
+    });
+}
+
+#[test]
+fn a_fork_of_the_program_removes_nothing_of_it() {
+    let name = "a_fork_of_the_program_removes_nothing_of_it";
+    if part().is_some() {
+        let [array, other] = [(); 2].map(|()| SharedArray::<u8, _>::zeros(10).unwrap());
+        let paths = [&array, &other].map(|array| array.describe().path);
+        // SAFETY: the child calls what needs no other thread.
+        match unsafe { libc::fork() } {
+            0 => {
+                drop(array);
+                let own = SharedArray::<u8, _>::zeros(10).unwrap();
+                let path = own.describe().path;
+                let was_there = path.exists();
+                drop(own);
+                let is_gone = !path.exists();
+                farm_shm::remove_all();
+                // SAFETY: it ends the process, and that is all.
+                unsafe { libc::_exit(if was_there && is_gone { 0 } else { 1 }) }
+            }
+            child => {
+                let mut status = 0;
+                // SAFETY: the pointer is to a value that lives through the call.
+                unsafe { libc::waitpid(child, &mut status, 0) };
+                assert_eq!(status, 0, "the child has ended well");
+            }
+        }
+        drop(pool(1));
+        assert!(paths.iter().all(|path| path.exists()));
+        drop((array, other));
+        assert!(!paths.iter().any(|path| path.exists()));
+        assert!(!Path::new(&lock_of(paths[0].to_str().unwrap())).exists());
+        return;
+    }
+    guard("fork", || ends_well(play(name, "master")));
+}
+
+#[test]
+fn a_tiny_shared_memory_file_system_is_told_with_both_sizes_and_used_to_the_full() {
+    const MOST: usize = 700_000;
+    type Rows = Band<u8, Ix1>;
+    fn fill(mut band: Rows) -> Rows {
+        band.view_mut().fill(7);
+        band
+    }
+    fn write(rows: farm_shm::Overwrite<u8, Ix1>) -> Rows {
+        rows.fill_with(|_| 7)
+    }
+    let name = "a_tiny_shared_memory_file_system_is_told_with_both_sizes_and_used_to_the_full";
+    if part().is_some() {
+        let mount = ["-t", "tmpfs", "-o", "size=1m", "tmpfs", "/dev/shm"];
+        assert!(Command::new("mount").args(mount).status().unwrap().success());
+        let zeros = SharedArray::<u8, Ix1>::zeros;
+        let is_full = |error: ShmError, bytes: usize| {
+            let ShmError::Full { bytes: needed, available, .. } = error else { panic!("{error}") };
+            assert!(needed == bytes && available < bytes as u64, "{error}");
+            let text = error.to_string();
+            assert!(text.contains("are needed and") && text.contains("--shm-size"), "{text}");
+        };
+        is_full(zeros(2_000_000).unwrap_err(), 2_000_000);
+        let pool = pool(2);
+        is_usable(&pool);
+        let array = zeros(MOST).unwrap();
+        is_full(zeros(MOST).unwrap_err(), MOST);
+
+        // There is no room for the old rows, and none is needed for rows that are only written.
+        let retried = || TaskOptions::new().retries(1);
+        let (split, bands) = array.split([0..MOST / 2, MOST / 2..MOST]).unwrap();
+        let [front, back] = <[Rows; 2]>::try_from(bands).unwrap();
+        let back = pool.submit_with(retried(), write, back.overwrite()).get().unwrap();
+        let error = pool.submit_with(retried(), fill, front).get().unwrap_err();
+        assert!(matches!(error, TaskError::Encode { what: "argument", .. }), "{error}");
+        assert!(error.to_string().contains("unless they are an Overwrite"), "{error}");
+        drop(back);
+        let recovered = split.recover().unwrap();
+        assert!(recovered.torn.is_empty());
+        let (front, back) = recovered.array.view().split_at(ndarray::Axis(0), MOST / 2);
+        assert!(front.iter().all(|x| *x == 0) && back.iter().all(|x| *x == 7));
+        drop(recovered);
+
+        // What is dropped can be had again at once, whoever has had it open.
+        for _ in 0..30 {
+            let (split, bands) = zeros(MOST).unwrap().split(pool.distribute(MOST)).unwrap();
+            split.join(pool.map(fill, bands).unwrap()).unwrap();
+        }
+        drop(pool);
+        assert_eq!(Path::new("/dev/shm").read_dir().unwrap().count(), 0, "something is left");
+        return;
+    }
+    guard("tiny", || {
+        let mut command = play(name, "master");
+        command.env("container", "test");
+        if let Some(command) = isolated(&["--mount"], &command) {
+            ends_well(command);
+        }
     });
 }
