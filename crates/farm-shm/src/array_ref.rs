@@ -28,6 +28,24 @@ use crate::{Element, SharedArray};
 /// assert_eq!(array.shape(), [4, 2]);
 /// # Ok::<(), farm_shm::ShmError>(())
 /// ```
+///
+/// What is frozen cannot be written to; what is thawed can:
+///
+/// ```
+/// # use farm_shm::SharedArray;
+/// let frozen = SharedArray::<f64, _>::zeros(4)?.freeze();
+/// let mut array = frozen.thaw().unwrap();
+/// array.view_mut().fill(1.0);
+/// # Ok::<(), farm_shm::ShmError>(())
+/// ```
+///
+/// ```compile_fail,E0599
+/// # use farm_shm::SharedArray;
+/// let frozen = SharedArray::<f64, _>::zeros(4)?.freeze();
+/// let mut array = frozen;
+/// array.view_mut().fill(1.0);
+/// # Ok::<(), farm_shm::ShmError>(())
+/// ```
 pub struct ArrayRef<T: Element, D: Dimension> {
     pub(crate) hold: Hold<T, D>,
     /// The first of the rows.

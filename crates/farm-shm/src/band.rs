@@ -15,8 +15,25 @@ use crate::split::{Lease, Parts};
 
 /// Some rows of a split array, and the right to write to them.
 ///
-/// It is not `Clone`, and no other band has these rows. A task that is given a band returns it; sending
-/// it gives it up:
+/// No other band has these rows, and this one cannot be had twice:
+///
+/// ```
+/// # use farm_shm::{Band, SharedArray};
+/// let (split, bands) = SharedArray::<f64, _>::zeros(4)?.split([0..2, 2..4])?;
+/// let (one, other) = (&bands[0], &bands[1]);
+/// assert_eq!((one.rows(), other.rows()), (0..2, 2..4));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// ```compile_fail,E0599
+/// # use farm_shm::{Band, SharedArray};
+/// let (split, bands) = SharedArray::<f64, _>::zeros(4)?.split([0..2, 2..4])?;
+/// let (one, other) = (bands[0].clone(), &bands[1]);
+/// assert_eq!((one.rows(), other.rows()), (0..2, 2..4));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// A task that is given a band returns it; sending it gives it up:
 ///
 /// ```
 /// # use farm_core::{Farm, TaskError};
@@ -30,7 +47,7 @@ use crate::split::{Lease, Parts};
 /// # }
 /// ```
 ///
-/// ```compile_fail
+/// ```compile_fail,E0382
 /// # use farm_core::{Farm, TaskError};
 /// # use farm_shm::Band;
 /// # use ndarray::Ix1;

@@ -31,7 +31,7 @@
 //! # }
 //! ```
 //!
-//! Two bands of the same rows cannot be had, and an array that is split cannot be touched:
+//! An array that is split cannot be touched, so what its bands are cut from is nobody's but theirs:
 //!
 //! ```
 //! # use farm_shm::SharedArray;
@@ -42,7 +42,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! ```compile_fail
+//! ```compile_fail,E0382
 //! # use farm_shm::SharedArray;
 //! let array = SharedArray::<f64, _>::zeros(4)?;
 //! let (split, bands) = array.split([0..2, 2..4])?;

@@ -36,6 +36,20 @@ use crate::{Band, Element};
 /// # demo(&farm_mono::Pool::new()?)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// What is in the rows cannot be read, only written:
+///
+/// ```
+/// # fn demo(mut rows: farm_shm::Overwrite<f64, ndarray::Ix1>) {
+/// rows.view_mut()[0].write(1.0);
+/// # }
+/// ```
+///
+/// ```compile_fail,E0308
+/// # fn demo(mut rows: farm_shm::Overwrite<f64, ndarray::Ix1>) {
+/// let x: f64 = rows.view_mut()[0];
+/// # }
+/// ```
 pub struct Overwrite<T: Element, D: Dimension>(Band<T, D>);
 
 impl<T: Element, D: Dimension> Band<T, D> {
