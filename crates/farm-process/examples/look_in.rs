@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let numpy = Command::new(&python).args(["-c", "import numpy"]).stderr(Stdio::null()).status();
     if !numpy.is_ok_and(|status| status.success()) {
         let python = python.display();
-        eprintln!("{python} has no numpy: `pip install numpy`, or name a Python that has it");
+        eprintln!("{python} cannot import numpy: install it, or name a Python that has it");
         std::process::exit(1);
     }
 
@@ -54,10 +54,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
 
     for round in 1..=2 {
+        let before = plate.view().sum();
+        let after = before + 20_000.0;
         let (split, bands) = plate.split(pool.distribute(20))?;
         let tasks: Vec<_> = bands.into_iter().map(|band| pool.submit(add_one, band)).collect();
         while !tasks.iter().all(TaskHandle::is_ready) {
             let [sum, mean] = look()?;
+            assert!((before..=after).contains(&sum));
             println!("in round {round}: sum {sum}, mean {mean}");
             sleep(Duration::from_millis(50));
         }
@@ -65,9 +68,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         plate = split.join(bands)?;
 
         // Nobody writes now, and sums of whole numbers are exact.
-        let sum = plate.view().sum();
-        assert_eq!(look()?, [sum, sum / 20_000.0]);
-        println!("after round {round}: sum {sum}, in Python as here");
+        assert_eq!(look()?, [after, after / 20_000.0]);
+        assert_eq!(plate.view().sum(), after);
+        println!("after round {round}: sum {after}, in Python as here");
     }
 
     drop(look); // Python reads to the end of its input and ends; the array stays

@@ -170,7 +170,7 @@ fn look_in<T, D>(
     is_made_of: &str,
 ) where
     T: Element + From<u8> + PartialEq + Debug,
-    D: Dimension,
+    D: Dimension + 'static,
 {
     let path = array.describe().path;
     array.view_mut().iter_mut().enumerate().for_each(|(k, x)| *x = element(k, false));

@@ -1,8 +1,10 @@
 //! What a shared array can hold.
 
+use bytemuck::Pod;
+
 /// Plain data: what a shared array can hold.
 ///
-/// This is all of [`bytemuck::Pod`]: the number types, arrays of them, and structs that derive it. For that a
+/// This is all of [`Pod`]: the number types, arrays of them, and structs that derive it. For that a
 /// struct has a fixed layout and no padding.
 ///
 /// # Safety
@@ -41,7 +43,7 @@
 /// farm_shm::SharedArray::<u8, _>::zeros(1000)?;
 /// # Ok::<(), farm_shm::ShmError>(())
 /// ```
-pub unsafe trait Element: Copy + Send + Sync + 'static {}
+pub unsafe trait Element: Pod + Send + Sync {}
 
 // SAFETY: this is what `Pod` promises.
-unsafe impl<T: bytemuck::Pod + Send + Sync> Element for T {}
+unsafe impl<T: Pod + Send + Sync> Element for T {}
