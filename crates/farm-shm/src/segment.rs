@@ -17,7 +17,7 @@ use farm_core::{Owner, keep};
 use ndarray::{ArrayView, ArrayViewMut, Dimension};
 use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, Mode, fallocate};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::mm::{Advice, MprotectFlags, madvise, mprotect};
 use rustix::shm::OFlags;
 use shared_memory::{Shmem, ShmemConf, ShmemError};
@@ -26,6 +26,9 @@ use crate::name::Name;
 use crate::registry::registry;
 use crate::undo::Undo;
 use crate::{Element, ShmError, space};
+
+/// How many bytes are reserved at a time.
+const STEP: usize = 64 << 20;
 
 /// What a mapping may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -105,10 +108,16 @@ impl Mapping {
 
     /// Sees to it that these bytes can be written to.
     pub(crate) fn reserve(&self, bytes: Range<usize>) -> Result<(), ShmError> {
-        let (start, length) = (bytes.start as u64, bytes.len().max(1) as u64);
-        let reserved = rustix::shm::open(self.name.to_string(), OFlags::RDWR, Mode::empty())
-            .and_then(|file| fallocate(file, FallocateFlags::empty(), start, length));
-        reserved.map_err(|error| refused(self.name, bytes.len(), "reserve", error.into()))
+        let refused = |error: Errno| refused(self.name, bytes.len(), "reserve", error.into());
+        let file = rustix::shm::open(self.name.to_string(), OFlags::RDWR, Mode::empty());
+        let file = file.map_err(refused)?;
+        // In steps, since a signal makes the kernel begin a step again.
+        for start in bytes.clone().step_by(STEP) {
+            let length = STEP.min(bytes.end - start) as u64;
+            retry_on_intr(|| fallocate(&file, FallocateFlags::empty(), start as u64, length))
+                .map_err(refused)?;
+        }
+        Ok(())
     }
 
     /// Finds a segment that this process made, or opens one of its master's.

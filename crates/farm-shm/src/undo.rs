@@ -101,16 +101,27 @@ impl Mapping {
 impl Undo {
     fn reserve(&self, array: &Mapping, part: &Part) -> Result<(), ShmError> {
         let mut reserved = self.reserved.lock();
-        let Range { start, end } = part.rows;
-        if reserved.iter().any(|rows| rows.start <= start && end <= rows.end) {
+        let rows = &part.rows;
+        if reserved.iter().any(|known| known.start <= rows.start && rows.end <= known.end) {
             return Ok(());
         }
         self.mapping.reserve(part.bytes())?;
-        let mark = mark_of(array, start);
-        self.mapping.reserve(mark..mark + 1)?;
-        reserved.push(start..end);
+        self.mapping.reserve(mark_of(array, rows.start)..mark_of(array, rows.end))?;
+        include(&mut reserved, rows.clone());
         Ok(())
     }
+}
+
+/// Adds a range to others, all apart from each other.
+fn include(ranges: &mut Vec<Range<usize>>, mut new: Range<usize>) {
+    ranges.retain(|old| {
+        let apart = old.end < new.start || new.end < old.start;
+        if !apart {
+            new = new.start.min(old.start)..new.end.max(old.end);
+        }
+        apart
+    });
+    ranges.push(new);
 }
 
 /// Where the byte of a row is.
@@ -131,4 +142,48 @@ fn copy(from: &Mapping, to: &Mapping, part: &Part) {
         )
     };
     to.assign(&from);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_that_touch_become_one() {
+        let mut ranges = Vec::new();
+        for new in [0..2, 8..9, 4..6] {
+            include(&mut ranges, new);
+        }
+        assert_eq!(ranges, [0..2, 8..9, 4..6]);
+        include(&mut ranges, 2..5);
+        assert_eq!(ranges, [8..9, 0..6]);
+        include(&mut ranges, 1..20);
+        assert_eq!(ranges, [0..20]);
+    }
+
+    #[test]
+    fn old_rows_are_kept_once_and_brought_back_as_often_as_needed() {
+        let array = Mapping::create(12).unwrap();
+        let part = Part { rows: 1..3, row: 4 };
+        let set = |bytes: [u8; 12]| {
+            for (at, byte) in bytes.into_iter().enumerate() {
+                array.byte(at).store(byte, Ordering::Relaxed);
+            }
+        };
+        let get = || (0..12).map(|at| array.byte(at).load(Ordering::Relaxed)).collect::<Vec<_>>();
+        for round in 1..4 {
+            set([round; 12]);
+            let undo = array.undo_for(&part).unwrap();
+            array.take_back(&part);
+            assert_eq!(get(), [round; 12], "nobody has begun");
+            for _ in 0..3 {
+                array.begin(undo, &part).unwrap();
+                assert_eq!(get()[4..], [round; 8]);
+                set([9; 12]);
+            }
+            array.take_back(&part);
+            let expected: Vec<_> = [9; 4].into_iter().chain([round; 8]).collect();
+            assert_eq!(get(), expected, "other rows are left alone");
+        }
+    }
 }
