@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use common::{is_usable, kill, part, play, pool, wait_for_end_of, wait_until};
+use common::{Group, is_usable, kill, part, play, pool, wait_for_end_of, wait_until};
 use farm_conformance::watchdog::guard;
 use farm_core::prelude::*;
 use farm_shm::{ArrayRef, Band, SharedArray, ShmError};
@@ -271,4 +271,27 @@ fn a_tiny_shared_memory_file_system_is_told_with_both_sizes_and_used_to_the_full
             ends_well(command);
         }
     });
+}
+
+#[test]
+fn an_array_that_the_control_group_has_no_memory_for_is_an_error_and_kills_nobody() {
+    const LIMIT: u64 = 256 << 20;
+    let name = "an_array_that_the_control_group_has_no_memory_for_is_an_error_and_kills_nobody";
+    if let Some(group) = part() {
+        Group::enter(&group);
+        let error = SharedArray::<u8, _>::zeros(300 << 20).unwrap_err();
+        assert!(matches!(error, ShmError::Full { available, .. } if available <= LIMIT));
+        assert!(error.to_string().contains("control group"), "{error}");
+        SharedArray::<u8, _>::zeros(100 << 20).unwrap().view_mut().fill(1);
+        return;
+    }
+    let limit = |version| {
+        let file = if version == 1 { "memory.limit_in_bytes" } else { "memory.max" };
+        (file, LIMIT.to_string())
+    };
+    let Some(group) = Group::new("memory", limit) else {
+        eprintln!("not tried: only the owner of a control group can limit its memory");
+        return;
+    };
+    guard("group", || ends_well(play(name, &group.0)));
 }

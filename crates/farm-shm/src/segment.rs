@@ -27,6 +27,10 @@ use crate::registry::registry;
 use crate::undo::Undo;
 use crate::{Element, ShmError, space};
 
+/// Up to so many bytes it is left to the file system whether there is room: to ask would take longer than to make
+/// them.
+const SMALL: usize = 1 << 20;
+
 /// How many bytes are reserved at a time.
 const STEP: usize = 64 << 20;
 
@@ -82,9 +86,11 @@ impl Mapping {
     }
 
     fn create_whole(bytes: usize) -> Result<Arc<Self>, ShmError> {
-        let (available, hint) = space::available();
-        if bytes as u64 > available {
-            return Err(ShmError::Full { bytes, available, hint });
+        if bytes > SMALL {
+            let (available, hint) = space::available();
+            if bytes as u64 > available {
+                return Err(ShmError::Full { bytes, available, hint });
+            }
         }
         let mapping = Self::create_sparse(bytes)?;
         mapping.reserve(0..bytes)?;
