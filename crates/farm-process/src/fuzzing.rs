@@ -62,7 +62,7 @@ pub fn worker_receives(frame: Frame) -> Option<(Result<Function, FunctionError>,
             let initializer = initializer?;
             Some((initializer.function.resolve(), initializer.argument.into()))
         }
-        Down::End => None,
+        Down::LetGo | Down::End => None,
         Down::Task { head: ToWorker::Run { function, .. }, body } => {
             let argument = body.open().ok()?;
             Some((function.resolve(), argument))
@@ -76,6 +76,10 @@ pub fn master_receives(frame: Frame) -> Option<Result<Payload, Failure>> {
         Up::Message { head: FromWorker::Done { returned, .. }, body, .. } => {
             Some(service::outcome(returned, body))
         }
-        Up::Ready { .. } | Up::Unready { .. } | Up::Ended { .. } | Up::Closed => None,
+        Up::Ready { .. }
+        | Up::Unready { .. }
+        | Up::LetGo { .. }
+        | Up::Ended { .. }
+        | Up::Closed => None,
     }
 }
