@@ -2,7 +2,7 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use farm_fuzz::arrays::{Answer, Argument};
+use farm_fuzz::arrays::{Answer, Argument, Attempts};
 use farm_fuzz::values::Encoded;
 use libfuzzer_sys::fuzz_target;
 
@@ -11,10 +11,12 @@ enum Input<'a> {
     Value(Encoded<'a>),
     ArraysToWorker(Argument<'a>),
     ArraysToMaster(Answer<'a>),
+    Attempts(Attempts),
 }
 
 fuzz_target!(|input: Input| match input {
     Input::Value(value) => value.check(),
     Input::ArraysToWorker(argument) => argument.check(),
     Input::ArraysToMaster(answer) => answer.check(),
+    Input::Attempts(attempts) => attempts.check(),
 });

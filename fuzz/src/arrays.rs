@@ -2,12 +2,15 @@
 
 mod answer;
 mod argument;
+mod attempts;
 mod segments;
 mod wire;
 
 pub use answer::Answer;
 pub use argument::Argument;
+pub use attempts::Attempts;
 
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    answer::names().into_iter().chain(argument::names()).chain(segments::names())
+    let received = argument::names().chain(attempts::names());
+    answer::names().into_iter().chain(received).chain(segments::names())
 }

@@ -4,7 +4,7 @@ use arbitrary::Arbitrary;
 use farm_core::{
     Data, Function, Mailbox, Prepared, TaskError, TaskHandle, TaskOptions, codec, prepare,
 };
-use farm_shm::{ArrayRef, Band};
+use farm_shm::{ArrayRef, Band, SharedArray};
 use ndarray::Ix2;
 
 use super::segments::{SEGMENTS, SHAPE, visit};
@@ -61,6 +61,15 @@ fn read_bands(_: Bands) -> Readers {
 
 pub(super) fn names() -> [&'static str; 3] {
     [Function::of(write).name(), Function::of(read).name(), Function::of(read_bands).name()]
+}
+
+/// The array, with room for the old rows of all parts. No room can be made once segments are removed.
+pub(super) fn with_undo(array: SharedArray<f64, Ix2>) -> SharedArray<f64, Ix2> {
+    let (split, bands) = array.split(PARTS).expect("these can be bands");
+    let prepared = prepare(&TaskOptions::new().retries(1), write, &bands);
+    assert!(prepared.is_ok(), "it is encoded");
+    drop((prepared, bands));
+    split.recover().expect("all bands are gone").array
 }
 
 impl Answer<'_> {

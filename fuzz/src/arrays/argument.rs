@@ -29,6 +29,7 @@ struct Handle {
     element: Option<Number>,
     whole: Vec<Number>,
     rows: Rows,
+    undo: Option<Place>,
 }
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
@@ -37,6 +38,8 @@ enum Place {
     Own,
     /// Another has.
     Foreign,
+    /// Another has, as the undo of an array.
+    Undo,
     Any(Segment),
 }
 
@@ -113,13 +116,20 @@ impl Handle {
         if self.back {
             return Wire::Home { key, rows };
         }
-        let segment = match self.place {
-            Place::Own => SEGMENTS.own,
-            Place::Foreign => SEGMENTS.foreign,
-            Place::Any(segment) => segment,
-        };
         let element = self.element.map_or(element, usize::from);
         let whole = self.whole.iter().map(|number| (*number).into()).collect();
-        Wire::Lent { key, segment, element, whole, rows }
+        let (segment, undo) = (self.place.segment(), self.undo.map(Place::segment));
+        Wire::Lent { key, segment, element, whole, rows, undo }
+    }
+}
+
+impl Place {
+    fn segment(self) -> Segment {
+        match self {
+            Self::Own => SEGMENTS.own,
+            Self::Foreign => SEGMENTS.foreign.name,
+            Self::Undo => SEGMENTS.undo.name,
+            Self::Any(segment) => segment,
+        }
     }
 }

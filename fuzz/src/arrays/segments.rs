@@ -1,35 +1,49 @@
 //! The segments in which handles can lie. They are mapped before the first input, and have no names from
 //! then on, so that nothing is left in shared memory however a target ends.
 
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex};
 
-use farm_core::{Function, Owner, TaskOptions, codec};
+use farm_core::{Failure, Function, Owner, TaskOptions, codec};
 use farm_shm::{ArrayRef, Band, Element, SharedArray};
 use ndarray::{ArrayView, Dimension, Ix1, Ix2};
 
+use super::answer::with_undo;
 use super::wire::{Segment, Wire};
 
 pub(super) const SHAPE: (usize, usize) = (6, 4);
-const ELEMENTS: usize = SHAPE.0 * SHAPE.1;
-const BYTES: usize = ELEMENTS * size_of::<f64>();
+pub(super) const ELEMENTS: usize = SHAPE.0 * SHAPE.1;
+pub(super) const BYTES: usize = ELEMENTS * size_of::<f64>();
+/// A mark for each row, be each one element.
+pub(super) const UNDO_BYTES: usize = BYTES + ELEMENTS;
+pub(super) const PAGE: usize = 4096;
 
 pub(super) static SEGMENTS: LazyLock<Segments> = LazyLock::new(Segments::new);
 
 pub(super) struct Segments {
     /// One that this process has made.
     pub(super) own: Segment,
-    /// One that another has made, as far as can be seen.
-    pub(super) foreign: Segment,
+    pub(super) foreign: Foreign,
+    /// It is larger, so that the old rows of the others can be kept there.
+    pub(super) undo: Foreign,
     /// The master's, to be lent and taken back.
     pub(super) home: Mutex<Option<SharedArray<f64, Ix2>>>,
     _own: ArrayRef<f64, Ix2>,
 }
 
-/// Where they are mapped.
-static BASES: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+/// One that another process has made, as far as can be seen.
+pub(super) struct Foreign {
+    pub(super) name: Segment,
+    file: File,
+}
 
-/// Handles of the foreign segment, which would be unmapped without them.
+/// Where they are mapped.
+static PLACES: Mutex<Vec<Range<usize>>> = Mutex::new(Vec::new());
+
+/// Handles of the foreign segments, which would be unmapped without them.
 static KEPT: Mutex<Kept> = Mutex::new((Vec::new(), Vec::new()));
 type Kept = (Vec<ArrayRef<f64, Ix1>>, Vec<Band<f64, Ix1>>);
 
@@ -42,7 +56,8 @@ fn keep((reader, writer): (ArrayRef<f64, Ix1>, Band<f64, Ix1>)) {
 }
 
 fn note<D: Dimension>(view: ArrayView<'_, f64, D>) {
-    BASES.lock().expect("no panic").push(view.as_ptr().addr());
+    let start = view.as_ptr().addr();
+    PLACES.lock().expect("no panic").push(start..start + view.len() * size_of::<f64>());
 }
 
 pub(super) fn names() -> [&'static str; 1] {
@@ -52,30 +67,61 @@ pub(super) fn names() -> [&'static str; 1] {
 impl Segments {
     fn new() -> Self {
         let array = || SharedArray::<f64, _>::zeros(SHAPE).expect("there is shared memory");
-        let (own, home) = (array().freeze(), array());
+        let (own, home) = (array().freeze(), with_undo(array()));
         note(own.view());
         note(home.view());
         farm_shm::remove_all();
-        let foreign = Segment { pid: std::process::id(), started: 1, n: 0 };
-        let file = file(foreign);
-        std::fs::write(&file, [0; BYTES]).expect("there is shared memory");
+        let (foreign, undo) = (Foreign::open(0, BYTES), Foreign::open(1, UNDO_BYTES));
+        Self { own: name_of(&own), foreign, undo, home: Mutex::new(Some(home)), _own: own }
+    }
+}
+
+impl Foreign {
+    /// Makes it, and has it mapped as by a worker.
+    fn open(n: u64, bytes: usize) -> Self {
+        let name = foreign_name(n);
+        let path = path(name);
+        let mut options = File::options();
+        let file = options.read(true).write(true).create(true).truncate(true).open(&path);
+        let file = file.expect("there is shared memory");
+        file.set_len(bytes as u64).expect("there is room");
+        let elements = bytes / size_of::<f64>();
         let handle = |key| Wire::Lent {
             key,
-            segment: foreign,
+            segment: name,
             element: size_of::<f64>(),
-            whole: vec![ELEMENTS],
-            rows: (0, ELEMENTS),
+            whole: vec![elements],
+            rows: (0, elements),
+            undo: None,
         };
         let argument = codec::encode(&(handle(0), handle(1))).expect("they are numbers");
         let function = Function::of(keep).reference().expect("it is in this executable");
         let kept = farm_core::run(function, &argument, &mut Vec::new());
-        std::fs::remove_file(file).expect("it was made here");
-        kept.expect("it is opened");
-        Self { own: name_of(&own), foreign, home: Mutex::new(Some(home)), _own: own }
+        std::fs::remove_file(path).expect("it was made here");
+        assert!(matches!(kept, Err(Failure::Escaped { .. })), "{kept:?}");
+        // The mapping stays as it is, and what is written behind its end can be read from the file.
+        file.set_len(PAGE as u64).expect("there is room");
+        Self { name, file }
+    }
+
+    /// What it holds, and behind its end the rest of the page.
+    pub(super) fn read(&self) -> [u8; PAGE] {
+        let mut page = [0; PAGE];
+        self.file.read_exact_at(&mut page, 0).expect("it is a page");
+        page
+    }
+
+    pub(super) fn write(&self, page: &[u8; PAGE]) {
+        self.file.write_all_at(page, 0).expect("it is a page");
     }
 }
 
-fn file(Segment { pid, started, n }: Segment) -> PathBuf {
+/// Names a segment as another process would. Those from 2 on do not exist.
+pub(super) fn foreign_name(n: u64) -> Segment {
+    Segment { pid: std::process::id(), started: 1, n }
+}
+
+fn path(Segment { pid, started, n }: Segment) -> PathBuf {
     let owner: Owner = format!("farm-{pid}-{started}").parse().expect("it is an owner's name");
     Path::new("/dev/shm").join(format!("{owner}-{n}"))
 }
@@ -95,8 +141,12 @@ pub(super) fn visit<T: Element, D: Dimension>(view: ArrayView<'_, T, D>) {
     let elements: usize = view.shape().iter().product();
     let start = view.as_ptr().addr();
     let end = start.checked_add(elements * size_of::<T>()).expect("it ends in memory");
-    let within = |base: &usize| *base <= start && end <= *base + BYTES;
-    assert!(BASES.lock().expect("no panic").iter().any(within), "{:?} is not inside", view.shape());
+    let within = |place: &Range<usize>| place.start <= start && end <= place.end;
+    assert!(
+        PLACES.lock().expect("no panic").iter().any(within),
+        "{:?} is not inside",
+        view.shape()
+    );
     if size_of::<T>() > 0 {
         let bytes = view.iter().flat_map(|element| bytemuck::bytes_of(element).iter().copied());
         std::hint::black_box(bytes.fold(0, u8::wrapping_add));

@@ -5,8 +5,18 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Wire {
-    Lent { key: u64, segment: Segment, element: usize, whole: Vec<usize>, rows: (usize, usize) },
-    Home { key: u64, rows: (usize, usize) },
+    Lent {
+        key: u64,
+        segment: Segment,
+        element: usize,
+        whole: Vec<usize>,
+        rows: (usize, usize),
+        undo: Option<Segment>,
+    },
+    Home {
+        key: u64,
+        rows: (usize, usize),
+    },
 }
 
 /// The name of a segment.

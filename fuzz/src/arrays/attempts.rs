@@ -1,0 +1,227 @@
+//! Attempts at one task: each keeps the old rows of its bands in the undo that it is told of, or brings them back
+//! from there, and touches nothing else.
+
+use std::ops::Range;
+
+use arbitrary::Arbitrary;
+use farm_core::{Failure, Function, FunctionRef, codec};
+use farm_shm::{Band, Element};
+use ndarray::{Dimension, Ix1, Ix2, IxDyn};
+
+use super::segments::{BYTES, ELEMENTS, PAGE, SEGMENTS, SHAPE, UNDO_BYTES, foreign_name, visit};
+use super::wire::Wire;
+
+/// One message, and how often it arrives.
+#[derive(Arbitrary, Debug)]
+pub struct Attempts {
+    task: u8,
+    bands: Vec<Part>,
+    retries: u8,
+}
+
+/// Some rows, and what is found where they are to be kept.
+#[derive(Arbitrary, Debug)]
+struct Part {
+    start: u8,
+    rows: u8,
+    undo: Undo,
+    mark: Mark,
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Undo {
+    None,
+    Absent,
+    /// The array itself.
+    Itself,
+    /// An array of the same size, which this process has made.
+    Own,
+    /// There is room for the array and some marks.
+    Proper,
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Mark {
+    No,
+    Yes,
+    Any(u8),
+}
+
+const YES: u8 = 1;
+
+struct Task {
+    name: fn() -> &'static str,
+    reference: fn() -> FunctionRef,
+    element: usize,
+    whole: &'static [usize],
+}
+
+macro_rules! task {
+    ($element:ty, $dimension:ty, $whole:expr) => {
+        Task {
+            name: || Function::of(overwrite::<$element, $dimension>).name(),
+            reference: || {
+                let function = Function::of(overwrite::<$element, $dimension>);
+                function.reference().expect("it is in this executable")
+            },
+            element: size_of::<$element>(),
+            whole: &$whole,
+        }
+    };
+}
+
+const TASKS: [Task; 5] = [
+    task!(f64, Ix1, [ELEMENTS]),
+    task!(f64, Ix2, [SHAPE.0, SHAPE.1]),
+    task!(f64, IxDyn, [2, 3, 4]),
+    // It has rows for which there is no mark.
+    task!(u8, Ix1, [BYTES]),
+    // Not all of the segment.
+    task!(u8, Ix2, [5, 7]),
+];
+
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    TASKS.into_iter().map(|task| (task.name)())
+}
+
+/// The old rows, which are zeros from then on.
+fn overwrite<T: Element, D: Dimension + 'static>(bands: Vec<Band<T, D>>) -> Vec<u8> {
+    let mut old = Vec::new();
+    for mut band in bands {
+        visit(band.view());
+        old.extend(band.view().iter().flat_map(bytemuck::bytes_of));
+        band.view_mut().fill(T::zeroed());
+    }
+    old
+}
+
+impl Attempts {
+    pub fn check(&self) {
+        let task = &TASKS[usize::from(self.task) % TASKS.len()];
+        let wires: Vec<Wire> =
+            (0..).zip(&self.bands).map(|(key, band)| band.wire(key, task)).collect();
+        let argument = codec::encode(&wires).expect("they are numbers");
+        let mut memory = Memory::new(&self.bands, task);
+        memory.prepare();
+        for _ in 0..=self.retries % 3 {
+            let mut result = Vec::new();
+            let done = farm_core::run((task.reference)(), &argument, &mut result);
+            match (done, memory.attempt(&self.bands, task)) {
+                (Ok(()), Ok(old)) => assert_eq!(codec::decode(&result), Ok(old)),
+                (Err(Failure::Decode(reason)), Err(why)) => {
+                    assert!(reason.contains(why), "{reason}");
+                }
+                other => panic!("{other:?}"),
+            }
+            memory.check();
+        }
+    }
+}
+
+impl Task {
+    fn row(&self) -> usize {
+        self.whole.iter().skip(1).product::<usize>() * self.element
+    }
+}
+
+impl Part {
+    fn wire(&self, key: u64, task: &Task) -> Wire {
+        let undo = match self.undo {
+            Undo::None => None,
+            Undo::Absent => Some(foreign_name(2)),
+            Undo::Itself => Some(SEGMENTS.foreign.name),
+            Undo::Own => Some(SEGMENTS.own),
+            Undo::Proper => Some(SEGMENTS.undo.name),
+        };
+        let (segment, element) = (SEGMENTS.foreign.name, task.element);
+        let (whole, rows) = (task.whole.to_vec(), self.rows(task));
+        Wire::Lent { key, segment, element, whole, rows, undo }
+    }
+
+    fn rows(&self, task: &Task) -> (usize, usize) {
+        let n = task.whole[0];
+        let start = usize::from(self.start) % (n + 1);
+        (start, start + usize::from(self.rows) % (n + 1 - start))
+    }
+
+    fn bytes(&self, task: &Task) -> Range<usize> {
+        let (start, end) = self.rows(task);
+        start * task.row()..end * task.row()
+    }
+
+    /// Where the mark is, if there is room for it.
+    fn mark_at(&self, task: &Task) -> Option<usize> {
+        let at = BYTES + self.rows(task).0;
+        (at < UNDO_BYTES).then_some(at)
+    }
+}
+
+/// What the array and its undo are to hold, and what is behind them.
+struct Memory {
+    array: [u8; PAGE],
+    undo: [u8; PAGE],
+}
+
+impl Memory {
+    /// No byte is the same in both.
+    fn new(bands: &[Part], task: &Task) -> Self {
+        let array = std::array::from_fn(|at| (at ^ (at >> 8)) as u8);
+        let mut undo = array.map(|byte: u8| !byte);
+        for band in bands {
+            if let Some(at) = band.mark_at(task) {
+                undo[at] = match band.mark {
+                    Mark::No => 0,
+                    Mark::Yes => YES,
+                    Mark::Any(byte) => byte,
+                };
+            }
+        }
+        Self { array, undo }
+    }
+
+    fn prepare(&self) {
+        SEGMENTS.foreign.write(&self.array);
+        SEGMENTS.undo.write(&self.undo);
+    }
+
+    /// What the task finds, or why it is refused.
+    fn attempt(&mut self, bands: &[Part], task: &Task) -> Result<Vec<u8>, &'static str> {
+        bands.iter().try_for_each(|band| self.begin(band, task))?;
+        let mut old = Vec::new();
+        for band in bands {
+            let rows = &mut self.array[band.bytes(task)];
+            old.extend_from_slice(rows);
+            rows.fill(0);
+        }
+        Ok(old)
+    }
+
+    fn begin(&mut self, band: &Part, task: &Task) -> Result<(), &'static str> {
+        const TOO_SHORT: &str = "too short";
+        let mark = match band.undo {
+            Undo::None => return Ok(()),
+            Undo::Absent => return Err("cannot open"),
+            Undo::Itself | Undo::Own => return Err(TOO_SHORT),
+            Undo::Proper => band.mark_at(task).ok_or(TOO_SHORT)?,
+        };
+        let rows = band.bytes(task);
+        if self.undo[mark] == YES {
+            self.array[rows.clone()].copy_from_slice(&self.undo[rows]);
+        } else {
+            self.undo[rows.clone()].copy_from_slice(&self.array[rows]);
+            self.undo[mark] = YES;
+        }
+        Ok(())
+    }
+
+    fn check(&self) {
+        assert_same(&SEGMENTS.foreign.read(), &self.array, "the array");
+        assert_same(&SEGMENTS.undo.read(), &self.undo, "the undo");
+    }
+}
+
+fn assert_same(is: &[u8; PAGE], should: &[u8; PAGE], what: &str) {
+    if let Some(at) = (0..PAGE).find(|at| is[*at] != should[*at]) {
+        panic!("byte {at} of {what} is {} and should be {}", is[at], should[at]);
+    }
+}
