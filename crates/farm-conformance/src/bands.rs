@@ -1,12 +1,13 @@
 //! Bands: several arrays in one task, rows that are only written, rows of tasks that fail, handles that are kept.
 
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use farm_core::prelude::*;
 use farm_shm::bytemuck::{Pod, Zeroable};
 use farm_shm::{ArrayRef, Band, Overwrite, SharedArray};
 use ndarray::{Array1, Array2, Ix1, Ix2, IxDyn, array};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Backend;
 use crate::gate::{Gate, attempts_before};
@@ -223,4 +224,120 @@ pub fn a_task_may_share_its_handles_with_threads_of_its_own<B: Backend>() {
         assert_eq!(pool.apply(sum, array.clone()).unwrap(), 150);
     }
     array.thaw().unwrap();
+}
+
+/// Encodes as the band in it, of which there may be more owners.
+struct Held(Arc<Mutex<Band<u8, Ix1>>>);
+
+impl Serialize for Held {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.lock().unwrap().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Held {
+    fn deserialize<De: Deserializer<'de>>(deserializer: De) -> Result<Self, De::Error> {
+        Ok(Self(Arc::new(Mutex::new(Band::deserialize(deserializer)?))))
+    }
+}
+
+/// Where handles are lent, the master must not have what a task has. It keeps the band, and may send it later.
+pub fn a_band_that_somebody_still_holds_is_not_sent<B: Backend>() {
+    fn fill(held: Held) {
+        held.0.lock().unwrap().view_mut().fill(1);
+    }
+    let pool = B::pool(1);
+    let (split, mut bands) = SharedArray::<u8, _>::zeros(4).unwrap().split([0..4]).unwrap();
+    let band = Arc::new(Mutex::new(bands.remove(0)));
+    let outcome = pool.apply(fill, Held(band.clone()));
+    if B::ENCODES {
+        let error = outcome.unwrap_err();
+        assert!(matches!(error, TaskError::Encode { what: "argument", .. }), "{error}");
+        assert!(error.to_string().contains("still held"), "{error}");
+        assert_eq!(band.lock().unwrap().view().sum(), 0);
+        pool.apply(fill, Held(band)).unwrap();
+    } else {
+        outcome.unwrap();
+        drop(band);
+    }
+    let recovered = split.recover().unwrap();
+    assert!(recovered.torn.is_empty());
+    assert_eq!(recovered.array.view().sum(), 4);
+}
+
+/// Writes to the band that it drops with.
+#[derive(Serialize, Deserialize)]
+struct WritesLast(Band<u8, Ix1>);
+
+impl Drop for WritesLast {
+    fn drop(&mut self) {
+        self.0.view_mut().fill(9);
+    }
+}
+
+/// Also by what its argument does when it is dropped.
+pub fn the_master_is_done_with_an_argument_before_its_task_begins<B: Backend>() {
+    fn stays_the_same(argument: WritesLast) -> bool {
+        // On threads the argument itself is here, and nothing has been dropped.
+        let before = argument.0.view().to_owned();
+        (0..2000).all(|_| {
+            std::thread::yield_now();
+            argument.0.view() == before
+        })
+    }
+    let pool = B::pool(1);
+    for _ in 0..20 {
+        let array = SharedArray::<u8, _>::zeros(1000).unwrap();
+        let (split, mut bands) = array.split([0..1000]).unwrap();
+        assert!(pool.apply(stays_the_same, WritesLast(bands.remove(0))).unwrap());
+        assert!(split.recover().unwrap().array.view().iter().all(|x| *x == 9));
+    }
+}
+
+/// The first attempt has written to the rows, and the second cannot even begin.
+pub fn rows_are_as_they_were_when_the_last_attempt_cannot_begin<B: Backend>() {
+    struct Refuses(PathBuf, Band<u8, Ix1>);
+    impl Serialize for Refuses {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            (&self.0, &self.1).serialize(serializer)
+        }
+    }
+    impl<'de> Deserialize<'de> for Refuses {
+        fn deserialize<De: Deserializer<'de>>(deserializer: De) -> Result<Self, De::Error> {
+            let (gate, band) = <(PathBuf, _)>::deserialize(deserializer)?;
+            if attempts_before(gate.clone()) > 0 {
+                return Err(serde::de::Error::custom("no more"));
+            }
+            Ok(Self(gate, band))
+        }
+    }
+    fn half(mut argument: Refuses) {
+        argument.1.view_mut()[0] = 1;
+        panic!("half-way in {}", argument.0.display());
+    }
+    let (pool, gate) = (B::pool(1), Gate::new());
+    let array = SharedArray::<u8, _>::zeros(2).unwrap();
+    let (split, mut bands) = array.split([0..2]).unwrap();
+    let options = TaskOptions::new().retries(1).retry_panics(true);
+    let argument = Refuses(gate.0.clone(), bands.remove(0));
+    match pool.submit_with(options, half, argument).get().unwrap_err() {
+        TaskError::Decode { what: "argument", .. } => {}
+        TaskError::Unsupported { .. } => return,
+        other => panic!("{other}"),
+    }
+    let recovered = split.recover().unwrap();
+    assert!(recovered.torn.is_empty(), "they were kept");
+    assert_eq!(recovered.array.view(), array![0, 0]);
+}
+
+/// Also where the band itself is thrown.
+pub fn a_band_that_is_thrown_in_a_panic_is_torn<B: Backend>() {
+    fn throw(mut band: Band<u8, Ix1>) {
+        band.view_mut()[0] = 1;
+        std::panic::panic_any(band);
+    }
+    let pool = B::pool(1);
+    let (split, mut bands) = SharedArray::<u8, _>::zeros(2).unwrap().split([0..2]).unwrap();
+    assert!(matches!(pool.apply(throw, bands.remove(0)), Err(TaskError::Panicked { .. })));
+    assert_eq!(split.recover().unwrap().torn, [0..2]);
 }

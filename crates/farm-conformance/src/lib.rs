@@ -49,7 +49,11 @@ macro_rules! conformance_tests {
                 bands_of_any_plain_data_and_any_number_of_axes,
                 a_task_that_is_started_again_finds_its_rows_as_they_were,
                 a_handle_that_is_kept_beyond_its_task_is_told_by_name,
-                a_task_may_share_its_handles_with_threads_of_its_own;
+                a_task_may_share_its_handles_with_threads_of_its_own,
+                a_band_that_somebody_still_holds_is_not_sent,
+                the_master_is_done_with_an_argument_before_its_task_begins,
+                rows_are_as_they_were_when_the_last_attempt_cannot_begin,
+                a_band_that_is_thrown_in_a_panic_is_torn;
             errors: a_panic_carries_message_place_and_backtrace,
                 a_panic_whose_payload_is_no_string_is_told,
                 what_cannot_be_encoded_or_decoded_is_an_error_twenty_times_in_a_row,

@@ -62,12 +62,12 @@ pub enum TaskError {
         /// What its `Serialize` said.
         reason: String,
     },
-    /// The argument or the result could not be decoded.
+    /// The argument or the result could not be decoded, or the report of a failure.
     #[error("{task}: its {what} cannot be decoded: {reason}")]
     Decode {
         /// The task.
         task: Arc<TaskName>,
-        /// `argument` or `result`.
+        /// `argument`, `result` or `failure`.
         what: &'static str,
         /// What its `Deserialize` said.
         reason: String,
@@ -130,12 +130,9 @@ fn each_time(attempts: &u32) -> String {
 
 impl TaskError {
     /// Whether the task, once it had been sent, may have stopped half-way in what it was writing. That is so
-    /// unless its worker has answered that it never began, or came to its end.
+    /// unless its worker has said that it came to its end, in the last attempt as in all before.
     pub(crate) fn leaves_torn_rows(&self) -> bool {
-        !matches!(
-            self,
-            Self::Encode { what: "result", .. } | Self::Decode { .. } | Self::Function { .. }
-        )
+        !matches!(self, Self::Encode { what: "result", .. } | Self::Decode { what: "result", .. })
     }
 
     /// The task that this happened to.
@@ -288,6 +285,8 @@ pub enum Failure {
     Unsent(String),
     /// The result did not arrive whole.
     Undelivered(String),
+    /// The task has failed, and what the worker said of it did not arrive whole.
+    Unsaid(String),
     /// The reference in the message leads to no function.
     Unknown {
         /// The offset in that reference.
@@ -307,6 +306,7 @@ impl Failure {
             Self::Encode(reason) => TaskError::Encode { task, what: "result", reason },
             Self::Unsent(reason) => TaskError::Encode { task, what: "argument", reason },
             Self::Undelivered(reason) => TaskError::Decode { task, what: "result", reason },
+            Self::Unsaid(reason) => TaskError::Decode { task, what: "failure", reason },
             Self::Unknown { offset } => {
                 TaskError::Function { task, source: FunctionError::Unknown { offset } }
             }

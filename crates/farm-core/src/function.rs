@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::codec::{self, CodecError};
-use crate::passenger::{Crossing, Passengers, cross};
+use crate::passenger::{Crossing, Lendings, Passengers, cross};
 
 /// What travels between master and worker: owned data that serde can encode and decode.
 pub trait Data: Serialize + DeserializeOwned + Send + 'static {}
@@ -115,16 +115,18 @@ impl<F: TaskFn<A, R>, A: Data, R: Data> Describe<F, A, R> {
 
     /// Decode, run, encode. The argument belongs to the function; the result is dropped here.
     fn call(input: &[u8], output: &mut Vec<u8>) -> Result<(), CodecError> {
-        let argument: A = crossing(Crossing::ArgumentIn, || codec::decode(input))?;
+        let (input, lendings) = Lendings::split_from(input)?;
+        let argument: A = crossing(Crossing::ArgumentIn, lendings, || codec::decode(input))?;
         let function: F = conjure();
         let result = function(argument);
-        crossing(Crossing::ResultOut, || codec::encode_into(&result, output))
+        let encode = || codec::encode_into(&result, output);
+        crossing(Crossing::ResultOut, Lendings::default(), encode)
     }
 }
 
 /// A crossing on the worker's side, where no array has an owner to be kept or reclaimed.
-fn crossing<T>(way: Crossing, body: impl FnOnce() -> T) -> T {
-    cross(way, Passengers::default(), body).0
+fn crossing<T>(way: Crossing, lendings: Lendings, body: impl FnOnce() -> T) -> T {
+    cross(way, Passengers::default(), lendings, body).0
 }
 
 impl Function {
@@ -328,7 +330,8 @@ mod tests {
         let function = Function::of(double);
         let found = function.reference().and_then(FunctionRef::resolve).expect("it resolves");
         assert!(found.name().ends_with("double"));
-        let (input, mut output) = (codec::encode(&21_u64).expect("encodes"), Vec::new());
+        let input = crate::encode_call(&21_u64).expect("encodes");
+        let mut output = Vec::new();
         found.call(&input, &mut output).expect("runs");
         assert_eq!(codec::decode::<u64>(&output).expect("decodes"), 42);
     }

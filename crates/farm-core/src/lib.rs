@@ -49,13 +49,13 @@ pub use function::{Data, Function, FunctionError, FunctionRef, TaskFn, build_id}
 pub use handle::{Cancel, TaskHandle};
 pub use mailbox::{Delivery, Mailbox};
 pub use master::{Action, Master, Reach, Rules};
-pub use message::{FromWorker, ToWorker};
+pub use message::{Ending, FromWorker, ToWorker};
 pub use owner::{Lock, Owner};
 pub use passenger::{Passenger, Passengers};
 pub use payload::Payload;
 pub use plain::Plain;
 pub use prepare::{Prepared, prepare};
-pub use run::{call, inside_a_task, run};
+pub use run::{call, encode_call, inside_a_task, run};
 pub use slot::{Deliver, Slot};
 pub use stats::{Counters, Stats};
 pub use task::{Attempt, Policy, Task, TaskId, TaskName, TaskOptions, WorkerId};

@@ -3,9 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-#[cfg(doc)]
-use crate::Failure;
-use crate::{Attempt, FunctionRef, TaskId};
+use crate::{Attempt, Failure, FunctionRef, TaskId};
 
 /// From the master to one worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,13 +22,36 @@ pub enum ToWorker {
 /// From one worker to the master.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum FromWorker {
-    /// A task has ended. The body is its encoded result, or the encoded [`Failure`] if it has none.
+    /// A task has ended. What of its rows is torn, and who must end for it, does not depend on whether the body
+    /// arrives.
     Done {
         /// The task, as named by [`ToWorker::Run`].
         task: TaskId,
         /// The attempt, as named by [`ToWorker::Run`].
         attempt: Attempt,
-        /// Whether the body is a result.
-        returned: bool,
+        /// How, and what the body is.
+        ending: Ending,
     },
+}
+
+/// How a task has ended, and what the body is that tells more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ending {
+    /// It has returned: the encoded result.
+    Returned,
+    /// It has failed: the encoded [`Failure`].
+    Failed,
+    /// It has kept handles, so that this worker has to be ended: the encoded [`Failure::Escaped`].
+    Escaped,
+}
+
+impl Ending {
+    /// How a task has ended that has this outcome.
+    pub fn of<T>(outcome: &Result<T, Failure>) -> Self {
+        match outcome {
+            Ok(_) => Self::Returned,
+            Err(Failure::Escaped { .. }) => Self::Escaped,
+            Err(_) => Self::Failed,
+        }
+    }
 }

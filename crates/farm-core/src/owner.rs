@@ -11,7 +11,8 @@ mod sweep;
 pub use lock::Lock;
 
 use std::fmt;
-use std::path::Path;
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -55,17 +56,11 @@ impl Owner {
         let state = stat.rsplit(')').next().and_then(|fields| fields.trim_start().chars().next());
         Self::of(self.pid) == Some(*self) && !matches!(state, None | Some('Z' | 'X'))
     }
+}
 
-    /// Removes all that it has left. It must be dead.
-    pub fn remove_what_is_left(&self) {
-        let prefix = format!("{self}-");
-        let files = Path::new(FOLDER).read_dir().into_iter().flatten().flatten();
-        for file in
-            files.filter(|f| f.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()))
-        {
-            let _ = std::fs::remove_file(file.path());
-        }
-    }
+/// Whether this is a file, and belongs to the user of this process.
+fn is_of_this_user(found: &Metadata) -> bool {
+    found.is_file() && found.uid() == rustix::process::geteuid().as_raw()
 }
 
 impl fmt::Display for Owner {
@@ -98,21 +93,27 @@ mod tests {
     }
 
     fn are_there(files: &[String]) -> bool {
-        let there = files.iter().filter(|file| exists(file).unwrap()).count();
-        assert!(there == 0 || there == files.len(), "{files:?}");
-        there > 0
+        files.iter().all(|file| exists(file).unwrap())
+    }
+
+    /// Sweeps until they are gone: another process may be sweeping them, too.
+    fn sweep_away(files: &[String]) {
+        while files.iter().any(|file| exists(file).unwrap()) {
+            Owner::sweep();
+        }
     }
 
     #[test]
     fn what_is_left_is_removed_and_nothing_else() {
         let ((one, left), (other, others)) = (owner(1, 1), owner(12, 1));
         let _alive = [&one, &other].map(|owner| owner.lock().unwrap());
-        write(&left[0], "").unwrap();
-        write(&others[0], "").unwrap();
+        let notes = format!("{FOLDER}/{one}-notes");
+        [&left[0], &others[0], &notes].into_iter().for_each(|file| write(file, "").unwrap());
         one.remove_what_is_left();
         assert_eq!([&left, &others].map(|files| are_there(files)), [false, true]);
         other.remove_what_is_left();
-        assert!(!are_there(&others));
+        assert!(!are_there(&others) && exists(&notes).unwrap());
+        std::fs::remove_file(notes).unwrap();
     }
 
     #[test]
@@ -123,14 +124,13 @@ mod tests {
         Owner::sweep();
         assert!(are_there(&files), "their owner lives");
         drop(lock);
-        Owner::sweep();
-        assert!(!are_there(&files));
+        sweep_away(&files);
 
         // This is what a kill leaves: a lock that nobody holds.
         let lock = format!("{FOLDER}/{owner}-lock");
-        files.iter().chain([&lock]).for_each(|file| write(file, "").unwrap());
-        Owner::sweep();
-        assert!(!are_there(&files) && !exists(lock).unwrap());
+        let all: Vec<_> = files.into_iter().chain([lock]).collect();
+        all.iter().for_each(|file| write(file, "").unwrap());
+        sweep_away(&all);
     }
 
     #[test]
@@ -143,11 +143,40 @@ mod tests {
     }
 
     #[test]
+    fn who_has_replaced_itself_takes_over_its_own_lock() {
+        let (owner, files) = owner(5, 1);
+        let lock = format!("{FOLDER}/{owner}-lock");
+        [&files[0], &lock].into_iter().for_each(|file| write(file, "").unwrap());
+        let lock = owner.lock().unwrap();
+        assert!(!are_there(&files));
+        drop(lock);
+    }
+
+    #[test]
+    fn what_somebody_puts_in_the_place_of_a_lock_stops_nobody() {
+        let (owner, files) = owner(6, 1);
+        let lock = format!("{FOLDER}/{owner}-lock");
+        let fifo = || rustix::fs::mkfifoat(rustix::fs::CWD, &*lock, 0o600.into()).unwrap();
+        let folder = || std::fs::create_dir(&lock).unwrap();
+        write(&files[0], "").unwrap();
+        for plant in [&fifo as &dyn Fn(), &folder] {
+            plant();
+            assert!(owner.lock().is_err());
+            Owner::sweep();
+            assert!(are_there(&files), "it is not known to be dead");
+            let _ = std::fs::remove_file(&lock);
+            let _ = std::fs::remove_dir(&lock);
+        }
+        std::fs::remove_file(&files[0]).unwrap();
+    }
+
+    #[test]
     fn only_files_of_this_user_that_are_named_like_ours_are_swept() {
         let (owner, files) = owner(4, 1);
         let kept = [
             format!("{FOLDER}/{owner}"),
             format!("{FOLDER}/{owner}-x"),
+            format!("{FOLDER}/{owner}-+1"),
             format!("{FOLDER}/{owner}--1"),
             format!("{FOLDER}/x{owner}-0"),
             format!("{FOLDER}/farm-1-{}", std::process::id()),
@@ -155,15 +184,18 @@ mod tests {
         kept.iter().chain(&files).for_each(|file| write(file, "").unwrap());
         let folder = format!("{FOLDER}/{owner}-7");
         std::fs::create_dir(&folder).unwrap();
-        Owner::sweep();
+        sweep_away(&files);
         let is_kept = are_there(&kept) && exists(&folder).unwrap();
         kept.iter().for_each(|file| std::fs::remove_file(file).unwrap());
         std::fs::remove_dir(&folder).unwrap();
-        assert!(is_kept && !are_there(&files));
+        assert!(is_kept);
         if rustix::process::geteuid().is_root() {
-            write(&files[0], "").unwrap();
-            std::os::unix::fs::chown(&files[0], Some(12345), None).unwrap();
+            let file = format!("{FOLDER}/x{owner}-8");
+            write(&file, "").unwrap();
+            std::os::unix::fs::chown(&file, Some(12345), None).unwrap();
+            std::fs::rename(file, &files[0]).unwrap();
             Owner::sweep();
+            owner.remove_what_is_left();
             assert!(are_there(&files), "another user's");
             std::fs::remove_file(&files[0]).unwrap();
         }

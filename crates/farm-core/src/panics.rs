@@ -10,6 +10,8 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
+use crate::passenger::drop_as_failed;
+
 /// What is known of a panic.
 #[derive(Debug)]
 pub(crate) struct Caught {
@@ -32,7 +34,7 @@ pub(crate) fn catch<T>(body: impl FnOnce() -> T) -> Result<T, Caught> {
         let (location, backtrace) = SEEN.take().unzip();
         let message = message_of(&*payload);
         // A payload whose own drop panics must not take the worker with it.
-        if let Err(again) = catch_unwind(AssertUnwindSafe(move || drop(payload))) {
+        if let Err(again) = catch_unwind(AssertUnwindSafe(move || drop_as_failed(payload))) {
             std::mem::forget(again);
         }
         Caught { message, location, backtrace: backtrace.unwrap_or_default() }

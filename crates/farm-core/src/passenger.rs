@@ -1,13 +1,21 @@
 //! The seam by which shared arrays travel beside the bytes.
 //!
-//! A handle of a shared array encodes as a few bytes, and what makes it more than bytes, such as the
-//! right to write to some rows, stays behind with the master as a [`Passenger`]. Passengers board while
-//! an argument is encoded, are told what becomes of their task, and are reclaimed by their key while the
-//! result is decoded. So no counter is shared with a worker that may die, and a handle can be encoded by
-//! a farm alone: anywhere else [`board`] refuses.
+//! What a handle of a shared array encodes as is a [`Key`], and what makes it more than that goes two other ways.
+//! The right to it, such as to write to some rows, stays behind with the master as a [`Passenger`]. What a worker
+//! needs to know to open it is a lending, which the farm itself puts behind the encoded argument: user code
+//! encodes and decodes arguments in any way it likes, and must not be able to lend what it does not have.
 //!
-//! On the worker's side the decoded handle is a [`Guest`]. It must be gone when its task ends, because from
-//! then on the master lends what it stands for to others; one that is kept is found by [`run`](crate::run).
+//! ```text
+//! master                                    worker
+//! encode: board(passenger, lending) ──────▶ decode: claim(key) -> lending, once; the handle is a Guest
+//! decode: reclaim(key) -> handle    ◀────── encode: the key
+//! ```
+//!
+//! Passengers are told what becomes of their task. So no counter is shared with a worker that may die, and a
+//! handle can be encoded by a farm alone: anywhere else [`board`] refuses.
+//!
+//! The decoded handle is a [`Guest`] of its task. It must be gone when the task ends, because from then on the
+//! master lends what it stands for to others; one that is kept is found by [`run`](crate::run).
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -18,10 +26,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
+use crate::codec::{self, CodecError};
+
 /// What the master keeps of a handle while it is with a task.
 ///
 /// It is dropped when the task's result is decoded without it, or never asked for.
 pub trait Passenger: Send {
+    /// Whether nobody in this process has what the task is going to be given, now that its argument is dropped.
+    fn is_alone(&mut self) -> bool;
     /// The task has failed, or its worker is dead: what it was allowed to write is not to be trusted.
     fn lost(&mut self);
     /// Gives what the decoded handle is made from; `None` if there can be no more of them.
@@ -50,8 +62,40 @@ pub enum Crossing {
 
 thread_local! {
     static CROSSING: Cell<Option<Crossing>> = const { Cell::new(None) };
-    static GUESTS: RefCell<Vec<(Key, Arc<dyn Guest>)>> = const { RefCell::new(Vec::new()) };
+    static GUESTS: RefCell<Vec<Arc<dyn Guest>>> = const { RefCell::new(Vec::new()) };
     static ABOARD: RefCell<Passengers> = const { RefCell::new(Passengers(Vec::new())) };
+    static LENDINGS: RefCell<Lendings> = const { RefCell::new(Lendings(Vec::new())) };
+    static FAILING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What the handles in one argument lend, by their keys.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct Lendings(Vec<(Key, Vec<u8>)>);
+
+/// The bytes that tell how long the lendings behind an argument are.
+const LENGTH: usize = 4;
+
+impl Lendings {
+    /// Puts them behind an encoded argument.
+    pub(crate) fn append_to(&self, argument: &mut Vec<u8>) -> Result<(), CodecError> {
+        let lendings = if self.0.is_empty() { Vec::new() } else { codec::encode(self)? };
+        let too_many = |_| CodecError::Encode("it has too many handles".to_owned());
+        let length = u32::try_from(lendings.len()).map_err(too_many)?;
+        argument.extend(lendings);
+        argument.extend(length.to_le_bytes());
+        Ok(())
+    }
+
+    /// Takes an argument and what is behind it apart.
+    pub(crate) fn split_from(bytes: &[u8]) -> Result<(&[u8], Self), CodecError> {
+        let short = || CodecError::Decode("it is too short".to_owned());
+        let (bytes, length) = bytes.split_last_chunk::<LENGTH>().ok_or_else(short)?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let split = bytes.len().checked_sub(length).ok_or_else(short)?;
+        let (argument, lendings) = bytes.split_at(split);
+        let lendings = if lendings.is_empty() { Self::default() } else { codec::decode(lendings)? };
+        Ok((argument, lendings))
+    }
 }
 
 /// What a handle is in the worker, as long as its task runs. Its text names it in errors.
@@ -69,6 +113,11 @@ pub type Stranded = Arc<Mutex<Passengers>>;
 pub struct Passengers(Vec<(Key, Box<dyn Passenger>)>);
 
 impl Passengers {
+    /// Whether nobody else has what they stand for; see [`Passenger::is_alone`].
+    pub fn are_alone(&mut self) -> bool {
+        self.0.iter_mut().all(|(_, passenger)| passenger.is_alone())
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -91,12 +140,21 @@ pub fn crossing() -> Option<Crossing> {
     CROSSING.get()
 }
 
-/// Takes a passenger aboard the argument that is being encoded, and gives the key to encode.
+/// Takes a passenger aboard the argument that is being encoded, and gives the key to encode. Whoever decodes it is
+/// given the `lending`.
 ///
 /// # Errors
 ///
 /// Hands the passenger back if no farm is encoding an argument on this thread.
-pub fn board(passenger: Box<dyn Passenger>) -> Result<Key, Box<dyn Passenger>> {
+///
+/// # Safety
+///
+/// As long as it is aboard, the passenger keeps for the task what the lending says, in the way in which whoever
+/// [claims](claim) such lendings uses it.
+pub unsafe fn board(
+    passenger: Box<dyn Passenger>,
+    lending: Vec<u8>,
+) -> Result<Key, Box<dyn Passenger>> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     if !matches!(crossing(), Some(Crossing::ArgumentOut { .. })) {
         return Err(passenger);
@@ -104,6 +162,7 @@ pub fn board(passenger: Box<dyn Passenger>) -> Result<Key, Box<dyn Passenger>> {
     // Relaxed: only uniqueness matters.
     let key = Key(NEXT.fetch_add(1, Ordering::Relaxed));
     ABOARD.with_borrow_mut(|aboard| aboard.0.push((key, passenger)));
+    LENDINGS.with_borrow_mut(|lendings| lendings.0.push((key, lending)));
     Ok(key)
 }
 
@@ -111,60 +170,93 @@ pub fn board(passenger: Box<dyn Passenger>) -> Result<Key, Box<dyn Passenger>> {
 ///
 /// `None` says that the handle in the reply is not one that this task was given, or was in it before.
 pub fn reclaim(key: Key) -> Option<Box<dyn Any>> {
+    if crossing() != Some(Crossing::ResultIn) {
+        return None;
+    }
     ABOARD.with_borrow_mut(|aboard| {
         let (_, passenger) = aboard.0.iter_mut().find(|(other, _)| *other == key)?;
         passenger.reclaim()
     })
 }
 
-/// Notes the guest that a handle with this key has become, in the argument that is being decoded, and says
-/// whether it is the first: what was lent once must not be had twice.
+/// Takes what is lent by the handle with this key, while an argument is being decoded.
 ///
-/// The handle holds the guest for as long as it lives, and so do its clones.
-pub fn arrives(key: Key, guest: Arc<dyn Guest>) -> bool {
-    GUESTS.with_borrow_mut(|guests| {
-        let first = guests.iter().all(|(other, _)| *other != key);
-        guests.push((key, guest));
-        first
+/// `None` says that nothing is lent by that key, or was taken before: what is lent once must not be had twice.
+pub fn claim(key: Key) -> Option<Vec<u8>> {
+    if crossing() != Some(Crossing::ArgumentIn) {
+        return None;
+    }
+    LENDINGS.with_borrow_mut(|Lendings(lendings)| {
+        let at = lendings.iter().position(|(other, _)| *other == key)?;
+        Some(lendings.swap_remove(at).1)
     })
 }
+
+/// Notes the guest that a decoded handle is. The handle holds it for as long as it lives, and so do its clones.
+pub fn receive(guest: Arc<dyn Guest>) {
+    GUESTS.with_borrow_mut(|guests| guests.push(guest));
+}
+
+/// As many kept handles are told by name.
+const MOST_NAMES: usize = 20;
 
 /// The names of those guests of the task that has just ended on this thread which somebody still holds.
 pub(crate) fn escaped() -> Vec<String> {
     GUESTS.with_borrow_mut(|guests| {
         // Not by a count alone: what the last holder did happens before this.
-        guests.retain_mut(|(_, guest)| Arc::get_mut(guest).is_none());
-        guests.iter().map(|(_, guest)| guest.to_string()).collect()
+        guests.retain_mut(|guest| Arc::get_mut(guest).is_none());
+        let mut names: Vec<_> = guests.iter().take(MOST_NAMES).map(|g| g.to_string()).collect();
+        if guests.len() > MOST_NAMES {
+            names.push(format!("and {} more", guests.len() - MOST_NAMES));
+        }
+        names
     })
+}
+
+/// Forgets the guests of former tasks.
+pub(crate) fn welcome() {
+    GUESTS.take();
+}
+
+/// Whether what is being dropped on this thread was left by a task that has failed.
+pub fn is_failing() -> bool {
+    FAILING.get() || std::thread::panicking()
+}
+
+/// Drops what a task that has failed has left.
+pub(crate) fn drop_as_failed<T>(left: T) {
+    let outer = FAILING.replace(true);
+    drop(left);
+    FAILING.set(outer);
 }
 
 /// Leaves the passengers of that task out until the last of what it has kept is gone.
 pub(crate) fn strand(passengers: Passengers) {
     let passengers = Arc::new(Mutex::new(passengers));
-    GUESTS.take().into_iter().for_each(|(_, guest)| guest.strand(passengers.clone()));
+    GUESTS.take().into_iter().for_each(|guest| guest.strand(passengers.clone()));
 }
 
-/// Runs `body` as one crossing. `passengers` are those that can be reclaimed in it; those aboard at its
-/// end come back.
+/// Runs `body` as one crossing. `passengers` are those that can be reclaimed in it, `lendings` what can be claimed;
+/// what is there at its end comes back. It must not panic.
 pub(crate) fn cross<T>(
     way: Crossing,
     passengers: Passengers,
+    lendings: Lendings,
     body: impl FnOnce() -> T,
-) -> (T, Passengers) {
+) -> (T, Passengers, Lendings) {
     /// Restores the outer crossing, also when `body` panics.
-    struct Outer(Option<Crossing>, Passengers);
+    struct Outer(Option<Crossing>, Passengers, Lendings);
     impl Drop for Outer {
         fn drop(&mut self) {
             CROSSING.set(self.0);
             ABOARD.set(std::mem::take(&mut self.1));
+            LENDINGS.set(std::mem::take(&mut self.2));
         }
     }
-    if way == Crossing::ArgumentIn {
-        GUESTS.take();
-    }
-    let outer = Outer(CROSSING.replace(Some(way)), ABOARD.replace(passengers));
+    let outer =
+        Outer(CROSSING.replace(Some(way)), ABOARD.replace(passengers), LENDINGS.replace(lendings));
     let value = body();
-    let aboard = ABOARD.take();
+    let (aboard, lent) = (ABOARD.take(), LENDINGS.take());
     drop(outer);
-    (value, aboard)
+    (value, aboard, lent)
 }

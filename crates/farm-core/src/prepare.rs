@@ -10,6 +10,9 @@ use crate::{
     TaskName, TaskOptions, inside_a_task,
 };
 
+const STILL_HELD: &str =
+    "a band in it is still held elsewhere, or is in it twice; move it into the argument";
+
 /// A task that is ready to be sent, and what stays with the master.
 pub struct Prepared<R> {
     /// What goes on the to-do list.
@@ -20,16 +23,16 @@ pub struct Prepared<R> {
     pub passengers: Passengers,
 }
 
-/// Encodes a task.
+/// Encodes a task, and drops its argument: what handles in it stand for is the task's from now on.
 ///
 /// # Errors
 ///
 /// The handle of a task that has failed already: the argument cannot be encoded, the function cannot be
-/// sent, or the caller is itself a task.
+/// sent, somebody still holds a band of it, or the caller is itself a task.
 pub fn prepare<A, R, F>(
     options: &TaskOptions,
     function: F,
-    argument: &A,
+    argument: A,
 ) -> Result<Prepared<R>, TaskHandle<R>>
 where
     A: Data,
@@ -46,10 +49,16 @@ where
         .reference()
         .map_err(|source| fail(TaskError::Function { task: task.clone(), source }))?;
     let policy = options.policy();
-    let (bytes, passengers) = encode_argument(argument, policy.retries > 0).map_err(|error| {
+    let refuse = |reason| fail(TaskError::Encode { task: task.clone(), what: "argument", reason });
+    let encoded = encode_argument(&argument, policy.retries > 0);
+    drop(argument);
+    let (bytes, mut passengers) = encoded.map_err(|error| {
         let (CodecError::Encode(reason) | CodecError::Decode(reason)) = error;
-        fail(TaskError::Encode { task: task.clone(), what: "argument", reason })
+        refuse(reason)
     })?;
+    if !passengers.are_alone() {
+        return Err(refuse(STILL_HELD.to_owned()));
+    }
     Ok(Prepared {
         slot: Arc::new(Slot::new(task.clone())),
         task: Task {

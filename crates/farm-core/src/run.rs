@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::codec::{self, CodecError};
 use crate::panics::{self, Caught};
-use crate::passenger::{Crossing, Passengers, cross, escaped};
+use crate::passenger::{self, Crossing, Lendings, Passengers, cross};
 use crate::{Failure, FunctionRef, TaskFn};
 
 thread_local! {
@@ -27,14 +27,28 @@ pub fn inside_a_task() -> bool {
 /// What kept the task from returning, a panic included. `result` then holds nothing of use.
 /// [`Failure::Escaped`] comes before all other failures: whoever runs tasks for a master must then end, since
 /// what the master lends next is still in somebody's hands here.
-pub fn run(reference: FunctionRef, argument: &[u8], result: &mut Vec<u8>) -> Result<(), Failure> {
+///
+/// # Safety
+///
+/// The argument is one that [`prepare`](crate::prepare) or [`encode_call`] has made, whole, and what it lends is lent
+/// to nobody else until this call has returned: bytes behind the argument decide which memory its handles of shared
+/// arrays lead to.
+pub unsafe fn run(
+    reference: FunctionRef,
+    argument: &[u8],
+    result: &mut Vec<u8>,
+) -> Result<(), Failure> {
     result.clear();
+    if inside_a_task() {
+        return Err(Failure::Decode("a task cannot run another".to_owned()));
+    }
     let function = reference.resolve().map_err(|error| match error {
         crate::FunctionError::Unknown { offset } => Failure::Unknown { offset },
         crate::FunctionError::Foreign { .. } => Failure::Unknown { offset: 0 },
     })?;
+    passenger::welcome();
     let outcome = as_a_task(|| function.call(argument, result));
-    let handles = escaped();
+    let handles = passenger::escaped();
     if !handles.is_empty() {
         return Err(Failure::Escaped { handles });
     }
@@ -64,17 +78,31 @@ fn as_a_task<T>(body: impl FnOnce() -> T) -> Result<T, Failure> {
     })
 }
 
+/// Encodes an argument that holds no handles of shared arrays, as [`run`] takes it.
+///
+/// # Errors
+///
+/// As its `Serialize` says; also if there is a handle in it.
+pub fn encode_call<A: Serialize>(argument: &A) -> Result<Vec<u8>, CodecError> {
+    let mut bytes = codec::encode(argument)?;
+    Lendings::default().append_to(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// Encodes an argument in the master, and collects the arrays that travel beside it.
 pub(crate) fn encode_argument<A: Serialize>(
     argument: &A,
     repeatable: bool,
 ) -> Result<(Vec<u8>, Passengers), CodecError> {
     let way = Crossing::ArgumentOut { repeatable };
-    panics::catch(|| cross(way, Passengers::default(), || codec::encode(argument)))
-        .map_err(|caught| {
-            CodecError::Encode(format!("its `Serialize` panicked: {}", caught.message))
-        })
-        .and_then(|(bytes, passengers)| Ok((bytes?, passengers)))
+    let encode = || panics::catch(|| codec::encode(argument));
+    let (bytes, passengers, lendings) =
+        cross(way, Passengers::default(), Lendings::default(), encode);
+    let mut bytes = bytes.unwrap_or_else(|caught| {
+        Err(CodecError::Encode(format!("its `Serialize` panicked: {}", caught.message)))
+    })?;
+    lendings.append_to(&mut bytes)?;
+    Ok((bytes, passengers))
 }
 
 /// Decodes a result in the master, and gives the arrays that come back with it their owners.
@@ -82,8 +110,8 @@ pub(crate) fn decode_result<R: serde::de::DeserializeOwned>(
     bytes: &[u8],
     passengers: Passengers,
 ) -> Result<R, CodecError> {
-    panics::catch(|| cross(Crossing::ResultIn, passengers, || codec::decode(bytes)).0)
-        .unwrap_or_else(|caught| {
-            Err(CodecError::Decode(format!("its `Deserialize` panicked: {}", caught.message)))
-        })
+    let decode = || panics::catch(|| codec::decode(bytes));
+    cross(Crossing::ResultIn, passengers, Lendings::default(), decode).0.unwrap_or_else(|caught| {
+        Err(CodecError::Decode(format!("its `Deserialize` panicked: {}", caught.message)))
+    })
 }

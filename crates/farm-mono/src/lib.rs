@@ -84,7 +84,9 @@ impl Pool {
         loop {
             mailbox.sent(task.id());
             let mut result = Vec::new();
-            let done = farm_core::run(task.function, (*task.argument).as_ref(), &mut result);
+            // SAFETY: `prepare` has made the argument, and its passengers wait in the mailbox.
+            let done =
+                unsafe { farm_core::run(task.function, (*task.argument).as_ref(), &mut result) };
             match done {
                 Ok(()) => return Ok(result.into()),
                 Err(Failure::Panicked { .. }) if retries > 0 => {
@@ -111,15 +113,13 @@ impl Farm for Pool {
         F: TaskFn<A, R>,
     {
         self.counters.submitted();
-        let Prepared { task, slot, passengers } = match prepare(&options, function, &argument) {
+        let Prepared { task, slot, passengers } = match prepare(&options, function, argument) {
             Ok(prepared) => prepared,
             Err(handle) => {
                 self.counters.failed();
                 return handle;
             }
         };
-        // A worker process would never see the original either.
-        drop(argument);
         let mut mailbox = Mailbox::default();
         mailbox.expect(task.id(), slot.clone(), passengers);
         let outcome = self.run(&task, &mut mailbox);

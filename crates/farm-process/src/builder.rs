@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fmt::Display;
 use std::time::Duration;
 
-use farm_core::{Data, FarmError, Function, TaskFn, TaskOptions, codec};
+use farm_core::{Data, FarmError, Function, TaskFn, TaskOptions};
 
 use rustix::process::{Resource, getrlimit};
 
@@ -142,7 +142,7 @@ impl Builder {
         let function = Function::of(function);
         let reason = |reason: &dyn Display| format!("{}: {reason}", function.name());
         let encoded = function.reference().map_err(|error| reason(&error)).and_then(|function| {
-            let argument = codec::encode(&argument).map_err(|error| reason(&error))?;
+            let argument = farm_core::encode_call(&argument).map_err(|error| reason(&error))?;
             Ok(Initializer { function, argument })
         });
         match encoded {

@@ -73,8 +73,8 @@ pub fn worker_receives(frame: Frame) -> Option<(Result<Function, FunctionError>,
 /// The master receives a frame: what it would take for the outcome of a task.
 pub fn master_receives(frame: Frame) -> Option<Result<Payload, Failure>> {
     match frame.arrive()? {
-        Up::Message { head: FromWorker::Done { returned, .. }, body, .. } => {
-            Some(service::outcome(returned, body))
+        Up::Message { head: FromWorker::Done { ending, .. }, body, .. } => {
+            Some(service::outcome(ending, body))
         }
         Up::Ready { .. }
         | Up::Unready { .. }

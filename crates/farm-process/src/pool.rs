@@ -126,7 +126,7 @@ impl Farm for Pool {
     {
         self.service.counters.submitted();
         let options = options.or(&self.service.settings.task);
-        match prepare(&options, function, &argument) {
+        match prepare(&options, function, argument) {
             Ok(Prepared { task, .. }) if !self.is_here() => {
                 self.service.counters.failed();
                 let reason = "this process is a fork of the one that made the pool".into();

@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use farm_core::keep::Listener;
 use farm_core::{
-    Action, Cancel, Counters, Deliver, Delivery, Failure, FromWorker, Mailbox, Master, Passengers,
-    Payload, Reach, Rules, Task, TaskError, TaskId, ToWorker, WorkerId, codec,
+    Action, Cancel, Counters, Deliver, Delivery, Ending, Failure, FromWorker, Mailbox, Master,
+    Passengers, Payload, Reach, Rules, Task, TaskError, TaskId, ToWorker, WorkerId, codec,
 };
 use ipc_channel::ipc::{IpcReceiver, IpcSender};
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -179,8 +179,8 @@ impl Service {
     }
 
     fn answered(self: &Arc<Self>, worker: WorkerId, head: FromWorker, body: Body) {
-        let FromWorker::Done { task, attempt, returned } = head;
-        let outcome = outcome(returned, body);
+        let FromWorker::Done { task, attempt, ending } = head;
+        let outcome = outcome(ending, body);
         let mut state = self.lock();
         state.master.done(worker, task, attempt, outcome);
         self.act(state);
@@ -250,14 +250,20 @@ impl Service {
     }
 }
 
-/// What an answer says of its task.
-pub(crate) fn outcome(returned: bool, body: Body) -> Result<Payload, Failure> {
-    match (returned, body.open()) {
-        (true, Ok(result)) => Ok(result),
-        (true, Err(reason)) => Err(Failure::Undelivered(reason)),
-        (false, failure) => Err(failure
-            .and_then(|bytes| codec::decode(bytes.as_ref()).map_err(|error| error.to_string()))
-            .unwrap_or_else(Failure::Undelivered)),
+/// What an answer says of its task. How that has ended is known even if the body is not.
+pub(crate) fn outcome(ending: Ending, body: Body) -> Result<Payload, Failure> {
+    let body = body.open();
+    let failure = || {
+        let bytes = body.as_ref().map_err(String::clone)?;
+        codec::decode::<Failure>(bytes.as_ref()).map_err(|error| error.to_string())
+    };
+    match ending {
+        Ending::Returned => body.map_err(Failure::Undelivered),
+        Ending::Failed => Err(failure().unwrap_or_else(Failure::Unsaid)),
+        Ending::Escaped => Err(match failure() {
+            Ok(escaped @ Failure::Escaped { .. }) => escaped,
+            _ => Failure::Escaped { handles: vec!["handles whose names were lost".to_owned()] },
+        }),
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use farm_core::{Failure, FromWorker, FunctionRef, Owner, ToWorker, WorkerId, codec};
+use farm_core::{Ending, Failure, FromWorker, FunctionRef, Owner, ToWorker, WorkerId, codec};
 use ipc_channel::IpcError;
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 
@@ -109,7 +109,8 @@ fn get_ready(
     }
     if let Some(Initializer { function, argument }) = initializer {
         lifeline::task_begins();
-        let done = farm_core::run(function, &argument, &mut Vec::new());
+        // SAFETY: the master has made the argument, which lends nothing.
+        let done = unsafe { farm_core::run(function, &argument, &mut Vec::new()) };
         lifeline::task_ends();
         done.map_err(|failure| match failure {
             Failure::Panicked { message, location, .. } => {
@@ -141,15 +142,15 @@ fn work(Desk { worker, tasks, up, mark }: &Desk) -> End {
         };
         mark.take_up();
         lifeline::task_begins();
-        let (returned, body) = match run(function, body, &mut room) {
-            Ok(result) => (true, Ok(result)),
-            Err(failure) => (false, Body::new(&codec::encode(&failure).unwrap_or_default())),
-        };
+        let outcome = run(function, body, &mut room);
+        let ending = Ending::of(&outcome);
+        let body =
+            outcome.or_else(|failure| Body::new(&codec::encode(&failure).unwrap_or_default()));
         lifeline::task_ends();
         // What the task has printed is out before its answer.
         let _ = io::stdout().flush();
         let Ok(body) = body else { return End::Unable };
-        let head = FromWorker::Done { task, attempt, returned };
+        let head = FromWorker::Done { task, attempt, ending };
         if send(up, Up::Message { worker: *worker, head, body }).is_err() {
             return End::Alone;
         }
@@ -161,6 +162,7 @@ fn work(Desk { worker, tasks, up, mark }: &Desk) -> End {
 
 fn run(function: FunctionRef, argument: Body, room: &mut Vec<u8>) -> Result<Body, Failure> {
     let argument = argument.open().map_err(Failure::Decode)?;
-    farm_core::run(function, argument.as_ref(), room)?;
+    // SAFETY: it has come whole from the master, which lends nothing to two tasks at once.
+    unsafe { farm_core::run(function, argument.as_ref(), room) }?;
     Body::new(room).map_err(Failure::Encode)
 }

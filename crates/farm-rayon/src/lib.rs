@@ -15,6 +15,7 @@
 
 mod waiting;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use farm_core::{
@@ -131,8 +132,8 @@ impl Farm for Pool {
                 let outcome = if go {
                     farm_core::call(function, argument).map_err(|failure| failure.of(task))
                 } else {
-                    // What an array was lent for goes back before the handle is ready.
-                    drop(argument);
+                    // What an array was lent for goes back before the handle is ready, even if that panics.
+                    let _ = catch_unwind(AssertUnwindSafe(|| drop(argument)));
                     Err(cancelled)
                 };
                 counters.ended(outcome.as_ref().err());
@@ -157,16 +158,21 @@ impl Farm for Pool {
     }
 
     fn shutdown(self) {
-        self.waiting.wait_until_idle();
+        if self.threads.current_thread_index().is_none() {
+            self.waiting.wait_until_idle();
+        }
     }
 
     fn terminate(self) {}
 }
 
 impl Drop for Pool {
-    /// Cancels what has not started. A thread cannot be killed, so what runs is waited for.
+    /// Cancels what has not started. A thread cannot be killed, so what runs is waited for; but not on a thread of
+    /// the pool, where a future that a task has woken may drop it.
     fn drop(&mut self) {
         self.waiting.cancel_all();
-        self.waiting.wait_until_idle();
+        if self.threads.current_thread_index().is_none() {
+            self.waiting.wait_until_idle();
+        }
     }
 }

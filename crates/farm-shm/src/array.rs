@@ -11,9 +11,6 @@ use crate::segment::{Mapping, bytes_of};
 use crate::split::Bands;
 use crate::{ArrayRef, Description, Element, ShmError, Split, SplitError};
 
-/// What every mapping is aligned to. Source: the smallest page of x86-64 and aarch64.
-const PAGE: usize = 4096;
-
 /// An array in shared memory, row-major, with one owner.
 ///
 /// It is removed when it is dropped.
@@ -41,7 +38,6 @@ impl<T: Element, D: Dimension> SharedArray<T, D> {
     ///
     /// [`ShmError::Full`] if shared memory has no room for it, and how much there is.
     pub fn zeros(shape: impl IntoDimension<Dim = D>) -> Result<Self, ShmError> {
-        const { assert!(align_of::<T>() <= PAGE, "segments are aligned to a page of memory") };
         let shape = shape.into_dimension();
         let bytes = bytes_of::<T>(shape.slice()).ok_or_else(|| ShmError::TooLarge {
             shape: shape.slice().to_vec(),

@@ -124,7 +124,7 @@ impl<T: Element, D: Dimension + RemoveAxis> ArrayRef<T, D> {
     /// If the range goes beyond the rows, as slicing does.
     #[must_use]
     pub fn slice(self, rows: Range<usize>) -> Self {
-        let (start, n) = (self.start, self.shape.slice()[0]);
+        let (start, n) = (self.start, self.shape.slice().first().copied().unwrap_or(0));
         assert!(rows.start <= rows.end && rows.end <= n, "rows {rows:?} of {n}");
         self.narrowed(start + rows.start..start + rows.end)
     }

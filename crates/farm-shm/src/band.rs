@@ -6,7 +6,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use ndarray::{ArrayView, ArrayViewMut, Dimension};
-use parking_lot::Mutex;
 
 use crate::Element;
 use crate::lent::Lent;
@@ -69,17 +68,17 @@ pub struct Band<T: Element, D: Dimension> {
 
 /// Where the right to write is from.
 pub(crate) enum Right {
-    /// In the master. It is taken out when the band is encoded; what is left of the band is then dropped
-    /// unused.
-    Home(Mutex<Option<Lease>>),
+    /// In the master. When the band is encoded, its task shares the lease; the farm sees to it that the band is gone
+    /// before the task begins.
+    Home(Arc<Lease>),
     /// In a worker: lent by the master.
     Lent(Arc<Lent>),
 }
 
 impl<T: Element, D: Dimension> Band<T, D> {
-    pub(crate) fn home(lease: Lease, mapping: Arc<Mapping>, whole: &D) -> Self {
+    pub(crate) fn home(lease: Arc<Lease>, mapping: Arc<Mapping>, whole: &D) -> Self {
         let rows = lease.rows();
-        Self::new(Right::Home(Mutex::new(Some(lease))), mapping, rows, whole)
+        Self::new(Right::Home(lease), mapping, rows, whole)
     }
 
     pub(crate) fn new(right: Right, mapping: Arc<Mapping>, rows: Range<usize>, whole: &D) -> Self {
@@ -101,8 +100,9 @@ impl<T: Element, D: Dimension> Band<T, D> {
     /// A view of the rows.
     pub fn view(&self) -> ArrayView<'_, T, D> {
         // SAFETY: the rows were checked against the array when it was split, or against the mapping when
-        // the handle arrived. This band alone has the right to them, in any process, and the borrow of
-        // `self` keeps `view_mut` away.
+        // the handle arrived. This band alone has the right to them, in any process: there is one lease for
+        // them, a task that is given it is not sent before this band is gone, and a worker is lent it by its
+        // master. The borrow of `self` keeps `view_mut` away.
         unsafe { self.mapping.view(self.first(), self.shape.clone()) }
     }
 
@@ -115,8 +115,8 @@ impl<T: Element, D: Dimension> Band<T, D> {
 
     /// A mutable view that cannot be read.
     pub(crate) fn view_uninit(&mut self) -> ArrayViewMut<'_, MaybeUninit<T>, D> {
-        // SAFETY: as in `view_mut`. Only `Overwrite` calls this; the one way from there to the elements is
-        // `settled`, on this side or, once they have crossed, on the other.
+        // SAFETY: as in `view_mut`. Only `Overwrite` calls this; whoever views the elements otherwise has the
+        // mapping settle before: `into_band`, the encoding of handles, `recover`.
         unsafe { self.mapping.view_uninit(self.first(), self.shape.clone()) }
     }
 
@@ -128,7 +128,7 @@ impl<T: Element, D: Dimension> Band<T, D> {
 
     pub(crate) fn is_of(&self, parts: &Arc<Parts>) -> bool {
         match &self.right {
-            Right::Home(lease) => lease.lock().as_ref().is_some_and(|lease| parts.own(lease)),
+            Right::Home(lease) => parts.own(lease),
             Right::Lent(_) => false,
         }
     }

@@ -12,7 +12,9 @@ use crate::{Band, Element, SharedArray, Split};
 #[non_exhaustive]
 pub enum ShmError {
     /// The shape has more bytes than memory has addresses.
-    #[error("an array of shape {shape:?} of {element} bytes each is larger than the address space")]
+    #[error(
+        "an array of shape {shape:?}, of elements of {element} bytes, is larger than the address space"
+    )]
     TooLarge {
         /// The shape.
         shape: Vec<usize>,

@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, OnceLock};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use farm_core::Owner;
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,8 @@ pub(crate) struct Name {
 
 impl Name {
     pub(crate) fn next() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
+        // A program that replaces itself, by exec, stays the same owner, and a name is never used again.
+        static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(microseconds()));
         static OWNER: OnceLock<Owner> = OnceLock::new();
         let known = *OWNER.get_or_init(Owner::this);
         // A child that a task has forked owns what it makes itself.
@@ -40,6 +42,12 @@ impl Name {
     pub(crate) fn path(&self) -> PathBuf {
         PathBuf::from(format!("{FOLDER}/{self}"))
     }
+}
+
+/// The time of day in microseconds: it goes faster than names are used up.
+fn microseconds() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or_default()
 }
 
 impl fmt::Display for Name {

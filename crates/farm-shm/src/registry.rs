@@ -12,9 +12,6 @@ use crate::ShmError;
 use crate::name::Name;
 use crate::segment::{Access, Mapping};
 
-/// How long workers may take to let go of what is gone.
-const LETTING_GO: Duration = Duration::from_millis(500);
-
 #[derive(Default)]
 pub(crate) struct Registry {
     closed: bool,
@@ -99,9 +96,9 @@ impl Registry {
         self.last_gone = Some(Instant::now());
     }
 
-    /// Whether there may soon be more room, because workers are letting go.
-    pub(crate) fn may_get_room(&self) -> bool {
-        self.last_gone.is_some_and(|last| last.elapsed() < LETTING_GO)
+    /// Whether there may soon be more room, because workers are letting go, which takes them so long.
+    pub(crate) fn may_get_room(&self, letting_go: Duration) -> bool {
+        self.last_gone.is_some_and(|last| last.elapsed() < letting_go)
     }
 }
 

@@ -11,21 +11,28 @@ use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use farm_core::{Owner, keep};
 use ndarray::{ArrayView, ArrayViewMut, Dimension};
 use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, Mode, fallocate};
 use rustix::io::{Errno, retry_on_intr};
-use rustix::mm::{Advice, MprotectFlags, madvise, mprotect};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 use rustix::shm::OFlags;
+use serde::{Deserialize, Serialize};
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 
 use crate::name::Name;
 use crate::registry::registry;
 use crate::undo::Undo;
 use crate::{Element, ShmError, space};
+
+/// How long workers may take to let go of what is gone.
+const LETTING_GO: Duration = Duration::from_millis(500);
+
+/// What every mapping is aligned to. Source: the smallest page of x86-64 and aarch64.
+const PAGE: usize = 4096;
 
 /// Up to so many bytes it is left to the file system whether there is room: to ask would take longer than to make
 /// them.
@@ -35,7 +42,7 @@ const SMALL: usize = 1 << 20;
 const STEP: usize = 64 << 20;
 
 /// What a mapping may be used for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Access {
     Read,
     Write,
@@ -46,8 +53,8 @@ pub(crate) struct Mapping {
     name: Name,
     address: NonNull<u8>,
     bytes: usize,
-    /// There until the mapping is dropped.
-    shmem: Option<Shmem>,
+    /// What has mapped it, if this process has made it.
+    made: Option<Shmem>,
     /// Workers may have opened it.
     lent: AtomicBool,
     /// Where tasks keep what they overwrite, once one of them had to.
@@ -63,35 +70,12 @@ unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Makes a segment of zeros. Its room is reserved, so that no later write can fail.
-    ///
-    /// If there is not enough, what dead programs have left is swept away, and workers are given a moment to let
-    /// go of what was dropped just now.
     pub(crate) fn create(bytes: usize) -> Result<Arc<Self>, ShmError> {
-        let mut has_swept = false;
-        loop {
-            let full = match Self::create_whole(bytes) {
-                Err(full @ ShmError::Full { .. }) => full,
-                other => return other,
-            };
-            if registry().may_get_room() {
-                std::thread::sleep(Duration::from_millis(5));
-            } else if has_swept {
-                return Err(full);
-            }
-            if !has_swept {
-                Owner::sweep();
-                has_swept = true;
-            }
-        }
+        with_patience(|| Self::create_whole(bytes))
     }
 
     fn create_whole(bytes: usize) -> Result<Arc<Self>, ShmError> {
-        if bytes > SMALL {
-            let (available, hint) = space::available();
-            if bytes as u64 > available {
-                return Err(ShmError::Full { bytes, available, hint });
-            }
-        }
+        check_room(bytes)?;
         let mapping = Self::create_sparse(bytes)?;
         mapping.reserve(0..bytes)?;
         Ok(mapping)
@@ -107,21 +91,31 @@ impl Mapping {
             registry().is_removed(name);
             refused(name, bytes, "create", io_error(error))
         })?;
-        let mapping = Arc::new(Self::new(name, bytes, shmem));
+        let address = NonNull::new(shmem.as_ptr()).unwrap_or(NonNull::dangling());
+        let mapping = Arc::new(Self::new(name, address, bytes, Some(shmem)));
         registry().has_made(&mapping)?;
         Ok(mapping)
     }
 
-    /// Sees to it that these bytes can be written to.
+    /// Sees to it that these bytes can be written to. If there is no room for all, none is taken.
     pub(crate) fn reserve(&self, bytes: Range<usize>) -> Result<(), ShmError> {
         let refused = |error: Errno| refused(self.name, bytes.len(), "reserve", error.into());
         let file = rustix::shm::open(self.name.to_string(), OFlags::RDWR, Mode::empty());
         let file = file.map_err(refused)?;
+        let change = |range: Range<usize>, flags| {
+            let (start, length) = (range.start as u64, range.len() as u64);
+            retry_on_intr(|| fallocate(&file, flags, start, length))
+        };
         // In steps, since a signal makes the kernel begin a step again.
         for start in bytes.clone().step_by(STEP) {
-            let length = STEP.min(bytes.end - start) as u64;
-            retry_on_intr(|| fallocate(&file, FallocateFlags::empty(), start as u64, length))
-                .map_err(refused)?;
+            let step = start..bytes.end.min(start + STEP);
+            if let Err(error) = change(step, FallocateFlags::empty()) {
+                if start > bytes.start {
+                    let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+                    let _ = change(bytes.start..start, flags);
+                }
+                return Err(refused(error));
+            }
         }
         Ok(())
     }
@@ -132,30 +126,34 @@ impl Mapping {
         if let Some(mapping) = registry.find(name, access) {
             return Ok(mapping);
         }
-        let shmem = ShmemConf::new()
-            .os_id(name.to_string())
-            .open()
-            .map_err(|error| refused(name, 0, "open", io_error(error)))?;
-        let mapping = Self::new(name, shmem.len(), shmem);
-        let (address, bytes) = (mapping.address.as_ptr().cast(), mapping.bytes);
-        // SAFETY: the range is that of a mapping which this process has just made, and to which no reference
-        // exists yet. What is advised concerns only children that this process forks later.
+        let refused =
+            |doing| move |error: Errno| refused(name, 0, doing, std::io::Error::from(error));
+        let (flags, rights) = match access {
+            Access::Read => (OFlags::RDONLY, ProtFlags::READ),
+            Access::Write => (OFlags::RDWR, ProtFlags::READ | ProtFlags::WRITE),
+        };
+        let file = rustix::shm::open(name.to_string(), flags, Mode::empty());
+        let file = file.map_err(refused("open"))?;
+        let bytes = rustix::fs::fstat(&file).map_err(refused("measure"))?.st_size;
+        let bytes = usize::try_from(bytes).unwrap_or(0);
+        // shared_memory would map it writable in any case, and keep the descriptor, of which a worker has few.
+        // SAFETY: the kernel chooses a place where nothing is.
+        let mapped =
+            unsafe { mmap(std::ptr::null_mut(), bytes, rights, MapFlags::SHARED, &file, 0) };
+        let address = mapped.map_err(refused("map"))?;
+        let place = NonNull::new(address.cast()).unwrap_or(NonNull::dangling());
+        let mapping = Arc::new(Self::new(name, place, bytes, None));
+        // SAFETY: the range is that of the mapping. What is advised concerns only children that this process
+        // forks later.
         unsafe { madvise(address, bytes, Advice::LinuxDontFork) }
-            .map_err(|error| refused(name, bytes, "keep to itself", error.into()))?;
-        if access == Access::Read {
-            // SAFETY: as above. shared_memory maps all segments writable, so the right is taken away.
-            unsafe { mprotect(address, bytes, MprotectFlags::READ) }
-                .map_err(|error| refused(name, bytes, "protect", error.into()))?;
-        }
-        let mapping = Arc::new(mapping);
+            .map_err(refused("keep to this process"))?;
         registry.keep(access, mapping.clone());
         Ok(mapping)
     }
 
-    fn new(name: Name, bytes: usize, shmem: Shmem) -> Self {
-        let address = NonNull::new(shmem.as_ptr()).unwrap_or(NonNull::dangling());
-        let (shmem, lent, undo) = (Some(shmem), AtomicBool::new(false), Mutex::default());
-        Self { name, address, bytes, shmem, lent, undo }
+    fn new(name: Name, address: NonNull<u8>, bytes: usize, made: Option<Shmem>) -> Self {
+        let (lent, undo) = (AtomicBool::new(false), Mutex::default());
+        Self { name, address, bytes, made, lent, undo }
     }
 
     pub(crate) fn name(&self) -> Name {
@@ -253,25 +251,63 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        let Some(mut shmem) = self.shmem.take() else { return };
+        let Some(mut made) = self.made.take() else {
+            // SAFETY: `open` has mapped this range, and nothing refers to it any more.
+            let _ = unsafe { munmap(self.address.as_ptr().cast(), self.bytes) };
+            return;
+        };
+        // shared_memory forgets to where the descriptor is 0.
+        made.set_owner(false);
         // A child that somebody has forked inherits the handle but not the segment.
-        let is_owner = shmem.is_owner() && self.name.is_ours();
-        shmem.set_owner(is_owner);
-        drop(shmem);
-        if is_owner {
-            let mut registry = registry();
-            registry.is_removed(self.name);
-            if *self.lent.get_mut() {
-                registry.is_gone();
-                drop(registry);
-                keep::gone();
-            }
+        if !self.name.is_ours() {
+            return;
+        }
+        let _ = rustix::shm::unlink(self.name.to_string());
+        drop(made);
+        let mut registry = registry();
+        registry.is_removed(self.name);
+        if *self.lent.get_mut() {
+            registry.is_gone();
+            drop(registry);
+            keep::gone();
         }
     }
 }
 
+/// Makes room for what finds none: sweeps away what dead programs have left, and gives workers a moment to let go
+/// of what was dropped just now.
+pub(crate) fn with_patience<T>(make: impl Fn() -> Result<T, ShmError>) -> Result<T, ShmError> {
+    let first = make();
+    if !matches!(first, Err(ShmError::Full { .. })) {
+        return first;
+    }
+    Owner::sweep();
+    let patience = Instant::now() + LETTING_GO;
+    loop {
+        let again = make();
+        let is_full = matches!(again, Err(ShmError::Full { .. }));
+        if !is_full || Instant::now() > patience || !registry().may_get_room(LETTING_GO) {
+            return again;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Whether there is room for so many bytes, as far as that can be known without taking it.
+pub(crate) fn check_room(bytes: usize) -> Result<(), ShmError> {
+    if bytes <= SMALL {
+        return Ok(());
+    }
+    let (available, hint) = space::available();
+    if bytes as u64 > available {
+        return Err(ShmError::Full { bytes, available, hint });
+    }
+    Ok(())
+}
+
 /// The bytes of an array, if an address can count them.
 pub(crate) fn bytes_of<T>(shape: &[usize]) -> Option<usize> {
+    const { assert!(align_of::<T>() <= PAGE, "segments are aligned to a page of memory") };
     shape
         .iter()
         .try_fold(size_of::<T>(), |bytes, n| bytes.checked_mul(*n))
@@ -288,7 +324,7 @@ pub(crate) fn bytes_of<T>(shape: &[usize]) -> Option<usize> {
 
 fn refused(name: Name, bytes: usize, doing: &'static str, source: std::io::Error) -> ShmError {
     match Errno::from_io_error(&source) {
-        Some(Errno::NOSPC | Errno::NOMEM) => {
+        Some(Errno::NOSPC | Errno::NOMEM) if bytes > 0 => {
             let (available, hint) = space::available();
             ShmError::Full { bytes, available, hint }
         }

@@ -15,8 +15,11 @@ const NO_MEMORY_IN_GROUP: &str =
 /// A file system for shared memory is commonly as large as all memory or half of it, so its own count of
 /// free space does not say that the memory is there.
 pub(crate) fn available() -> (u64, &'static str) {
-    let free =
-        rustix::fs::statvfs(FOLDER).map_or(u64::MAX, |fs| fs.f_bavail.saturating_mul(fs.f_frsize));
+    let free = match rustix::fs::statvfs(FOLDER) {
+        // Without blocks it has no limit, as with the mount option `size=0`.
+        Ok(fs) if fs.f_blocks > 0 => fs.f_bavail.saturating_mul(fs.f_frsize),
+        _ => u64::MAX,
+    };
     let limits = [
         (Some(free), hint()),
         (free_memory(), NO_MEMORY),

@@ -50,25 +50,14 @@ enum Part {
 pub(crate) struct Lease {
     parts: Arc<Parts>,
     index: usize,
-    torn: bool,
-    /// Old rows are kept while it is out.
-    undo: bool,
+    /// What becomes of the part if its band goes now.
+    end: Mutex<Part>,
 }
 
 impl Lease {
-    /// A task has it, and keeps the old rows if there is an `undo`.
-    pub(crate) fn goes_out(&mut self, undo: bool) {
-        self.undo = undo;
-    }
-
-    /// It is back from a task that has returned.
-    pub(crate) fn comes_back(&mut self) {
-        self.undo = false;
-    }
-
-    /// The task has failed.
-    pub(crate) fn tear(&mut self) {
-        self.torn = true;
+    /// The task that has the band has failed; the old rows were kept if there is an `undo`.
+    pub(crate) fn tear(&self, undo: bool) {
+        *self.end.lock() = if undo { Part::Undone } else { Part::Torn };
     }
 
     pub(crate) fn rows(&self) -> Range<usize> {
@@ -78,12 +67,9 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.parts.states.lock()[self.index] = match (self.torn, self.undo) {
-            (true, true) => Part::Undone,
-            (true, false) => Part::Torn,
-            (false, _) if std::thread::panicking() => Part::Torn,
-            (false, _) => Part::Free,
-        };
+        let end = *self.end.get_mut();
+        let is_torn = end == Part::Free && farm_core::passenger::is_failing();
+        self.parts.states.lock()[self.index] = if is_torn { Part::Torn } else { end };
     }
 }
 
@@ -109,8 +95,9 @@ impl<T: Element, D: Dimension> Split<T, D> {
         let parts = Arc::new(Parts { rows, states });
         let bands = (0..parts.rows.len())
             .map(|index| {
-                let lease = Lease { parts: parts.clone(), index, torn: false, undo: false };
-                Band::home(lease, array.mapping.clone(), &array.shape)
+                let end = Mutex::new(Part::Free);
+                let lease = Lease { parts: parts.clone(), index, end };
+                Band::home(Arc::new(lease), array.mapping.clone(), &array.shape)
             })
             .collect();
         Ok((Self { array, parts }, bands))
@@ -144,6 +131,8 @@ impl<T: Element, D: Dimension> Split<T, D> {
         if states.contains(&Part::Held) {
             return Err(self);
         }
+        // What was written through an `Overwrite` that never became a band.
+        self.array.mapping.settle();
         let row = bytes_of::<T>(&self.array.shape()[1..]).unwrap_or(0);
         let mut torn = Vec::new();
         for (rows, state) in self.parts.rows.iter().zip(states) {

@@ -14,6 +14,7 @@
 //! in the undo; a death while they are copied back changes neither. The same message serves each attempt. Rows are
 //! lent again only when the former worker is dead, or has answered and holds nothing of them any more.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,7 +24,7 @@ use parking_lot::Mutex;
 
 use crate::ShmError;
 use crate::name::Name;
-use crate::segment::{Access, Mapping};
+use crate::segment::{Access, Mapping, check_room, with_patience};
 
 const NO: u8 = 0;
 const YES: u8 = 1;
@@ -31,9 +32,20 @@ const YES: u8 = 1;
 /// The undo of one array.
 pub(crate) struct Undo {
     mapping: Arc<Mapping>,
-    /// The rows that there is room for.
-    reserved: Mutex<Vec<Range<usize>>>,
+    reserved: Mutex<Reserved>,
 }
+
+/// What there is room for.
+#[derive(Default)]
+struct Reserved {
+    /// These rows, in ranges that are apart from each other.
+    rows: Vec<Range<usize>>,
+    /// The marks on these pages.
+    pages: BTreeSet<usize>,
+}
+
+/// No page is smaller.
+const PAGE: usize = 4096;
 
 /// A part of an array: which rows, and how many bytes each has.
 #[derive(Clone, Debug)]
@@ -102,12 +114,18 @@ impl Undo {
     fn reserve(&self, array: &Mapping, part: &Part) -> Result<(), ShmError> {
         let mut reserved = self.reserved.lock();
         let rows = &part.rows;
-        if reserved.iter().any(|known| known.start <= rows.start && rows.end <= known.end) {
-            return Ok(());
+        if !reserved.rows.iter().any(|known| known.start <= rows.start && rows.end <= known.end) {
+            with_patience(|| {
+                check_room(part.bytes().len())?;
+                self.mapping.reserve(part.bytes())
+            })?;
+            include(&mut reserved.rows, rows.clone());
         }
-        self.mapping.reserve(part.bytes())?;
-        self.mapping.reserve(mark_of(array, rows.start)..mark_of(array, rows.end))?;
-        include(&mut reserved, rows.clone());
+        let mark = mark_of(array, rows.start);
+        if !reserved.pages.contains(&(mark / PAGE)) {
+            with_patience(|| self.mapping.reserve(mark..mark + 1))?;
+            reserved.pages.insert(mark / PAGE);
+        }
         Ok(())
     }
 }

@@ -1,9 +1,9 @@
 //! Handles on the wire: a few bytes, whatever the size of the array.
 //!
-//! On the way out a handle tells where its array is, and the right to it stays with the master as a
-//! passenger of the task. On the way back it is the passenger's key alone, for which the master gives
-//! the handle its owner again. Nothing that arrives is believed: shapes and rows are checked against the
-//! segment as it is, keys against the passengers of that very task.
+//! On the way out a handle is a key. The right to its rows stays with the master as a passenger of the task, and
+//! where they are goes as a lending, out of the reach of user code. On the way back a handle is the key again,
+//! for which the master gives the handle its owner. Nothing that arrives is believed: shapes and rows are
+//! checked against the segment as it is, keys against the passengers of that very task.
 
 use std::any::Any;
 use std::fmt::Display;
@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
-use farm_core::codec::because;
+use farm_core::codec::{self, because};
 use farm_core::passenger::{self, Crossing, Key, Passenger};
 use ndarray::Dimension;
 use serde::de::Error as _;
@@ -27,49 +27,59 @@ use crate::split::Lease;
 use crate::undo::Part;
 use crate::{ArrayRef, Band, Element};
 
+/// What a worker is lent.
 #[derive(Serialize, Deserialize)]
-enum Wire {
-    /// To a worker. The old rows are to be kept in the `undo`, if there is one.
-    Lent {
-        key: Key,
-        segment: Name,
-        element: usize,
-        whole: Vec<usize>,
-        rows: Range<usize>,
-        undo: Option<Name>,
-    },
-    /// Back to the master: the rows that the task has left of those it was given.
-    Home { key: Key, rows: Range<usize> },
+struct Lending {
+    access: Access,
+    segment: Name,
+    element: usize,
+    whole: Vec<usize>,
+    rows: Range<usize>,
+    /// Where the old rows are to be kept, if they are.
+    undo: Option<Name>,
+}
+
+/// A handle in a result: the rows that the task has left of those it was given.
+#[derive(Serialize, Deserialize)]
+struct Return {
+    key: Key,
+    rows: Range<usize>,
 }
 
 const NO_FARM: &str = "a handle of a shared array can be sent by a farm alone; \
                        to save or send the data itself, encode its view";
+const LENT: &str = "a task cannot send on what it was lent";
 const FOREIGN: &str = "the reply holds a handle of a shared array that this task was not given";
-const TWICE: &str = "the argument holds the same handle twice";
-const ENCODED_BEFORE: &str = "this band was encoded before";
-const NO_ROOM_FOR_UNDO: &str = "a task that may be retried keeps the old rows of its bands, unless they are an \
-                                Overwrite, and there is no room for them";
+const NOT_LENT: &str = "the handle was not lent to this task, or is in its argument twice";
 const UNFIT: &str = "the handle does not fit its segment";
+const NO_UNDO: &str = "a task that may be retried keeps the old rows of its bands, unless they are an Overwrite; \
+                       that is not possible";
 
 /// Keeps the right to write to a band's rows while a task has the band.
 struct BandAway<T: Element, D: Dimension> {
     /// `None` once the band is back.
-    lease: Option<Lease>,
+    lease: Option<Arc<Lease>>,
+    /// The task keeps the old rows.
+    undo: bool,
     mapping: Arc<Mapping>,
     whole: D,
     element: PhantomData<T>,
 }
 
 impl<T: Element, D: Dimension + 'static> Passenger for BandAway<T, D> {
+    fn is_alone(&mut self) -> bool {
+        // Not by a count alone: what the last holder did happens before this.
+        self.lease.as_mut().is_none_or(|lease| Arc::get_mut(lease).is_some())
+    }
+
     fn lost(&mut self) {
-        if let Some(lease) = &mut self.lease {
-            lease.tear();
+        if let Some(lease) = &self.lease {
+            lease.tear(self.undo);
         }
     }
 
     fn reclaim(&mut self) -> Option<Box<dyn Any>> {
-        let mut lease = self.lease.take()?;
-        lease.comes_back();
+        let lease = self.lease.take()?;
         Some(Box::new(Band::<T, D>::home(lease, self.mapping.clone(), &self.whole)))
     }
 }
@@ -78,6 +88,11 @@ impl<T: Element, D: Dimension + 'static> Passenger for BandAway<T, D> {
 struct RefAway<T: Element, D: Dimension>(ArrayRef<T, D>);
 
 impl<T: Element, D: Dimension + 'static> Passenger for RefAway<T, D> {
+    /// Others may read it as well.
+    fn is_alone(&mut self) -> bool {
+        true
+    }
+
     fn lost(&mut self) {}
 
     /// As often as one likes: a reference can be cloned, and so it may come back as two.
@@ -86,8 +101,22 @@ impl<T: Element, D: Dimension + 'static> Passenger for RefAway<T, D> {
     }
 }
 
-fn board<E: serde::ser::Error>(passenger: impl Passenger + 'static) -> Result<Key, E> {
-    passenger::board(Box::new(passenger)).map_err(|_| E::custom(because(NO_FARM)))
+/// Takes a passenger aboard and encodes its key.
+///
+/// # Safety
+///
+/// The passenger keeps what the lending says: for reading, that nobody writes to those rows; for writing, the only
+/// right to them.
+unsafe fn lend<S: Serializer>(
+    passenger: impl Passenger + 'static,
+    lending: &Lending,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let refuse = |reason: &dyn Display| S::Error::custom(because(reason));
+    let lending = codec::encode(lending).map_err(|error| refuse(&error))?;
+    // SAFETY: as the caller promises; `receive`, which alone claims these, reads or writes as they say.
+    let key = unsafe { passenger::board(Box::new(passenger), lending) };
+    key.map_err(|_| refuse(&NO_FARM))?.serialize(serializer)
 }
 
 impl<T: Element, D: Dimension + 'static> Band<T, D> {
@@ -100,31 +129,39 @@ impl<T: Element, D: Dimension + 'static> Band<T, D> {
         let refuse = |reason: &dyn Display| S::Error::custom(because(reason));
         match (&self.right, passenger::crossing()) {
             (Right::Home(lease), Some(Crossing::ArgumentOut { repeatable })) => {
-                let mut lease = lease.lock();
-                if lease.is_none() {
-                    return Err(refuse(&ENCODED_BEFORE));
-                }
+                self.mapping.settle();
                 let part = Part::of::<T, D>(self.rows.clone(), &self.shape);
                 let undo = (repeatable && keeps && !part.is_empty())
                     .then(|| self.mapping.undo_for(&part))
                     .transpose()
-                    .map_err(|error| refuse(&format_args!("{NO_ROOM_FOR_UNDO}: {error}")))?;
-                let mut lease = lease.take();
-                if let Some(lease) = &mut lease {
-                    lease.goes_out(undo.is_some());
-                }
+                    .map_err(|error| refuse(&format_args!("{NO_UNDO}: {error}")))?;
                 let mut whole = self.shape.clone();
                 // The rows beyond the band's last are the receiver's to ignore.
                 whole.slice_mut()[0] = self.rows.end;
-                let (mapping, element) = (self.mapping.clone(), PhantomData);
-                let away = BandAway::<T, D> { lease, mapping, whole: whole.clone(), element };
-                let key = board(away)?;
-                lent::<T>(key, self.mapping.lend(), &whole, self.rows.clone(), undo)
-                    .serialize(serializer)
+                let lending = Lending {
+                    access: Access::Write,
+                    segment: self.mapping.lend(),
+                    element: size_of::<T>(),
+                    whole: whole.slice().to_vec(),
+                    rows: self.rows.clone(),
+                    undo,
+                };
+                let away = BandAway::<T, D> {
+                    lease: Some(lease.clone()),
+                    undo: undo.is_some(),
+                    mapping: self.mapping.clone(),
+                    whole,
+                    element: PhantomData,
+                };
+                // SAFETY: there is one lease for these rows, and the farm sends no task whose passengers are not
+                // its only owners.
+                unsafe { lend(away, &lending, serializer) }
             }
             (Right::Lent(lent), Some(Crossing::ResultOut)) => {
-                Wire::Home { key: lent.key, rows: self.rows.clone() }.serialize(serializer)
+                self.mapping.settle();
+                Return { key: lent.key, rows: self.rows.clone() }.serialize(serializer)
             }
+            (Right::Lent(_), Some(Crossing::ArgumentOut { .. })) => Err(refuse(&LENT)),
             _ => Err(refuse(&NO_FARM)),
         }
     }
@@ -138,31 +175,29 @@ impl<T: Element, D: Dimension + 'static> Serialize for Band<T, D> {
 
 impl<T: Element, D: Dimension + 'static> Serialize for ArrayRef<T, D> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let crossing = passenger::crossing();
         let rows = self.start..self.start + self.shape().first().copied().unwrap_or(0);
-        match &self.hold {
-            Hold::Home(array) if matches!(crossing, Some(Crossing::ArgumentOut { .. })) => {
-                let key = board(RefAway(self.clone()))?;
-                let segment = array.mapping.lend();
-                lent::<T>(key, segment, &array.shape, rows, None).serialize(serializer)
+        match (&self.hold, passenger::crossing()) {
+            (Hold::Home(array), Some(Crossing::ArgumentOut { .. })) => {
+                let lending = Lending {
+                    access: Access::Read,
+                    segment: array.mapping.lend(),
+                    element: size_of::<T>(),
+                    whole: array.shape().to_vec(),
+                    rows,
+                    undo: None,
+                };
+                // SAFETY: the array is frozen as long as there is a reference to it.
+                unsafe { lend(RefAway(self.clone()), &lending, serializer) }
             }
-            Hold::Lent(lent) if crossing == Some(Crossing::ResultOut) => {
-                Wire::Home { key: lent.key, rows }.serialize(serializer)
+            (Hold::Lent(lent), Some(Crossing::ResultOut)) => {
+                Return { key: lent.key, rows }.serialize(serializer)
+            }
+            (Hold::Lent(_), Some(Crossing::ArgumentOut { .. })) => {
+                Err(S::Error::custom(because(LENT)))
             }
             _ => Err(S::Error::custom(because(NO_FARM))),
         }
     }
-}
-
-fn lent<T>(
-    key: Key,
-    segment: Name,
-    whole: &impl Dimension,
-    rows: Range<usize>,
-    undo: Option<Name>,
-) -> Wire {
-    let whole = whole.slice().to_vec();
-    Wire::Lent { key, segment, element: size_of::<T>(), whole, rows, undo }
 }
 
 impl Part {
@@ -187,35 +222,40 @@ where
     De: Deserializer<'de>,
 {
     let refuse = |reason: &dyn Display| De::Error::custom(because(reason));
-    match (Wire::deserialize(deserializer)?, passenger::crossing()) {
-        (Wire::Lent { key, segment, element, whole, rows, undo }, Some(Crossing::ArgumentIn)) => {
-            let whole = shape::<D>(&whole).filter(|whole| {
+    match passenger::crossing() {
+        Some(Crossing::ArgumentIn) => {
+            let key = Key::deserialize(deserializer)?;
+            let lending = passenger::claim(key).ok_or_else(|| refuse(&NOT_LENT))?;
+            let lending: Lending = codec::decode(&lending).map_err(|error| refuse(&error))?;
+            let Lending { segment, whole, rows, undo, .. } = &lending;
+            let whole = shape::<D>(whole).filter(|whole| {
                 let fit = match whole.slice().first() {
                     Some(n) => rows.start <= rows.end && rows.end <= *n,
                     // Without axes there are no rows, and so there is no band.
-                    None => rows == (0..0) && access == Access::Read,
+                    None => *rows == (0..0) && access == Access::Read,
                 };
-                fit && element == size_of::<T>()
+                fit && lending.element == size_of::<T>() && lending.access == access
             });
             let whole = whole.ok_or_else(|| refuse(&UNFIT))?;
-            let mapping = Mapping::open(segment, access).map_err(|error| refuse(&error))?;
+            let mapping = Mapping::open(*segment, access).map_err(|error| refuse(&error))?;
             if !mapping.holds::<T, D>(&whole) {
                 return Err(refuse(&UNFIT));
             }
-            let lent = Arc::new(Lent::new(key, mapping, rows, handle));
-            if !passenger::arrives(key, lent.clone()) {
-                return Err(refuse(&TWICE));
-            }
+            let lent = Arc::new(Lent::new(key, mapping, rows.clone(), handle));
+            passenger::receive(lent.clone());
             if let (Some(undo), Access::Write) = (undo, access) {
-                let part = Part::of::<T, D>(lent.rows.clone(), &whole);
-                lent.mapping.begin(undo, &part).map_err(|error| refuse(&error))?;
+                let part = Part::of::<T, D>(rows.clone(), &whole);
+                lent.mapping.begin(*undo, &part).map_err(|error| refuse(&error))?;
             }
             Ok(open(lent, whole))
         }
-        (Wire::Home { key, rows }, Some(Crossing::ResultIn)) => passenger::reclaim(key)
-            .and_then(|handle| handle.downcast::<H>().ok())
-            .and_then(|handle| narrow(*handle, rows))
-            .ok_or_else(|| refuse(&FOREIGN)),
+        Some(Crossing::ResultIn) => {
+            let Return { key, rows } = Return::deserialize(deserializer)?;
+            passenger::reclaim(key)
+                .and_then(|handle| handle.downcast::<H>().ok())
+                .and_then(|handle| narrow(*handle, rows))
+                .ok_or_else(|| refuse(&FOREIGN))
+        }
         _ => Err(refuse(&NO_FARM)),
     }
 }
@@ -271,15 +311,26 @@ mod tests {
         band.view().len()
     }
 
-    /// What a worker makes of a handle of an array of 8 numbers that says that it is of this shape.
-    fn received(function: Function, element: usize, whole: &[usize], rows: Range<usize>) -> String {
+    /// What a worker makes of a handle of an array of 8 numbers that is lent in this way.
+    fn lent(
+        function: Function,
+        access: Access,
+        element: usize,
+        whole: &[usize],
+        rows: Range<usize>,
+    ) -> String {
         let array = SharedArray::<f64, _>::zeros(8).unwrap();
-        let key = codec::decode(&codec::encode(&1_u64).unwrap()).unwrap();
-        let segment = array.mapping.name();
-        let whole = whole.to_vec();
-        let wire = Wire::Lent { key, segment, element, whole, rows, undo: None };
-        let (argument, mut result) = (codec::encode(&wire).unwrap(), Vec::new());
-        match farm_core::run(function.reference().unwrap(), &argument, &mut result) {
+        let (segment, whole) = (array.mapping.name(), whole.to_vec());
+        let lending = Lending { access, segment, element, whole, rows, undo: None };
+        let mut argument = codec::encode(&7_u64).unwrap();
+        let lendings =
+            codec::encode(&[(7_u64, codec::encode(&lending).unwrap())].to_vec()).unwrap();
+        argument.extend(&lendings);
+        argument.extend(u32::try_from(lendings.len()).unwrap().to_le_bytes());
+        let mut result = Vec::new();
+        // SAFETY: nobody else has the array. What is not lent, the handle is to refuse.
+        let done = unsafe { farm_core::run(function.reference().unwrap(), &argument, &mut result) };
+        match done {
             Ok(()) => format!("{} elements", codec::decode::<usize>(&result).unwrap()),
             Err(Failure::Decode(reason)) => reason,
             Err(failure) => format!("{failure:?}"),
@@ -302,7 +353,7 @@ mod tests {
             } else {
                 lent.key
             };
-            let reply = || Wire::Home { key, rows: self.0.rows() };
+            let reply = || Return { key, rows: self.0.rows() };
             serializer.collect_seq((0..N).map(|_| reply()))
         }
     }
@@ -348,20 +399,83 @@ mod tests {
         assert!(split.recover().unwrap().torn.is_empty(), "the tasks came to their ends");
     }
 
+    /// Encodes as a reference, and decodes as a band.
+    enum Disguise {
+        Read(ArrayRef<f64, Ix1>),
+        Write(Band<f64, Ix1>),
+    }
+
+    impl Serialize for Disguise {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            match self {
+                Self::Read(array) => array.serialize(serializer),
+                Self::Write(band) => band.serialize(serializer),
+            }
+        }
+    }
+
+    impl<'de> Deserialize<'de> for Disguise {
+        fn deserialize<De: Deserializer<'de>>(deserializer: De) -> Result<Self, De::Error> {
+            Band::deserialize(deserializer).map(Self::Write)
+        }
+    }
+
+    #[test]
+    fn what_is_lent_to_be_read_is_not_written() {
+        fn write(disguise: Disguise) {
+            let Disguise::Write(mut band) = disguise else { panic!("it is decoded as a band") };
+            band.view_mut().fill(1.0);
+        }
+        let pool = farm_mono::Pool::new().unwrap();
+        let frozen = SharedArray::<f64, _>::zeros(3).unwrap().freeze();
+        let error = pool.apply(write, Disguise::Read(frozen.clone())).unwrap_err();
+        assert!(error.to_string().contains(UNFIT), "{error}");
+        assert_eq!(frozen.view().sum(), 0.0);
+    }
+
+    #[test]
+    fn a_band_cannot_be_had_back_before_it_was_sent() {
+        struct Greedy(Band<u8, Ix1>);
+        impl Serialize for Greedy {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let key: Key = codec::decode(&codec::encode(&self.0).unwrap()).unwrap();
+                assert!(passenger::reclaim(key).is_none() && passenger::claim(key).is_none());
+                self.0.serialize(serializer)
+            }
+        }
+        impl<'de> Deserialize<'de> for Greedy {
+            fn deserialize<De: Deserializer<'de>>(deserializer: De) -> Result<Self, De::Error> {
+                Band::deserialize(deserializer).map(Self)
+            }
+        }
+        let pool = farm_mono::Pool::new().unwrap();
+        let array = SharedArray::<u8, _>::zeros(2).unwrap();
+        let (split, mut bands) = array.split([0..2]).unwrap();
+        let error = pool.apply(|_: Greedy| (), Greedy(bands.remove(0))).unwrap_err();
+        assert!(error.to_string().contains("in it twice"), "{error}");
+        split.recover().unwrap();
+    }
+
     #[test]
     fn an_array_without_axes_has_no_rows() {
+        let look_at =
+            |function, whole: &[usize], rows| lent(function, Access::Read, 8, whole, rows);
         let point = || Function::of(look::<f64, Ix0>);
-        assert_eq!(received(point(), 8, &[], 0..0), "1 elements");
-        assert_eq!(received(point(), 8, &[], 100_000..100_000), UNFIT);
-        assert_eq!(received(Function::of(look::<f64, IxDyn>), 8, &[], 9..10), UNFIT);
-        assert_eq!(received(Function::of(look_at_band), 8, &[], 0..0), UNFIT);
-        assert_eq!(received(Function::of(look_at_band), 8, &[8], 2..5), "3 elements");
+        assert_eq!(look_at(point(), &[], 0..0), "1 elements");
+        assert_eq!(look_at(point(), &[], 100_000..100_000), UNFIT);
+        assert_eq!(look_at(Function::of(look::<f64, IxDyn>), &[], 9..10), UNFIT);
+        let band =
+            |whole: &[usize], rows| lent(Function::of(look_at_band), Access::Write, 8, whole, rows);
+        assert_eq!(band(&[], 0..0), UNFIT);
+        assert_eq!(band(&[8], 2..5), "3 elements");
     }
 
     #[test]
     fn elements_without_a_size_are_counted_as_well() {
-        let nothing = || Function::of(look::<[f64; 0], IxDyn>);
-        assert_eq!(received(nothing(), 0, &[1000], 1..999), "998 elements");
-        assert_eq!(received(nothing(), 0, &[usize::MAX, usize::MAX], 0..usize::MAX), UNFIT);
+        let nothing = |whole: &[usize], rows| {
+            lent(Function::of(look::<[f64; 0], IxDyn>), Access::Read, 0, whole, rows)
+        };
+        assert_eq!(nothing(&[1000], 1..999), "998 elements");
+        assert_eq!(nothing(&[usize::MAX, usize::MAX], 0..usize::MAX), UNFIT);
     }
 }

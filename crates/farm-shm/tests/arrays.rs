@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use farm_core::codec;
 use farm_core::prelude::*;
+use farm_core::{codec, prepare};
 use farm_shm::{ArrayRef, SharedArray, ShmError};
 use ndarray::{Array2, Ix1, array};
 
@@ -138,25 +138,14 @@ fn a_handle_cannot_be_encoded_outside_a_farm() {
 
 #[test]
 fn a_handle_is_as_small_for_a_large_array_as_for_a_small_one() {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    static SIZE: AtomicUsize = AtomicUsize::new(0);
-
-    /// Notes how long its neighbours before it have become on the wire.
-    #[derive(serde::Deserialize)]
-    struct Handle(ArrayRef<u8, Ix1>);
-    impl serde::Serialize for Handle {
-        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            // Within the farm's own encoding, so that the handle may be encoded.
-            SIZE.store(codec::encode(&self.0).unwrap().len(), Ordering::SeqCst);
-            self.0.serialize(serializer)
-        }
+    fn length(array: ArrayRef<u8, Ix1>) -> usize {
+        array.view().len()
     }
-    let pool = farm_mono::Pool::new().unwrap();
-    let mut sizes = Vec::new();
-    for n in [1, 1 << 24] {
+    let sizes = [1, 1 << 24].map(|n| {
         let frozen = SharedArray::<u8, _>::zeros(n).unwrap().freeze();
-        assert_eq!(pool.apply(|h: Handle| h.0.view().len(), Handle(frozen)).unwrap(), n);
-        sizes.push(SIZE.load(Ordering::SeqCst));
-    }
+        let prepared = prepare(&TaskOptions::new(), length, frozen);
+        let Ok(prepared) = prepared else { panic!("it can be encoded") };
+        (*prepared.task.argument).as_ref().len()
+    });
     assert!(sizes[1] < 64 && sizes[1] <= sizes[0] + 2 * 10, "{sizes:?} bytes");
 }

@@ -6,12 +6,17 @@
 //! The lock is never to be found open while its owner lives: the file has another name until it is locked, and
 //! loses its name before it is unlocked. So who finds a lock open, under its name, knows that the owner is dead.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::{FOLDER, Owner};
+use super::{FOLDER, Owner, is_of_this_user};
+
+/// How often a lock is tried that somebody else has, who may be sweeping it, and the pause between.
+const ATTEMPTS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Says that an owner lives, until it is dropped or the process ends.
 #[derive(Debug)]
@@ -25,7 +30,7 @@ pub(super) enum Life {
     Alive,
     /// It is dead; whoever knows this holds the lock of the dead until all is removed.
     Dead(#[allow(dead_code, reason = "it is held")] File),
-    /// It had no files at the moment of asking.
+    /// There was no lock at the moment of asking.
     Nothing,
 }
 
@@ -35,55 +40,63 @@ impl Owner {
     ///
     /// # Errors
     ///
-    /// What the file system says; also if another process, in another container, is named as this one is.
+    /// What the file system says; also if another process, in another container, is named as this one is, or
+    /// somebody has put something else in the place of the lock.
     pub fn lock(&self) -> io::Result<Lock> {
         let (new, path) = (PathBuf::from(format!("{FOLDER}/{self}-new")), self.lock_path());
+        let mut attempts = 0;
         loop {
-            let file = match create(&new) {
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                    // A program that has replaced itself (by exec) has left it.
-                    fs::remove_file(&new)?;
-                    continue;
-                }
-                file => file?,
+            let error = match self.try_lock(&new, &path) {
+                Ok(file) => return Ok(Lock { owner: *self, _file: file }),
+                Err(error) => error,
             };
-            file.try_lock()?;
-            let linked = fs::hard_link(&new, &path);
-            let _ = fs::remove_file(&new);
-            match linked {
-                Ok(()) => return Ok(Lock { owner: *self, _file: file }),
-                // Somebody has swept it away before it had its name.
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                    let Life::Dead(_) = self.life() else { return Err(error) };
-                    self.remove_what_is_left();
-                }
-                Err(error) => return Err(error),
+            attempts += 1;
+            let may_pass = matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound);
+            if !may_pass || attempts == ATTEMPTS {
+                return Err(error);
+            }
+            // A program that has replaced itself (by exec) has left it, and somebody may just be sweeping it.
+            if let Life::Dead(_dead) = self.life() {
+                self.remove_what_is_left();
+            } else {
+                std::thread::sleep(PAUSE);
             }
         }
+    }
+
+    fn try_lock(&self, new: &Path, path: &Path) -> io::Result<File> {
+        if let Err(error) = fs::remove_file(new)
+            && error.kind() != ErrorKind::NotFound
+        {
+            return Err(error);
+        }
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(new)?;
+        file.try_lock()?;
+        let linked = fs::hard_link(new, path);
+        let _ = fs::remove_file(new);
+        linked.map(|()| file)
     }
 
     /// Asks the lock.
     pub(super) fn life(&self) -> Life {
         let path = self.lock_path();
-        let file = match File::open(&path) {
+        // Neither to follow nor to wait for what somebody may have put there.
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let file = match OpenOptions::new().read(true).custom_flags(flags).open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => return Life::Nothing,
             Err(_) => return Life::Alive,
         };
-        match file.try_lock() {
-            Ok(()) if is_at(&file, &path) => Life::Dead(file),
-            Ok(()) | Err(TryLockError::WouldBlock | TryLockError::Error(_)) => Life::Alive,
+        let is_ours = file.metadata().is_ok_and(|found| is_of_this_user(&found));
+        match is_ours.then(|| file.try_lock()) {
+            Some(Ok(())) if is_at(&file, &path) => Life::Dead(file),
+            _ => Life::Alive,
         }
     }
 
     fn lock_path(&self) -> PathBuf {
         PathBuf::from(format!("{FOLDER}/{self}-lock"))
     }
-}
-
-fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 fn is_at(file: &File, path: &Path) -> bool {
