@@ -275,3 +275,19 @@ impl Cancel for Canceller {
         self.0.cancel(task, reach)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_a_task_has_ended_is_known_without_the_body() {
+        let lost = || Body::Block(None);
+        assert!(matches!(outcome(Ending::Returned, lost()), Err(Failure::Undelivered(_))));
+        assert!(matches!(outcome(Ending::Failed, lost()), Err(Failure::Unsaid(_))));
+        assert!(matches!(outcome(Ending::Escaped, lost()), Err(Failure::Escaped { .. })));
+        let other = codec::encode(&Failure::Encode("no".to_owned())).unwrap();
+        let escaped = outcome(Ending::Escaped, Body::Inline(other));
+        assert!(matches!(escaped, Err(Failure::Escaped { .. })));
+    }
+}

@@ -15,7 +15,7 @@ use std::process::{Child, ExitStatus};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use farm_core::{Loss, WorkerId};
+use farm_core::{Loss, Owner, WorkerId};
 use parking_lot::{Condvar, Mutex};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, OwnedFd};
@@ -72,6 +72,8 @@ struct Watched {
     killed: bool,
     /// The peak of memory that it has inherited.
     inherited: u64,
+    /// As whom its tasks make arrays of their own.
+    owner: Option<Owner>,
 }
 
 /// The end of a worker.
@@ -137,6 +139,7 @@ impl Watch {
             stopped: None,
             killed: false,
             inherited: memory::peak_of_this_process(),
+            owner: Owner::of(pid.as_raw_nonzero().get().cast_unsigned()),
         };
         let mut living = self.living.lock();
         watched.is_late = deadline.is_some_and(|at| at <= self.clock.now());
@@ -291,6 +294,9 @@ impl Watch {
             }
             Reaped::Later => self.unreaped.lock().push(watched.pid),
             Reaped::ByOthers => {}
+        }
+        if let Some(owner) = watched.owner {
+            owner.remove_what_is_left();
         }
         loss.stopped = watched.stopped;
         loss.memory_limit = self.limits.memory;

@@ -181,6 +181,28 @@ fn what_a_task_forks_has_none_of_its_arrays() {
     });
 }
 
+#[test]
+fn what_a_task_has_made_for_itself_goes_with_its_worker() {
+    static MADE: std::sync::Mutex<Option<SharedArray<u8, Ix1>>> = std::sync::Mutex::new(None);
+    fn make(_: ()) -> std::path::PathBuf {
+        let array = SharedArray::<u8, _>::zeros(10).unwrap();
+        let path = array.describe().path;
+        *MADE.lock().unwrap() = Some(array);
+        path
+    }
+    guard("made", || {
+        let pool = pool(1);
+        let worker = pool.apply(pid, ()).unwrap();
+        let path = pool.apply(make, ()).unwrap();
+        assert!(path.exists());
+        common::kill(worker, Signal::KILL);
+        wait_until(|| !path.exists());
+        let path = pool.apply(make, ()).unwrap();
+        pool.shutdown();
+        assert!(!path.exists());
+    });
+}
+
 const MANY: usize = 1_000_000;
 const BANDS: usize = 4;
 

@@ -4,7 +4,7 @@ farm_process::init_before_main!();
 
 mod common;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -81,16 +81,16 @@ fn ends_well(mut command: Command) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A part: makes an array, says on stderr where it is, and stays.
+/// A part: makes an array, says on stderr where it is, and stays as long as the test does.
 fn own_and_stay() {
     let array = SharedArray::<u8, _>::zeros(100).unwrap();
     eprintln!("at {}", array.describe().path.display());
-    common::stay(());
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
 }
 
 /// Starts a process that plays the part above, and waits until its array is there.
 fn owner(mut command: Command) -> (Child, String) {
-    let mut owner = command.spawn().unwrap();
+    let mut owner = command.stdin(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(owner.stderr.take().unwrap()).lines().map(Result::unwrap);
     let path = lines.find_map(|line| Some(line.strip_prefix("at ")?.to_owned())).unwrap();
     // What it says later, it says to nobody.
@@ -120,7 +120,7 @@ fn what_is_left_when_nobody_survives_is_swept_by_the_next_pool() {
     guard("sweep", || {
         for part in ["alone", "with workers"] {
             let mut command = play(name, part);
-            let mut master = command.spawn().unwrap();
+            let mut master = command.stdin(Stdio::piped()).spawn().unwrap();
             let pid = master.id().cast_signed();
             let mut workers = Vec::new();
             let mut path = None;
