@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::codec::{self, CodecError};
-use crate::passenger::{Crossing, Lendings, Passengers, cross};
+use crate::passenger::{Crossing, Lendings, Luggage, cross};
 
 /// What travels between master and worker: owned data that serde can encode and decode.
 pub trait Data: Serialize + DeserializeOwned + Send + 'static {}
@@ -126,7 +126,7 @@ impl<F: TaskFn<A, R>, A: Data, R: Data> Describe<F, A, R> {
 
 /// A crossing on the worker's side, where no array has an owner to be kept or reclaimed.
 fn crossing<T>(way: Crossing, lendings: Lendings, body: impl FnOnce() -> T) -> T {
-    cross(way, Passengers::default(), lendings, body).0
+    cross(way, Luggage { lendings, ..Luggage::default() }, body).0
 }
 
 impl Function {

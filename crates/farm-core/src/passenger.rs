@@ -63,14 +63,26 @@ pub enum Crossing {
 thread_local! {
     static CROSSING: Cell<Option<Crossing>> = const { Cell::new(None) };
     static GUESTS: RefCell<Vec<Arc<dyn Guest>>> = const { RefCell::new(Vec::new()) };
-    static ABOARD: RefCell<Passengers> = const { RefCell::new(Passengers(Vec::new())) };
-    static LENDINGS: RefCell<Lendings> = const { RefCell::new(Lendings(Vec::new())) };
+    static LUGGAGE: RefCell<Luggage> = const { RefCell::new(Luggage::NONE) };
     static FAILING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// What the handles in one argument lend, by their keys.
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct Lendings(Vec<(Key, Vec<u8>)>);
+
+/// What crosses beside the bytes.
+#[derive(Default)]
+pub(crate) struct Luggage {
+    /// Those that can be reclaimed; those that have boarded.
+    pub(crate) passengers: Passengers,
+    /// What can be claimed; what is lent.
+    pub(crate) lendings: Lendings,
+}
+
+impl Luggage {
+    const NONE: Self = Self { passengers: Passengers(Vec::new()), lendings: Lendings(Vec::new()) };
+}
 
 /// The bytes that tell how long the lendings behind an argument are.
 const LENGTH: usize = 4;
@@ -161,8 +173,10 @@ pub unsafe fn board(
     }
     // Relaxed: only uniqueness matters.
     let key = Key(NEXT.fetch_add(1, Ordering::Relaxed));
-    ABOARD.with_borrow_mut(|aboard| aboard.0.push((key, passenger)));
-    LENDINGS.with_borrow_mut(|lendings| lendings.0.push((key, lending)));
+    LUGGAGE.with_borrow_mut(|luggage| {
+        luggage.passengers.0.push((key, passenger));
+        luggage.lendings.0.push((key, lending));
+    });
     Ok(key)
 }
 
@@ -173,8 +187,8 @@ pub fn reclaim(key: Key) -> Option<Box<dyn Any>> {
     if crossing() != Some(Crossing::ResultIn) {
         return None;
     }
-    ABOARD.with_borrow_mut(|aboard| {
-        let (_, passenger) = aboard.0.iter_mut().find(|(other, _)| *other == key)?;
+    LUGGAGE.with_borrow_mut(|Luggage { passengers, .. }| {
+        let (_, passenger) = passengers.0.iter_mut().find(|(other, _)| *other == key)?;
         passenger.reclaim()
     })
 }
@@ -186,7 +200,7 @@ pub fn claim(key: Key) -> Option<Vec<u8>> {
     if crossing() != Some(Crossing::ArgumentIn) {
         return None;
     }
-    LENDINGS.with_borrow_mut(|Lendings(lendings)| {
+    LUGGAGE.with_borrow_mut(|Luggage { lendings: Lendings(lendings), .. }| {
         let at = lendings.iter().position(|(other, _)| *other == key)?;
         Some(lendings.swap_remove(at).1)
     })
@@ -236,27 +250,44 @@ pub(crate) fn strand(passengers: Passengers) {
     GUESTS.take().into_iter().for_each(|guest| guest.strand(passengers.clone()));
 }
 
-/// Runs `body` as one crossing. `passengers` are those that can be reclaimed in it, `lendings` what can be claimed;
-/// what is there at its end comes back. It must not panic.
-pub(crate) fn cross<T>(
-    way: Crossing,
-    passengers: Passengers,
-    lendings: Lendings,
-    body: impl FnOnce() -> T,
-) -> (T, Passengers, Lendings) {
+/// Runs `body` as one crossing, with `luggage`; what is there at its end comes back.
+pub(crate) fn cross<T>(way: Crossing, luggage: Luggage, body: impl FnOnce() -> T) -> (T, Luggage) {
     /// Restores the outer crossing, also when `body` panics.
-    struct Outer(Option<Crossing>, Passengers, Lendings);
+    struct Outer(Option<Crossing>, Luggage);
     impl Drop for Outer {
         fn drop(&mut self) {
             CROSSING.set(self.0);
-            ABOARD.set(std::mem::take(&mut self.1));
-            LENDINGS.set(std::mem::take(&mut self.2));
+            // What is left is dropped when it can be borrowed again.
+            drop(LUGGAGE.replace(std::mem::take(&mut self.1)));
         }
     }
-    let outer =
-        Outer(CROSSING.replace(Some(way)), ABOARD.replace(passengers), LENDINGS.replace(lendings));
+    let outer = Outer(CROSSING.replace(Some(way)), LUGGAGE.replace(luggage));
     let value = body();
-    let (aboard, lent) = (ABOARD.take(), LENDINGS.take());
+    let inner = LUGGAGE.take();
     drop(outer);
-    (value, aboard, lent)
+    (value, inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crossing_within_another_leaves_it_as_it_was() {
+        let luggage = |n: u64| {
+            let lendings = Lendings(vec![(Key(n), vec![n as u8])]);
+            Luggage { lendings, ..Luggage::default() }
+        };
+        let ((), left) = cross(Crossing::ArgumentIn, luggage(1), || {
+            let (inner, left) = cross(Crossing::ArgumentIn, luggage(2), || claim(Key(2)));
+            assert_eq!((inner, left.lendings.0.len()), (Some(vec![2]), 0));
+            assert_eq!(claim(Key(2)), None);
+            let panics = std::panic::catch_unwind(|| {
+                cross(Crossing::ResultOut, luggage(3), || std::panic::resume_unwind(Box::new("")))
+            });
+            assert!(panics.is_err() && crossing() == Some(Crossing::ArgumentIn));
+            assert_eq!(claim(Key(1)), Some(vec![1]));
+        });
+        assert!(left.lendings.0.is_empty() && crossing().is_none());
+    }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::codec::{self, CodecError};
 use crate::panics::{self, Caught};
-use crate::passenger::{self, Crossing, Lendings, Passengers, cross};
+use crate::passenger::{self, Crossing, Lendings, Luggage, Passengers, cross};
 use crate::{Failure, FunctionRef, TaskFn};
 
 thread_local! {
@@ -95,10 +95,11 @@ pub(crate) fn encode_argument<A: Serialize>(
     repeatable: bool,
 ) -> Result<(Vec<u8>, Passengers), CodecError> {
     let way = Crossing::ArgumentOut { repeatable };
-    let encode = || panics::catch(|| codec::encode(argument));
-    let (bytes, passengers, lendings) =
-        cross(way, Passengers::default(), Lendings::default(), encode);
-    let mut bytes = bytes.unwrap_or_else(|caught| {
+    // Room for what is commonly sent, and what is behind it.
+    let mut bytes = Vec::with_capacity(64);
+    let encode = || panics::catch(|| codec::encode_into(argument, &mut bytes));
+    let (encoded, Luggage { passengers, lendings }) = cross(way, Luggage::default(), encode);
+    encoded.unwrap_or_else(|caught| {
         Err(CodecError::Encode(format!("its `Serialize` panicked: {}", caught.message)))
     })?;
     lendings.append_to(&mut bytes)?;
@@ -111,7 +112,8 @@ pub(crate) fn decode_result<R: serde::de::DeserializeOwned>(
     passengers: Passengers,
 ) -> Result<R, CodecError> {
     let decode = || panics::catch(|| codec::decode(bytes));
-    cross(Crossing::ResultIn, passengers, Lendings::default(), decode).0.unwrap_or_else(|caught| {
+    let luggage = Luggage { passengers, ..Luggage::default() };
+    cross(Crossing::ResultIn, luggage, decode).0.unwrap_or_else(|caught| {
         Err(CodecError::Decode(format!("its `Deserialize` panicked: {}", caught.message)))
     })
 }
