@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use arbitrary::Arbitrary;
-use farm_core::{Function, TaskName, TaskOptions, codec};
+use farm_core::{Failure, Function, Payload, TaskName, TaskOptions, codec};
 use farm_fuzz::panics;
 use farm_process::fuzzing::{Frame, master_receives};
 use libfuzzer_sys::fuzz_target;
@@ -19,21 +19,53 @@ struct Input<'a> {
 #[derive(Arbitrary, Debug)]
 enum Head {
     Raw,
-    Done { worker: u32, task: u64, attempt: u32, returned: bool },
+    Done { worker: u32, task: u64, attempt: u32, ending: Ending },
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug)]
+enum Ending {
+    Returned,
+    Failed,
+    Escaped,
+    Unknown,
+}
+
+impl Ending {
+    /// How a task has ended is in the head, whatever the body is.
+    fn check(self, outcome: Option<&Result<Payload, Failure>>) {
+        let fits = match (self, outcome) {
+            (_, None) => true,
+            (Self::Returned, Some(outcome)) => {
+                matches!(outcome, Ok(_) | Err(Failure::Undelivered(_)))
+            }
+            (Self::Failed, Some(outcome)) => outcome.is_err(),
+            (Self::Escaped, Some(outcome)) => matches!(outcome, Err(Failure::Escaped { .. })),
+            (Self::Unknown, Some(_)) => false,
+        };
+        assert!(fits, "{self:?} was taken for something else");
+    }
 }
 
 fuzz_target!(init: panics::let_ipc_channel_panic(), |input: Input| {
     let Input { blocks, head, rest } = input;
+    let ending = match head {
+        Head::Done { ending, .. } => Some(ending),
+        Head::Raw => None,
+    };
     let frame = match head {
         Head::Raw => Frame::new(rest.to_vec(), &blocks),
-        Head::Done { worker, task, attempt, returned } => {
+        Head::Done { worker, task, attempt, ending } => {
             const MESSAGE: u8 = 2;
             const DONE: u8 = 0;
-            let head = codec::encode(&(MESSAGE, worker, DONE, task, attempt, returned));
+            let head = codec::encode(&(MESSAGE, worker, DONE, task, attempt, ending as u8));
             Frame::new([&*head.expect("numbers"), rest].concat(), &blocks)
         }
     };
-    match master_receives(frame) {
+    let outcome = master_receives(frame);
+    if let Some(ending) = ending {
+        ending.check(outcome.as_ref());
+    }
+    match outcome {
         Some(Ok(result)) => drop(std::hint::black_box(result.as_ref().to_vec())),
         Some(Err(failure)) => {
             let task = TaskName::new(Function::of(f64::sqrt), &TaskOptions::new());

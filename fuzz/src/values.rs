@@ -11,7 +11,7 @@ use arbitrary::Arbitrary;
 use farm_core::codec::{self, CodecError};
 use farm_core::{
     Data, Failure, Function, Mailbox, Passengers, Plain, Slot, TaskError, TaskHandle, TaskName,
-    TaskOptions,
+    TaskOptions, encode_call,
 };
 use serde::{Deserialize, Serialize};
 
@@ -81,7 +81,9 @@ fn check<T: Data>(bytes: &[u8]) {
     let decoded = codec::decode::<T>(bytes).map(|value| codec::encode(&value).expect("encodes"));
     let mut result = Vec::new();
     let reference = Function::of(keep::<T>).reference().expect("it is in this executable");
-    let as_worker = farm_core::run(reference, bytes, &mut result).map(|()| result);
+    // SAFETY: nothing is lent.
+    let as_worker = unsafe { farm_core::run(reference, &without_handles(bytes), &mut result) };
+    let as_worker = as_worker.map(|()| result);
     let as_master = master_takes::<T>(bytes).map(|value| codec::encode(&value).expect("encodes"));
     match (decoded, as_worker, as_master) {
         (Ok(bytes), Ok(by_worker), Ok(by_master)) => {
@@ -89,6 +91,7 @@ fn check<T: Data>(bytes: &[u8]) {
             assert_eq!(bytes, by_master);
             let again = codec::decode::<T>(&bytes).expect("it was encoded");
             assert_eq!(codec::encode(&again).expect("encodes"), bytes);
+            assert_eq!(encode_call(&again).expect("encodes"), without_handles(&bytes));
         }
         (
             Err(CodecError::Decode(reason)),
@@ -101,6 +104,12 @@ fn check<T: Data>(bytes: &[u8]) {
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// An argument that is these bytes, and lends nothing.
+pub fn without_handles(bytes: &[u8]) -> Vec<u8> {
+    let length_of_lendings = 0_u32.to_le_bytes();
+    [bytes, &length_of_lendings].concat()
 }
 
 /// The way of a result to its handle.

@@ -2,13 +2,13 @@
 
 use arbitrary::Arbitrary;
 use farm_core::{
-    Data, Function, Mailbox, Prepared, TaskError, TaskHandle, TaskOptions, codec, prepare,
+    Data, Function, Mailbox, Prepared, TaskError, TaskFn, TaskHandle, TaskOptions, codec, prepare,
 };
 use farm_shm::{ArrayRef, Band, SharedArray};
 use ndarray::Ix2;
 
-use super::segments::{SEGMENTS, SHAPE, visit};
-use super::wire::{Rows, Wire};
+use super::segments::{SEGMENTS, SHAPE, lent_by, visit};
+use super::wire::{Lending, Return, Rows};
 
 /// What is lent to a task, and what becomes of it.
 #[derive(Arbitrary, Debug)]
@@ -25,11 +25,14 @@ enum Lent {
     Readers,
     /// The task's type says that it returns other handles than it was given.
     BandsForReaders,
+    ReadersForBands,
 }
 
 #[derive(Arbitrary, Debug)]
 enum Outcome<'a> {
     Bytes(&'a [u8]),
+    /// The argument.
+    Echo,
     Handles(Vec<Back>),
     Cancelled,
 }
@@ -38,8 +41,8 @@ enum Outcome<'a> {
 struct Back {
     /// One of those that were lent; else this number.
     key: Result<u8, u64>,
+    /// Others than it went with.
     rows: Option<Rows>,
-    as_it_went: bool,
 }
 
 type Bands = Vec<Band<f64, Ix2>>;
@@ -59,16 +62,25 @@ fn read_bands(_: Bands) -> Readers {
     Vec::new()
 }
 
-pub(super) fn names() -> [&'static str; 3] {
-    [Function::of(write).name(), Function::of(read).name(), Function::of(read_bands).name()]
+fn write_readers(_: Readers) -> Bands {
+    Vec::new()
+}
+
+pub(super) fn names() -> [&'static str; 4] {
+    [
+        Function::of(write).name(),
+        Function::of(read).name(),
+        Function::of(read_bands).name(),
+        Function::of(write_readers).name(),
+    ]
 }
 
 /// The array, with room for the old rows of all parts. No room can be made once segments are removed.
 pub(super) fn with_undo(array: SharedArray<f64, Ix2>) -> SharedArray<f64, Ix2> {
     let (split, bands) = array.split(PARTS).expect("these can be bands");
-    let prepared = prepare(&TaskOptions::new().retries(1), write, &bands);
+    let prepared = prepare(&TaskOptions::new().retries(1), write, bands);
     assert!(prepared.is_ok(), "it is encoded");
-    drop((prepared, bands));
+    drop(prepared);
     split.recover().expect("all bands are gone").array
 }
 
@@ -76,44 +88,46 @@ impl Answer<'_> {
     pub fn check(&self) {
         let mut home = SEGMENTS.home.lock().expect("no panic");
         let array = home.take().expect("it was put back");
-        let options = TaskOptions::new().retries(self.repeatable.into());
         let array = match self.lent {
-            Lent::Readers => {
-                let whole = array.freeze();
-                let readers = vec![whole.clone(), whole.clone().slice(1..4)];
-                let prepared = prepare(&options, read, &readers);
-                drop(readers);
-                check_readers(self.outcome_of(prepared));
-                whole.thaw().expect("all readers are gone")
-            }
-            Lent::Bands | Lent::BandsForReaders => {
-                let (split, bands) = array.split(PARTS).expect("these can be bands");
-                if let Lent::Bands = self.lent {
-                    let prepared = prepare(&options, write, &bands);
-                    drop(bands);
-                    check_bands(self.outcome_of(prepared));
-                } else {
-                    let prepared = prepare(&options, read_bands, &bands);
-                    drop(bands);
-                    let readers = self.outcome_of(prepared);
-                    assert!(readers.is_none_or(|readers| readers.is_empty()));
-                }
-                split.recover().expect("all bands are gone").array
-            }
+            Lent::Bands | Lent::BandsForReaders => self.with_bands(array),
+            Lent::Readers | Lent::ReadersForBands => self.with_readers(array),
         };
         assert_eq!(array.shape(), [SHAPE.0, SHAPE.1]);
         *home = Some(array);
     }
 
-    fn outcome_of<R: Data>(&self, prepared: Result<Prepared<R>, TaskHandle<R>>) -> Option<R> {
-        let Ok(Prepared { task, slot, passengers }) = prepared else { panic!("it is encoded") };
+    fn with_bands(&self, array: SharedArray<f64, Ix2>) -> SharedArray<f64, Ix2> {
+        let (split, bands) = array.split(PARTS).expect("these can be bands");
+        if let Lent::Bands = self.lent {
+            check_bands(self.outcome_of(write, bands));
+        } else {
+            assert!(self.outcome_of(read_bands, bands).is_none_or(|readers| readers.is_empty()));
+        }
+        split.recover().expect("all bands are gone").array
+    }
+
+    fn with_readers(&self, array: SharedArray<f64, Ix2>) -> SharedArray<f64, Ix2> {
+        let whole = array.freeze();
+        let readers = vec![whole.clone(), whole.clone().slice(1..4)];
+        if let Lent::Readers = self.lent {
+            check_readers(self.outcome_of(read, readers));
+        } else {
+            assert!(self.outcome_of(write_readers, readers).is_none_or(|bands| bands.is_empty()));
+        }
+        whole.thaw().expect("all readers are gone")
+    }
+
+    fn outcome_of<A: Data, R: Data>(&self, function: impl TaskFn<A, R>, argument: A) -> Option<R> {
+        let options = TaskOptions::new().retries(self.repeatable.into());
+        let Ok(prepared) = prepare(&options, function, argument) else { panic!("it is encoded") };
+        let lent = lent_by(&prepared);
+        let Prepared { task, slot, passengers } = prepared;
         let outcome = match &self.outcome {
             Outcome::Bytes(bytes) => Ok(bytes.to_vec().into()),
+            Outcome::Echo => Ok((*task.argument).as_ref().to_vec().into()),
             Outcome::Handles(handles) => {
-                let lent: Vec<Wire> =
-                    codec::decode((*task.argument).as_ref()).expect("handles were lent");
-                let wires: Vec<Wire> = handles.iter().map(|handle| handle.wire(&lent)).collect();
-                Ok(codec::encode(&wires).expect("they are numbers").into())
+                let returns: Vec<_> = handles.iter().map(|handle| handle.of(&lent)).collect();
+                Ok(codec::encode(&returns).expect("they are numbers").into())
             }
             Outcome::Cancelled => Err(TaskError::Cancelled { task: task.name.clone() }),
         };
@@ -134,16 +148,15 @@ impl Answer<'_> {
 }
 
 impl Back {
-    fn wire(&self, lent: &[Wire]) -> Wire {
-        let of_lent = |n: u8| lent[usize::from(n) % lent.len()].clone();
+    fn of(&self, lent: &[(u64, Lending)]) -> Return {
         let (key, went) = match self.key {
-            Ok(n) => match of_lent(n) {
-                wire if self.as_it_went => return wire,
-                Wire::Lent { key, rows, .. } | Wire::Home { key, rows } => (key, rows),
-            },
+            Ok(n) => {
+                let (key, lending) = &lent[usize::from(n) % lent.len()];
+                (*key, lending.rows)
+            }
             Err(key) => (key, (0, 0)),
         };
-        Wire::Home { key, rows: self.rows.map_or(went, Into::into) }
+        Return { key, rows: self.rows.map_or(went, Into::into) }
     }
 }
 

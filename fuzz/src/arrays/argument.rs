@@ -6,7 +6,7 @@ use farm_shm::{ArrayRef, Band, Element};
 use ndarray::{Dimension, Ix0, Ix1, Ix2, IxDyn};
 
 use super::segments::{SEGMENTS, visit};
-use super::wire::{Number, Rows, Segment, Wire};
+use super::wire::{self, Access, Lending, Lendings, Number, Return, Rows, Segment};
 
 /// An argument of one of [`FUNCTIONS`].
 #[derive(Arbitrary, Debug)]
@@ -18,13 +18,25 @@ pub struct Argument<'a> {
 #[derive(Arbitrary, Debug)]
 enum Content<'a> {
     Bytes(&'a [u8]),
-    Handles(Vec<Handle>),
+    Handles { keys: Keys, lent: Vec<(u8, Lent<'a>)>, length: Option<u32> },
+}
+
+/// Those in the value.
+#[derive(Arbitrary, Debug)]
+enum Keys {
+    AsLent,
+    Any(Vec<u8>),
 }
 
 #[derive(Arbitrary, Debug)]
-struct Handle {
-    back: bool,
-    key: u8,
+enum Lent<'a> {
+    Bytes(&'a [u8]),
+    Rows(Part),
+}
+
+#[derive(Arbitrary, Debug)]
+struct Part {
+    other_access: bool,
     place: Place,
     element: Option<Number>,
     whole: Vec<Number>,
@@ -46,30 +58,32 @@ enum Place {
 struct Callee {
     name: fn() -> &'static str,
     reference: fn() -> FunctionRef,
+    access: Access,
     element: usize,
 }
 
 macro_rules! callee {
-    ($function:path, $element:ty) => {
+    ($function:path, $access:ident, $element:ty) => {
         Callee {
             name: || Function::of($function).name(),
             reference: || Function::of($function).reference().expect("it is in this executable"),
+            access: Access::$access,
             element: size_of::<$element>(),
         }
     };
 }
 
 const FUNCTIONS: [Callee; 10] = [
-    callee!(read::<f64, Ix0>, f64),
-    callee!(read::<f64, Ix1>, f64),
-    callee!(read::<f64, Ix2>, f64),
-    callee!(read::<f64, IxDyn>, f64),
-    callee!(read::<u8, IxDyn>, u8),
-    callee!(read::<[f64; 0], Ix2>, [f64; 0]),
-    callee!(write::<f64, Ix1>, f64),
-    callee!(write::<f64, Ix2>, f64),
-    callee!(write::<f64, IxDyn>, f64),
-    callee!(write::<[f64; 0], IxDyn>, [f64; 0]),
+    callee!(read::<f64, Ix0>, Read, f64),
+    callee!(read::<f64, Ix1>, Read, f64),
+    callee!(read::<f64, Ix2>, Read, f64),
+    callee!(read::<f64, IxDyn>, Read, f64),
+    callee!(read::<u8, IxDyn>, Read, u8),
+    callee!(read::<[f64; 0], Ix2>, Read, [f64; 0]),
+    callee!(write::<f64, Ix1>, Write, f64),
+    callee!(write::<f64, Ix2>, Write, f64),
+    callee!(write::<f64, IxDyn>, Write, f64),
+    callee!(write::<[f64; 0], IxDyn>, Write, [f64; 0]),
 ];
 
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
@@ -97,29 +111,79 @@ fn write<T: Element, D: Dimension + 'static>(mut handles: Vec<Band<T, D>>) -> Ve
 impl Argument<'_> {
     pub fn check(&self) {
         let callee = &FUNCTIONS[usize::from(self.function) % FUNCTIONS.len()];
-        let argument = match &self.content {
-            Content::Bytes(bytes) => bytes.to_vec(),
-            Content::Handles(handles) => {
-                let wires: Vec<Wire> =
-                    handles.iter().map(|handle| handle.wire(callee.element)).collect();
-                codec::encode(&wires).expect("they are numbers")
-            }
-        };
-        let done = farm_core::run((callee.reference)(), &argument, &mut Vec::new());
-        assert!(matches!(done, Ok(()) | Err(Failure::Decode(_))), "{done:?}");
+        let argument = self.content.encode(callee);
+        let mut result = Vec::new();
+        // SAFETY: it is not: what is lent here is forged. That handles stay within their segments all the same is
+        // what is checked; there is no other thread, and no view while a task runs but the one that it looks at.
+        let done = unsafe { farm_core::run((callee.reference)(), &argument, &mut result) };
+        match done {
+            Ok(()) => assert_lent(&argument, &result, callee),
+            Err(Failure::Decode(reason)) => assert!(!reason.contains("panicked"), "{reason}"),
+            Err(failure) => panic!("{failure:?}"),
+        }
     }
 }
 
-impl Handle {
-    fn wire(&self, element: usize) -> Wire {
-        let (key, rows) = (self.key.into(), self.rows.into());
-        if self.back {
-            return Wire::Home { key, rows };
+/// What the task has had is what was lent, each once, and as what it was lent.
+fn assert_lent(argument: &[u8], result: &[u8], callee: &Callee) {
+    let (value, mut lendings) = wire::take_apart(argument).expect("the worker has done so");
+    let keys: Vec<u64> = codec::decode(value).expect("the worker has done so");
+    let returned: Vec<Return> = codec::decode(result).expect("handles were returned");
+    assert!(returned.iter().map(|handle| handle.key).eq(keys), "{returned:?}");
+    for handle in &returned {
+        let at = lendings.iter().position(|(key, lending)| {
+            *key == handle.key
+                && codec::decode::<Lending>(lending).is_ok_and(|lending| {
+                    (lending.access, lending.element) == (callee.access, callee.element)
+                        && lending.rows == handle.rows
+                })
+        });
+        lendings.swap_remove(at.unwrap_or_else(|| panic!("{handle:?} was not lent")));
+    }
+}
+
+impl Content<'_> {
+    fn encode(&self, callee: &Callee) -> Vec<u8> {
+        let (keys, lent, length) = match self {
+            Self::Bytes(bytes) => return bytes.to_vec(),
+            Self::Handles { keys, lent, length } => (keys, lent, length),
+        };
+        let lendings: Lendings =
+            lent.iter().map(|(key, lent)| ((*key).into(), lent.encode(callee))).collect();
+        let keys: Vec<u64> = match keys {
+            Keys::AsLent => lendings.iter().map(|(key, _)| *key).collect(),
+            Keys::Any(keys) => keys.iter().map(|key| (*key).into()).collect(),
+        };
+        let mut argument = wire::argument(&keys, &lendings);
+        if let (Some(length), Some(last)) = (length, argument.last_chunk_mut()) {
+            *last = length.to_le_bytes();
         }
-        let element = self.element.map_or(element, usize::from);
-        let whole = self.whole.iter().map(|number| (*number).into()).collect();
-        let (segment, undo) = (self.place.segment(), self.undo.map(Place::segment));
-        Wire::Lent { key, segment, element, whole, rows, undo }
+        argument
+    }
+}
+
+impl Lent<'_> {
+    fn encode(&self, callee: &Callee) -> Vec<u8> {
+        match self {
+            Self::Bytes(bytes) => bytes.to_vec(),
+            Self::Rows(part) => wire::encode(&part.lending(callee)),
+        }
+    }
+}
+
+impl Part {
+    fn lending(&self, callee: &Callee) -> Lending {
+        Lending {
+            access: match (callee.access, self.other_access) {
+                (Access::Read, false) | (Access::Write, true) => Access::Read,
+                (Access::Write, false) | (Access::Read, true) => Access::Write,
+            },
+            segment: self.place.segment(),
+            element: self.element.map_or(callee.element, usize::from),
+            whole: self.whole.iter().map(|number| (*number).into()).collect(),
+            rows: self.rows.into(),
+            undo: self.undo.map(Place::segment),
+        }
     }
 }
 

@@ -7,12 +7,12 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex};
 
-use farm_core::{Failure, Function, Owner, TaskOptions, codec};
+use farm_core::{Data, Failure, Function, Owner, Prepared, TaskOptions, codec};
 use farm_shm::{ArrayRef, Band, Element, SharedArray};
 use ndarray::{ArrayView, Dimension, Ix1, Ix2};
 
 use super::answer::with_undo;
-use super::wire::{Segment, Wire};
+use super::wire::{self, Access, Lending, Segment};
 
 pub(super) const SHAPE: (usize, usize) = (6, 4);
 pub(super) const ELEMENTS: usize = SHAPE.0 * SHAPE.1;
@@ -86,17 +86,16 @@ impl Foreign {
         let file = file.expect("there is shared memory");
         file.set_len(bytes as u64).expect("there is room");
         let elements = bytes / size_of::<f64>();
-        let handle = |key| Wire::Lent {
-            key,
-            segment: name,
-            element: size_of::<f64>(),
-            whole: vec![elements],
-            rows: (0, elements),
-            undo: None,
+        let lent = |access| {
+            let (element, whole, rows) = (size_of::<f64>(), vec![elements], (0, elements));
+            wire::encode(&Lending { access, segment: name, element, whole, rows, undo: None })
         };
-        let argument = codec::encode(&(handle(0), handle(1))).expect("they are numbers");
+        let lendings = vec![(0, lent(Access::Read)), (1, lent(Access::Write))];
+        let argument = wire::argument(&(0_u64, 1_u64), &lendings);
         let function = Function::of(keep).reference().expect("it is in this executable");
-        let kept = farm_core::run(function, &argument, &mut Vec::new());
+        // SAFETY: it is not: both are lent the same memory, and keep it. Nobody makes a view of it through what is
+        // kept after `keep` itself, which makes them one after the other.
+        let kept = unsafe { farm_core::run(function, &argument, &mut Vec::new()) };
         std::fs::remove_file(path).expect("it was made here");
         assert!(matches!(kept, Err(Failure::Escaped { .. })), "{kept:?}");
         // The mapping stays as it is, and what is written behind its end can be read from the file.
@@ -128,12 +127,17 @@ fn path(Segment { pid, started, n }: Segment) -> PathBuf {
 
 fn name_of(array: &ArrayRef<f64, Ix2>) -> Segment {
     let unchanged = |array: ArrayRef<f64, Ix2>| array;
-    let prepared = farm_core::prepare(&TaskOptions::new(), unchanged, array);
+    let prepared = farm_core::prepare(&TaskOptions::new(), unchanged, array.clone());
     let Ok(prepared) = prepared else { panic!("it can be encoded") };
-    match codec::decode((*prepared.task.argument).as_ref()).expect("it is a handle") {
-        Wire::Lent { segment, .. } => segment,
-        Wire::Home { .. } => panic!("it is at home"),
-    }
+    lent_by(&prepared)[0].1.segment
+}
+
+/// What a task is lent, by the keys.
+pub(super) fn lent_by<R: Data>(prepared: &Prepared<R>) -> Vec<(u64, Lending)> {
+    let argument = (*prepared.task.argument).as_ref();
+    let (_, lendings) = wire::take_apart(argument).expect("it was encoded");
+    let decode = |lending: Vec<u8>| codec::decode(&lending).expect("it was encoded");
+    lendings.into_iter().map(|(key, lending)| (key, decode(lending))).collect()
 }
 
 /// Reads all elements, and looks at where they are.

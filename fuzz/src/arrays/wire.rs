@@ -1,22 +1,56 @@
-//! A handle as it is on the wire, with any number in it.
+//! Handles as they are on the wire, with any number in them.
 
 use arbitrary::Arbitrary;
+use farm_core::codec;
 use serde::{Deserialize, Serialize};
 
+/// What a handle in an argument lends. The handle itself is a key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) enum Wire {
-    Lent {
-        key: u64,
-        segment: Segment,
-        element: usize,
-        whole: Vec<usize>,
-        rows: (usize, usize),
-        undo: Option<Segment>,
-    },
-    Home {
-        key: u64,
-        rows: (usize, usize),
-    },
+pub(super) struct Lending {
+    pub(super) access: Access,
+    pub(super) segment: Segment,
+    pub(super) element: usize,
+    pub(super) whole: Vec<usize>,
+    pub(super) rows: (usize, usize),
+    pub(super) undo: Option<Segment>,
+}
+
+#[derive(Arbitrary, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Access {
+    Read,
+    Write,
+}
+
+/// A handle in a result.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Return {
+    pub(super) key: u64,
+    pub(super) rows: (usize, usize),
+}
+
+/// What is behind the value of an argument: keys, and what is lent by them, encoded.
+pub(super) type Lendings = Vec<(u64, Vec<u8>)>;
+
+pub(super) fn encode(lending: &Lending) -> Vec<u8> {
+    codec::encode(lending).expect("they are numbers")
+}
+
+/// An argument of handles with these keys.
+pub(super) fn argument(keys: &impl Serialize, lendings: &Lendings) -> Vec<u8> {
+    let lendings =
+        if lendings.is_empty() { Vec::new() } else { codec::encode(lendings).expect("bytes") };
+    let length = u32::try_from(lendings.len()).expect("they are few");
+    let keys = codec::encode(keys).expect("they are numbers");
+    [keys, lendings, length.to_le_bytes().to_vec()].concat()
+}
+
+/// The value in an argument, and what it lends.
+pub(super) fn take_apart(argument: &[u8]) -> Option<(&[u8], Lendings)> {
+    let (rest, length) = argument.split_last_chunk()?;
+    let length = u32::from_le_bytes(*length) as usize;
+    let (value, lendings) = rest.split_at(rest.len().checked_sub(length)?);
+    let none = lendings.is_empty().then(Vec::new);
+    Some((value, none.or_else(|| codec::decode(lendings).ok())?))
 }
 
 /// The name of a segment.
