@@ -277,21 +277,94 @@ impl Drop for WritesLast {
 
 /// Also by what its argument does when it is dropped.
 pub fn the_master_is_done_with_an_argument_before_its_task_begins<B: Backend>() {
-    fn stays_the_same(argument: WritesLast) -> bool {
-        // On threads the argument itself is here, and nothing has been dropped.
+    /// What the rows are at first, if they stay that.
+    fn look_for_some_time(argument: WritesLast) -> Option<u8> {
         let before = argument.0.view().to_owned();
-        (0..2000).all(|_| {
+        let stays = (0..2000).all(|_| {
             std::thread::yield_now();
             argument.0.view() == before
-        })
+        });
+        stays.then_some(before[0])
     }
     let pool = B::pool(1);
+    // On threads the argument itself is there, and is dropped after.
+    let expected = if B::ENCODES { 9 } else { 0 };
     for _ in 0..20 {
         let array = SharedArray::<u8, _>::zeros(1000).unwrap();
         let (split, mut bands) = array.split([0..1000]).unwrap();
-        assert!(pool.apply(stays_the_same, WritesLast(bands.remove(0))).unwrap());
+        let seen = pool.apply(look_for_some_time, WritesLast(bands.remove(0))).unwrap();
+        assert_eq!(seen, Some(expected));
         assert!(split.recover().unwrap().array.view().iter().all(|x| *x == 9));
     }
+}
+
+/// Else its rows would be as a failed attempt has left them.
+pub fn a_handle_that_is_left_out_of_a_decoded_argument_is_an_error<B: Backend>() {
+    struct Forgets(Option<Band<u8, Ix1>>);
+    impl Serialize for Forgets {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            self.0.as_ref().expect("not decoded").serialize(serializer)
+        }
+    }
+    impl<'de> Deserialize<'de> for Forgets {
+        fn deserialize<De: Deserializer<'de>>(deserializer: De) -> Result<Self, De::Error> {
+            u64::deserialize(deserializer).map(|_key| Self(None))
+        }
+    }
+    fn ignore(argument: Forgets) {
+        drop(argument.0);
+    }
+    let pool = B::pool(1);
+    let (split, mut bands) = SharedArray::<u8, _>::zeros(2).unwrap().split([0..2]).unwrap();
+    let outcome = pool.apply(ignore, Forgets(Some(bands.remove(0))));
+    assert_eq!(outcome.is_err(), B::ENCODES);
+    if let Err(error) = outcome {
+        assert!(error.to_string().contains("left out a handle"), "{error}");
+    }
+    split.recover().unwrap();
+}
+
+/// It was not sent, and its rows are whole.
+pub fn an_argument_that_panics_when_it_is_dropped_is_an_error_of_its_task<B: Backend>() {
+    #[derive(Serialize, Deserialize)]
+    struct Bomb(Band<u8, Ix1>);
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("dropped");
+        }
+    }
+    fn forget(bomb: Bomb) {
+        std::mem::forget(bomb);
+    }
+    if !B::ENCODES {
+        return;
+    }
+    let pool = B::pool(1);
+    let (split, mut bands) = SharedArray::<u8, _>::zeros(2).unwrap().split([0..2]).unwrap();
+    let error = pool.apply(forget, Bomb(bands.remove(0))).unwrap_err();
+    assert!(error.to_string().contains("its `Drop` panicked: dropped"), "{error}");
+    assert!(split.recover().unwrap().torn.is_empty());
+}
+
+/// And cannot be had by what a task calls inside the farm.
+pub fn a_task_cannot_make_the_farm_forget_what_it_keeps<B: Backend>() {
+    static KEPT: Mutex<Vec<Band<u8, Ix1>>> = Mutex::new(Vec::new());
+    struct Nothing;
+    impl farm_core::Deliver for Nothing {
+        fn deliver(&self, _: Result<farm_core::Payload, TaskError>, _: farm_core::Passengers) {}
+    }
+    fn keep(band: Band<u8, Ix1>) {
+        let mut mailbox = farm_core::Mailbox::default();
+        let task = farm_core::TaskId::next();
+        mailbox.expect(task, Arc::new(Nothing), farm_core::Passengers::default());
+        mailbox.strand(task);
+        KEPT.lock().unwrap().push(band);
+    }
+    let pool = B::pool(1);
+    let (_split, mut bands) = SharedArray::<u8, _>::zeros(2).unwrap().split([0..2]).unwrap();
+    let outcome = pool.apply(keep, bands.remove(0));
+    assert_eq!(matches!(outcome, Err(TaskError::Escaped { .. })), B::ENCODES);
+    KEPT.lock().unwrap().clear();
 }
 
 /// The first attempt has written to the rows, and the second cannot even begin.

@@ -53,7 +53,10 @@ macro_rules! conformance_tests {
                 a_band_that_somebody_still_holds_is_not_sent,
                 the_master_is_done_with_an_argument_before_its_task_begins,
                 rows_are_as_they_were_when_the_last_attempt_cannot_begin,
-                a_band_that_is_thrown_in_a_panic_is_torn;
+                a_band_that_is_thrown_in_a_panic_is_torn,
+                a_handle_that_is_left_out_of_a_decoded_argument_is_an_error,
+                an_argument_that_panics_when_it_is_dropped_is_an_error_of_its_task,
+                a_task_cannot_make_the_farm_forget_what_it_keeps;
             errors: a_panic_carries_message_place_and_backtrace,
                 a_panic_whose_payload_is_no_string_is_told,
                 what_cannot_be_encoded_or_decoded_is_an_error_twenty_times_in_a_row,

@@ -7,7 +7,7 @@
 //! executable, be aligned, and hold the right magic number and hash before it is called.
 //!
 //! A function must have no size: an `fn` item, a generic instance, or a closure that captures nothing.
-//! Data goes in the argument. All `unsafe` of this crate is in this file.
+//! Data goes in the argument.
 
 use std::fmt;
 use std::ops::Range;
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::codec::{self, CodecError};
-use crate::passenger::{Crossing, Lendings, Luggage, cross};
+use crate::passenger::{self, Crossing, Lendings, Luggage, cross};
 
 /// What travels between master and worker: owned data that serde can encode and decode.
 pub trait Data: Serialize + DeserializeOwned + Send + 'static {}
@@ -103,6 +103,8 @@ pub enum FunctionError {
 
 static ANCHOR: u8 = 0;
 
+const LEFT_OUT: &str = "its `Deserialize` has left out a handle of a shared array";
+
 struct Describe<F, A, R>(std::marker::PhantomData<fn(F, A) -> R>);
 
 impl<F: TaskFn<A, R>, A: Data, R: Data> Describe<F, A, R> {
@@ -116,7 +118,12 @@ impl<F: TaskFn<A, R>, A: Data, R: Data> Describe<F, A, R> {
     /// Decode, run, encode. The argument belongs to the function; the result is dropped here.
     fn call(input: &[u8], output: &mut Vec<u8>) -> Result<(), CodecError> {
         let (input, lendings) = Lendings::split_from(input)?;
+        let handles = lendings.len();
         let argument: A = crossing(Crossing::ArgumentIn, lendings, || codec::decode(input))?;
+        // Whoever leaves one out, be it because it could not be opened, leaves rows as a failed attempt has.
+        if passenger::received() != handles {
+            return Err(CodecError::Decode(LEFT_OUT.to_owned()));
+        }
         let function: F = conjure();
         let result = function(argument);
         let encode = || codec::encode_into(&result, output);
@@ -180,7 +187,12 @@ impl FunctionRef {
     /// # Errors
     ///
     /// [`FunctionError::Unknown`] if there is none at that place.
-    pub fn resolve(self) -> Result<Function, FunctionError> {
+    ///
+    /// # Safety
+    ///
+    /// It is one that [`Function::reference`] has given, or anything else that does not lead to a place where somebody has
+    /// put what looks like a descriptor on purpose.
+    pub unsafe fn resolve(self) -> Result<Function, FunctionError> {
         let unknown = FunctionError::Unknown { offset: self.offset };
         let address = anchor().wrapping_add_signed(self.offset as isize);
         if !image().holds::<Descriptor>(address) {
@@ -196,7 +208,7 @@ impl FunctionRef {
         }
         // SAFETY: as above, and magic and hash say that the compiler put a `Descriptor` here: both are
         // together in memory that is never written to only where this file puts them, or where somebody
-        // forges one on purpose. Descriptors are immutable and live as long as the process.
+        // forges one on purpose, which the caller rules out. Descriptors are immutable and live as long as the process.
         Ok(Function(unsafe { &*place.cast::<Descriptor>() }))
     }
 }
@@ -328,7 +340,9 @@ mod tests {
     #[test]
     fn a_reference_leads_back_to_its_function() {
         let function = Function::of(double);
-        let found = function.reference().and_then(FunctionRef::resolve).expect("it resolves");
+        let reference = function.reference().expect("in the executable");
+        // SAFETY: it has just been given.
+        let found = unsafe { reference.resolve() }.expect("it resolves");
         assert!(found.name().ends_with("double"));
         let input = crate::encode_call(&21_u64).expect("encodes");
         let mut output = Vec::new();
@@ -357,10 +371,13 @@ mod tests {
         for offset in [0, 1, 8, i64::MAX, i64::MIN, good.offset + 1, good.offset + 8, -good.offset]
         {
             let stray = FunctionRef { offset, ..good };
-            assert_eq!(stray.resolve().unwrap_err(), FunctionError::Unknown { offset });
+            // SAFETY: nobody has forged a descriptor in this program.
+            let error = unsafe { stray.resolve() }.unwrap_err();
+            assert_eq!(error, FunctionError::Unknown { offset });
         }
         let other_types = FunctionRef { abi_hash: good.abi_hash ^ 1, ..good };
-        assert!(other_types.resolve().is_err());
+        // SAFETY: as above.
+        assert!(unsafe { other_types.resolve() }.is_err());
     }
 
     #[test]

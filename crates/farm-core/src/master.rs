@@ -238,6 +238,17 @@ impl Master {
         true
     }
 
+    /// A task that was to be sent to a worker could not be, and never will.
+    pub fn unsent(&mut self, worker: WorkerId, task: TaskId, attempt: Attempt, reason: String) {
+        let Some(Desk::Ready(ready)) = self.workers.get_mut(&worker) else { return };
+        let is_it = |t: &Task| t.id() == task && t.attempt == attempt;
+        let Some(at) = ready.backlog.iter().position(is_it) else { return };
+        let Some(task) = ready.backlog.remove(at) else { return };
+        ready.sent -= 1;
+        self.failed(task, Fault::Failed(Failure::Unsent(reason)));
+        self.settle();
+    }
+
     /// A worker that was up has died. In its life it had taken up `taken_up` tasks, which tells whether
     /// the first of its backlog had been started.
     pub fn worker_lost(&mut self, loss: Loss, taken_up: u64) {

@@ -62,7 +62,10 @@ pub enum Crossing {
 
 thread_local! {
     static CROSSING: Cell<Option<Crossing>> = const { Cell::new(None) };
+    /// Of the task that is running.
     static GUESTS: RefCell<Vec<Arc<dyn Guest>>> = const { RefCell::new(Vec::new()) };
+    /// Of the last task, if it has kept them.
+    static ESCAPED: RefCell<Vec<Arc<dyn Guest>>> = const { RefCell::new(Vec::new()) };
     static LUGGAGE: RefCell<Luggage> = const { RefCell::new(Luggage::NONE) };
     static FAILING: Cell<bool> = const { Cell::new(false) };
 }
@@ -88,6 +91,10 @@ impl Luggage {
 const LENGTH: usize = 4;
 
 impl Lendings {
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Puts them behind an encoded argument.
     pub(crate) fn append_to(&self, argument: &mut Vec<u8>) -> Result<(), CodecError> {
         let lendings = if self.0.is_empty() { Vec::new() } else { codec::encode(self)? };
@@ -117,8 +124,9 @@ pub trait Guest: fmt::Display + Send + Sync {
     fn strand(&self, passengers: Stranded);
 }
 
-/// The passengers of a task which has kept handles that it was lent.
-pub type Stranded = Arc<Mutex<Passengers>>;
+/// The passengers of a task which has kept handles that it was lent. Dropping the last clone lets them go.
+#[derive(Clone)]
+pub struct Stranded(#[allow(dead_code, reason = "it is held")] Arc<Mutex<Passengers>>);
 
 /// The passengers of one task.
 #[derive(Default)]
@@ -128,11 +136,6 @@ impl Passengers {
     /// Whether nobody else has what they stand for; see [`Passenger::is_alone`].
     pub fn are_alone(&mut self) -> bool {
         self.0.iter_mut().all(|(_, passenger)| passenger.is_alone())
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 
     /// Tells all that their task has failed.
@@ -206,9 +209,20 @@ pub fn claim(key: Key) -> Option<Vec<u8>> {
     })
 }
 
-/// Notes the guest that a decoded handle is. The handle holds it for as long as it lives, and so do its clones.
-pub fn receive(guest: Arc<dyn Guest>) {
+/// Notes the guest that a decoded handle is, which completes what [`claim`] has begun. The handle holds it for as long as
+/// it lives, and so do its clones.
+///
+/// # Safety
+///
+/// The guest keeps what it is given when it is [stranded](Guest::strand), and neither that, nor its text, nor its `Drop`
+/// panics.
+pub unsafe fn receive(guest: Arc<dyn Guest>) {
     GUESTS.with_borrow_mut(|guests| guests.push(guest));
+}
+
+/// How many handles the task that is beginning on this thread has received.
+pub(crate) fn received() -> usize {
+    GUESTS.with_borrow(Vec::len)
 }
 
 /// As many kept handles are told by name.
@@ -216,20 +230,17 @@ const MOST_NAMES: usize = 20;
 
 /// The names of those guests of the task that has just ended on this thread which somebody still holds.
 pub(crate) fn escaped() -> Vec<String> {
-    GUESTS.with_borrow_mut(|guests| {
-        // Not by a count alone: what the last holder did happens before this.
-        guests.retain_mut(|guest| Arc::get_mut(guest).is_none());
-        let mut names: Vec<_> = guests.iter().take(MOST_NAMES).map(|g| g.to_string()).collect();
-        if guests.len() > MOST_NAMES {
-            names.push(format!("and {} more", guests.len() - MOST_NAMES));
-        }
-        names
-    })
-}
-
-/// Forgets the guests of former tasks.
-pub(crate) fn welcome() {
-    GUESTS.take();
+    let mut guests = GUESTS.take();
+    // Not by a count alone: what the last holder did happens before this.
+    guests.retain_mut(|guest| Arc::get_mut(guest).is_none());
+    let mut names: Vec<_> = guests.iter().take(MOST_NAMES).map(|g| g.to_string()).collect();
+    if guests.len() > MOST_NAMES {
+        names.push(format!("and {} more", guests.len() - MOST_NAMES));
+    }
+    if !guests.is_empty() {
+        ESCAPED.set(guests);
+    }
+    names
 }
 
 /// Whether what is being dropped on this thread was left by a task that has failed.
@@ -246,8 +257,8 @@ pub(crate) fn drop_as_failed<T>(left: T) {
 
 /// Leaves the passengers of that task out until the last of what it has kept is gone.
 pub(crate) fn strand(passengers: Passengers) {
-    let passengers = Arc::new(Mutex::new(passengers));
-    GUESTS.take().into_iter().for_each(|guest| guest.strand(passengers.clone()));
+    let passengers = Stranded(Arc::new(Mutex::new(passengers)));
+    ESCAPED.take().into_iter().for_each(|guest| guest.strand(passengers.clone()));
 }
 
 /// Runs `body` as one crossing, with `luggage`; what is there at its end comes back.

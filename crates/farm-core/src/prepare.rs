@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::codec::CodecError;
+use crate::panics;
 use crate::run::encode_argument;
 use crate::{
     Attempt, Data, Function, Passengers, Payload, Slot, Task, TaskError, TaskFn, TaskHandle,
@@ -51,7 +52,9 @@ where
     let policy = options.policy();
     let refuse = |reason| fail(TaskError::Encode { task: task.clone(), what: "argument", reason });
     let encoded = encode_argument(&argument, policy.retries > 0);
-    drop(argument);
+    if let Err(caught) = panics::catch(|| drop(argument)) {
+        return Err(refuse(format!("its `Drop` panicked: {}", caught.message)));
+    }
     let (bytes, mut passengers) = encoded.map_err(|error| {
         let (CodecError::Encode(reason) | CodecError::Decode(reason)) = error;
         refuse(reason)

@@ -30,9 +30,9 @@ pub fn inside_a_task() -> bool {
 ///
 /// # Safety
 ///
-/// The argument is one that [`prepare`](crate::prepare) or [`encode_call`] has made, whole, and what it lends is lent
-/// to nobody else until this call has returned: bytes behind the argument decide which memory its handles of shared
-/// arrays lead to.
+/// The reference is one that [`Function::reference`](crate::Function::reference) has given in this build. The argument is one
+/// that [`prepare`](crate::prepare) or [`encode_call`] has made, whole, and what it lends is lent to nobody else until this
+/// call has returned: bytes behind the argument decide which memory its handles of shared arrays lead to.
 pub unsafe fn run(
     reference: FunctionRef,
     argument: &[u8],
@@ -42,11 +42,11 @@ pub unsafe fn run(
     if inside_a_task() {
         return Err(Failure::Decode("a task cannot run another".to_owned()));
     }
-    let function = reference.resolve().map_err(|error| match error {
+    // SAFETY: the caller has it from where the argument is from.
+    let function = unsafe { reference.resolve() }.map_err(|error| match error {
         crate::FunctionError::Unknown { offset } => Failure::Unknown { offset },
         crate::FunctionError::Foreign { .. } => Failure::Unknown { offset: 0 },
     })?;
-    passenger::welcome();
     let outcome = as_a_task(|| function.call(argument, result));
     let handles = passenger::escaped();
     if !handles.is_empty() {

@@ -227,7 +227,7 @@ impl Service {
         let body = match Body::new((*task.argument).as_ref()) {
             Ok(body) => body,
             Err(reason) => {
-                state.master.done(worker, id, attempt, Err(Failure::Unsent(reason)));
+                state.master.unsent(worker, id, attempt, reason);
                 return;
             }
         };

@@ -116,7 +116,7 @@ impl<T: Element, D: Dimension> Band<T, D> {
     /// A mutable view that cannot be read.
     pub(crate) fn view_uninit(&mut self) -> ArrayViewMut<'_, MaybeUninit<T>, D> {
         // SAFETY: as in `view_mut`. Only `Overwrite` calls this; whoever views the elements otherwise has the
-        // mapping settle before: `into_band`, the encoding of handles, `recover`.
+        // mapping settle before: `into_band`, handles that are encoded or decoded, `recover`.
         unsafe { self.mapping.view_uninit(self.first(), self.shape.clone()) }
     }
 

@@ -113,21 +113,35 @@ impl Mapping {
 impl Undo {
     fn reserve(&self, array: &Mapping, part: &Part) -> Result<(), ShmError> {
         let mut reserved = self.reserved.lock();
-        let rows = &part.rows;
-        if !reserved.rows.iter().any(|known| known.start <= rows.start && rows.end <= known.end) {
+        for gap in gaps(&reserved.rows, &part.rows) {
+            let bytes = Part { rows: gap.clone(), ..*part }.bytes();
             with_patience(|| {
-                check_room(part.bytes().len())?;
-                self.mapping.reserve(part.bytes())
+                check_room(bytes.len())?;
+                self.mapping.reserve(bytes.clone())
             })?;
-            include(&mut reserved.rows, rows.clone());
+            include(&mut reserved.rows, gap);
         }
-        let mark = mark_of(array, rows.start);
+        let mark = mark_of(array, part.rows.start);
         if !reserved.pages.contains(&(mark / PAGE)) {
             with_patience(|| self.mapping.reserve(mark..mark + 1))?;
             reserved.pages.insert(mark / PAGE);
         }
         Ok(())
     }
+}
+
+/// What is in none of the ranges, of one more.
+fn gaps(ranges: &[Range<usize>], new: &Range<usize>) -> Vec<Range<usize>> {
+    let mut gaps = vec![new.clone()];
+    for known in ranges {
+        let cut = |gap: Range<usize>| {
+            let (before, behind) =
+                (known.start.clamp(gap.start, gap.end), known.end.max(gap.start));
+            [gap.start..before, behind.max(before).min(gap.end)..gap.end]
+        };
+        gaps = gaps.into_iter().flat_map(cut).filter(|gap| !gap.is_empty()).collect();
+    }
+    gaps
 }
 
 /// Adds a range to others, all apart from each other.
@@ -165,6 +179,22 @@ fn copy(from: &Mapping, to: &Mapping, part: &Part) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn gaps_are_what_no_range_has() {
+        let known = [10..20, 30..40, 5..7];
+        for (new, expected) in [
+            (0..5, vec![0..5]),
+            (0..8, vec![0..5, 7..8]),
+            (12..18, vec![]),
+            (10..20, vec![]),
+            (15..35, vec![20..30]),
+            (0..50, vec![0..5, 7..10, 20..30, 40..50]),
+            (40..41, vec![40..41]),
+        ] {
+            assert_eq!(gaps(&known, &new), expected, "{new:?}");
+        }
+    }
 
     #[test]
     fn ranges_that_touch_become_one() {

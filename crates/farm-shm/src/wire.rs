@@ -50,6 +50,9 @@ const NO_FARM: &str = "a handle of a shared array can be sent by a farm alone; \
                        to save or send the data itself, encode its view";
 const LENT: &str = "a task cannot send on what it was lent";
 const FOREIGN: &str = "the reply holds a handle of a shared array that this task was not given";
+const ANOTHER_TYPE: &str =
+    "the reply holds a handle as one of another type than the task was given";
+const MADE_HERE: &str = "a task cannot return an array that it has made; return its data";
 const NOT_LENT: &str = "the handle was not lent to this task, or is in its argument twice";
 const UNFIT: &str = "the handle does not fit its segment";
 const NO_UNDO: &str = "a task that may be retried keeps the old rows of its bands, unless they are an Overwrite; \
@@ -162,6 +165,7 @@ impl<T: Element, D: Dimension + 'static> Band<T, D> {
                 Return { key: lent.key, rows: self.rows.clone() }.serialize(serializer)
             }
             (Right::Lent(_), Some(Crossing::ArgumentOut { .. })) => Err(refuse(&LENT)),
+            (Right::Home(_), Some(Crossing::ResultOut)) => Err(refuse(&MADE_HERE)),
             _ => Err(refuse(&NO_FARM)),
         }
     }
@@ -195,6 +199,7 @@ impl<T: Element, D: Dimension + 'static> Serialize for ArrayRef<T, D> {
             (Hold::Lent(_), Some(Crossing::ArgumentOut { .. })) => {
                 Err(S::Error::custom(because(LENT)))
             }
+            (Hold::Home(_), Some(Crossing::ResultOut)) => Err(S::Error::custom(because(MADE_HERE))),
             _ => Err(S::Error::custom(because(NO_FARM))),
         }
     }
@@ -241,20 +246,21 @@ where
             if !mapping.holds::<T, D>(&whole) {
                 return Err(refuse(&UNFIT));
             }
+            mapping.settle();
             let lent = Arc::new(Lent::new(key, mapping, rows.clone(), handle));
-            passenger::receive(lent.clone());
             if let (Some(undo), Access::Write) = (undo, access) {
                 let part = Part::of::<T, D>(rows.clone(), &whole);
                 lent.mapping.begin(*undo, &part).map_err(|error| refuse(&error))?;
             }
+            // SAFETY: a `Lent` keeps what it is given; its text is numbers, and its fields drop without a panic.
+            unsafe { passenger::receive(lent.clone()) };
             Ok(open(lent, whole))
         }
         Some(Crossing::ResultIn) => {
             let Return { key, rows } = Return::deserialize(deserializer)?;
-            passenger::reclaim(key)
-                .and_then(|handle| handle.downcast::<H>().ok())
-                .and_then(|handle| narrow(*handle, rows))
-                .ok_or_else(|| refuse(&FOREIGN))
+            let handle = passenger::reclaim(key).ok_or_else(|| refuse(&FOREIGN))?;
+            let handle = handle.downcast::<H>().map_err(|_| refuse(&ANOTHER_TYPE))?;
+            narrow(*handle, rows).ok_or_else(|| refuse(&FOREIGN))
         }
         _ => Err(refuse(&NO_FARM)),
     }

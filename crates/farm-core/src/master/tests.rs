@@ -402,6 +402,24 @@ fn a_task_that_keeps_a_handle_has_its_outcome_when_its_worker_is_dead() {
 }
 
 #[test]
+fn a_task_that_cannot_be_sent_does_not_count_as_one_that_was_done() {
+    let mut world = World::new(1, 1, None);
+    world.step(Event::Ready(0));
+    let unsent = world.submit(Policy { retries: 5, ..Policy::default() });
+    let reason = "no descriptor".to_owned();
+    world.master.unsent(WorkerId(0), unsent, Attempt::FIRST, reason);
+    world.workers.get_mut(&WorkerId(0)).unwrap().backlog.clear();
+    world.act();
+    let outcome = &world.outcomes[&unsent][0];
+    assert!(matches!(outcome, Err(TaskError::Encode { what: "argument", .. })), "{outcome:?}");
+    // So the next one that is taken up is the first, and is charged with the death of the worker.
+    let next = world.submit(Policy::default());
+    world.step(Event::Dies(0, true));
+    let outcome = &world.outcomes[&next][0];
+    assert!(matches!(outcome, Err(TaskError::WorkerLost { attempts: 1, .. })), "{outcome:?}");
+}
+
+#[test]
 fn a_poison_task_costs_one_worker_for_each_attempt() {
     for retries in [0, 1, 4] {
         let mut world = World::new(1, 1, None);
