@@ -221,7 +221,7 @@ fn are(rows: ArrayView1<f64>, expected: ArrayView1<f64>) -> bool {
     rows.iter().zip(expected).all(|(x, y)| x.to_bits() == y.to_bits())
 }
 
-/// Kills one of the busy workers at a random moment of each of 500 rounds. With retries all is as if nothing had
+/// Kills one of the busy workers at a random moment of each of 500 rounds or more. With retries all is as if nothing had
 /// happened; without, what cannot be trusted is told, and all else is right.
 fn square_roots_under_fire(retries: u32) {
     let options = TaskOptions::new().retries(retries);
@@ -231,7 +231,9 @@ fn square_roots_under_fire(retries: u32) {
     let mut array = SharedArray::<f64, _>::zeros(MANY).unwrap();
     let mut random = Pcg64::seed_from_u64(u64::from(retries));
     let (mut usual, mut hits) = (Duration::from_millis(10), 0);
-    for round in 0..500 {
+    let mut round = 0;
+    // On a busy machine most kills come too late or too early.
+    while round < 500 || hits + pool.stats().retried < 25 {
         array.view_mut().assign(&before);
         let (split, bands) = array.split(distribute(MANY, BANDS)).unwrap();
         let rows: Vec<_> = bands.iter().map(Band::rows).collect();
@@ -277,11 +279,10 @@ fn square_roots_under_fire(retries: u32) {
             }
         }
         wait_until(|| pool.processes().len() == 2);
+        round += 1;
     }
     let stats = pool.stats();
-    hits += stats.retried;
-    eprintln!("{hits} of 500 kills hit a band; {stats:?}");
-    assert!(hits >= 25, "{hits} hits");
+    eprintln!("{} of {round} kills hit a band; {stats:?}", hits + stats.retried);
 }
 
 #[test]
