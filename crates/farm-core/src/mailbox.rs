@@ -55,11 +55,6 @@ impl Mailbox {
         self.entries.remove(&task).map(|entry| Delivery { entry, outcome })
     }
 
-    /// How many outcomes are owed.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
     /// Whether nothing is owed.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
