@@ -1,21 +1,25 @@
 //! The mailbox: for each task that is not done, where its outcome belongs and which arrays are out
 //! with it.
 
-use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use crate::{Deliver, Passengers, Payload, TaskError, TaskId, passenger};
 
 /// The places of all outcomes that a pool still owes.
 #[derive(Default)]
 pub struct Mailbox {
-    entries: HashMap<TaskId, Entry>,
+    entries: FxHashMap<TaskId, Entry>,
 }
 
 struct Entry {
     slot: Arc<dyn Deliver>,
     passengers: Passengers,
     sent: bool,
+    /// How many items have no outcome yet.
+    owed: usize,
 }
 
 /// An outcome on its last steps to its slot.
@@ -24,14 +28,23 @@ struct Entry {
 /// code: no pool may hold its lock then.
 #[must_use]
 pub struct Delivery {
-    entry: Entry,
+    slot: Arc<dyn Deliver>,
+    items: Range<u32>,
+    passengers: Passengers,
+    sent: bool,
     outcome: Result<Payload, TaskError>,
 }
 
 impl Mailbox {
-    /// Opens a place for the outcome of `task`.
-    pub fn expect(&mut self, task: TaskId, slot: Arc<dyn Deliver>, passengers: Passengers) {
-        self.entries.insert(task, Entry { slot, passengers, sent: false });
+    /// Opens a place for the outcomes of `task`, which has so many items.
+    pub fn expect(
+        &mut self,
+        task: TaskId,
+        items: usize,
+        slot: Arc<dyn Deliver>,
+        passengers: Passengers,
+    ) {
+        self.entries.insert(task, Entry { slot, passengers, sent: false, owed: items });
     }
 
     /// Notes that `task` is about to be handed to a worker.
@@ -50,9 +63,23 @@ impl Mailbox {
         }
     }
 
-    /// Closes the place of `task`; `None` if it is closed already.
-    pub fn close(&mut self, task: TaskId, outcome: Result<Payload, TaskError>) -> Option<Delivery> {
-        self.entries.remove(&task).map(|entry| Delivery { entry, outcome })
+    /// Takes in the outcome of some items of `task`, and closes its place with the last; `None` if it is closed already.
+    pub fn close(
+        &mut self,
+        task: TaskId,
+        items: Range<u32>,
+        outcome: Result<Payload, TaskError>,
+    ) -> Option<Delivery> {
+        let entry = self.entries.get_mut(&task)?;
+        entry.owed = entry.owed.saturating_sub(items.len());
+        if entry.owed > 0 {
+            let slot = entry.slot.clone();
+            // An envelope has no passengers.
+            let passengers = Passengers::default();
+            return Some(Delivery { slot, items, passengers, sent: entry.sent, outcome });
+        }
+        let Entry { slot, passengers, sent, .. } = self.entries.remove(&task)?;
+        Some(Delivery { slot, items, passengers, sent, outcome })
     }
 
     /// Whether nothing is owed.
@@ -70,11 +97,11 @@ impl Delivery {
     /// Tells the arrays what became of the task, then fills the slot.
     pub fn deliver(mut self) {
         if let Err(error) = &self.outcome
-            && self.entry.sent
+            && self.sent
             && error.leaves_torn_rows()
         {
-            self.entry.passengers.lost();
+            self.passengers.lost();
         }
-        self.entry.slot.deliver(self.outcome, self.entry.passengers);
+        self.slot.deliver(self.items, self.outcome, self.passengers);
     }
 }

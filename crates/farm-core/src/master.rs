@@ -23,11 +23,15 @@
 //!   end dooms its worker: the worker is killed, and the outcome is settled when its death is known. What it
 //!   still answers no longer counts.
 //! - A failure is forgiven as often as the task's policy says.
-//! - A backlog is never longer than the window, which keeps a transport's buffers from filling.
+//! - A backlog is never longer than the window, which keeps a transport's buffers from filling. What of it has not
+//!   been started is taken back when another worker has nothing to do, and goes to the front of the list.
+//! - A task may be an envelope of many items. Each item is then what a task is in all these rules.
 //! - A lost worker is replaced at once; where workers keep ending before they do any work, with growing
 //!   pauses, until either one works or none is left.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,12 +45,16 @@ pub enum Action {
     Start(WorkerId),
     /// Send a task to a worker.
     Send(WorkerId, Task),
+    /// Try to take back what the last task of a worker's backlog has left to be started, so that an idle worker can have
+    /// it: [`Master::taken_back`] tells what of it has been.
+    TakeBack(WorkerId),
     /// Kill a worker; [`Master::worker_lost`] will tell that it is dead.
     Kill(WorkerId),
     /// Let a worker end that has done its share. The master will not speak of it again.
     Retire(WorkerId),
-    /// Deliver an outcome. This happens once for each task that was submitted.
-    Complete(TaskId, Result<Payload, TaskError>),
+    /// Deliver the outcome of items of a task. This happens once for each item that was submitted. More than one have
+    /// an outcome in common only if they have returned: the encoded results, one after the other.
+    Complete(TaskId, Range<u32>, Result<Payload, TaskError>),
 }
 
 /// How many workers a master has, and how it uses them.
@@ -54,7 +62,7 @@ pub enum Action {
 pub struct Rules {
     /// The number of workers.
     pub workers: usize,
-    /// How many tasks a worker is sent ahead, at least 1.
+    /// How many tasks or envelopes a worker is sent ahead, at least 1. What it has not started can be taken back.
     pub window: usize,
     /// After how many tasks a worker is replaced.
     pub tasks_per_worker: Option<u64>,
@@ -67,6 +75,15 @@ pub enum Reach {
     Waiting,
     /// Also one that is running: its worker is killed.
     Running,
+}
+
+/// Why something is taken back from a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// Another has nothing to do.
+    ToShare,
+    /// Nobody wants it any more.
+    ToCancel,
 }
 
 /// The state machine behind a pool of workers that are reached by messages.
@@ -87,6 +104,22 @@ pub struct Master {
     /// The earliest time that has been set since [`take_alarm`](Self::take_alarm).
     alarm: Option<Duration>,
     forgiven: u64,
+    answers: u64,
+    /// A [`Action::TakeBack`] is on its way.
+    takes_back: bool,
+}
+
+/// Which items of which task an answer is about. Those of a task are answered in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The task.
+    pub task: TaskId,
+    /// The attempt.
+    pub attempt: Attempt,
+    /// The first of its items.
+    pub first: u32,
+    /// How many; more than one only if they have returned.
+    pub count: u32,
 }
 
 #[derive(Debug)]
@@ -100,8 +133,11 @@ struct Ready {
     backlog: VecDeque<Task>,
     /// When the first task of the backlog came to be the first.
     since: Duration,
+    /// Items.
     sent: u64,
     answered: u64,
+    /// When it last answered, counted in answers of all workers.
+    last: u64,
     doom: Option<Doom>,
 }
 
@@ -143,6 +179,8 @@ impl Master {
             actions: VecDeque::new(),
             alarm: None,
             forgiven: 0,
+            answers: 0,
+            takes_back: false,
         };
         master.refill();
         master
@@ -204,15 +242,16 @@ impl Master {
     pub fn done(
         &mut self,
         worker: WorkerId,
-        task: TaskId,
-        attempt: Attempt,
+        answer: Answer,
         outcome: Result<Payload, Failure>,
     ) -> bool {
         let Some(Desk::Ready(ready)) = self.workers.get_mut(&worker) else { return false };
-        let Some(at) = ready.backlog.iter().position(|t| t.id() == task && t.attempt == attempt)
-        else {
+        let Some(at) = ready.backlog.iter().position(|task| answer.is_about(task)) else {
             return false;
         };
+        if answer.count == 0 || (outcome.is_err() && answer.count > 1) {
+            return false;
+        }
         self.refill.has_hope();
         if at == 0 && ready.doom.is_some() {
             return false;
@@ -223,19 +262,66 @@ impl Master {
             self.actions.push_back(Action::Kill(worker));
             return true;
         }
-        ready.answered += 1;
-        let Some(task) = ready.backlog.remove(at) else { return false };
+        self.answers += 1;
+        ready.last = self.answers;
+        ready.answered += u64::from(answer.count);
+        let items = answer.first..answer.first + answer.count;
+        let task = &mut ready.backlog[at];
+        task.items.start = items.end;
+        let failed = outcome.is_err().then(|| task.part(items.clone()));
+        if task.items.is_empty() {
+            ready.backlog.remove(at);
+        }
         ready.since = self.now;
         let next = ready.deadline();
         self.set_alarm(next);
         match outcome {
-            Ok(result) => self.actions.push_back(Action::Complete(task.id(), Ok(result))),
-            Err(failure) => self.failed(task, Fault::Failed(failure)),
+            Ok(results) => {
+                self.actions.push_back(Action::Complete(answer.task, items, Ok(results)));
+            }
+            Err(failure) => {
+                if let Some(task) = failed {
+                    self.failed(task, Fault::Failed(failure));
+                }
+            }
         }
         self.retire(worker);
         self.refill();
         self.settle();
         true
+    }
+
+    /// The last items `items` of a task that a worker was sent have been taken back before they were started, for
+    /// another worker or to be cancelled. None at all tells that nothing could be.
+    pub fn taken_back(&mut self, worker: WorkerId, task: TaskId, items: Range<u32>, why: Why) {
+        self.takes_back = false;
+        let Some(Desk::Ready(ready)) = self.workers.get_mut(&worker) else { return };
+        let is_it = |t: &Task| t.id() == task && t.items.end == items.end && t.items.start <= items.start;
+        let Some(at) = ready.backlog.iter().rposition(is_it) else { return };
+        if items.is_empty() {
+            return;
+        }
+        ready.sent -= items.len() as u64;
+        let part = ready.backlog[at].part(items.clone());
+        ready.backlog[at].items.end = items.start;
+        if ready.backlog[at].items.is_empty() {
+            ready.backlog.remove(at);
+        }
+        match why {
+            Why::ToShare => self.todo.put_back(part),
+            Why::ToCancel => self.cancelled([part]),
+        }
+        self.retire(worker);
+        self.settle();
+    }
+
+    /// The workers that have been sent a task, or parts of it, and may not have started on it.
+    pub fn sent_to(&self, task: TaskId) -> Vec<WorkerId> {
+        let has = |desk: &Desk| match desk {
+            Desk::Ready(ready) => ready.backlog.iter().any(|t| t.id() == task),
+            Desk::Starting => false,
+        };
+        self.workers.iter().filter(|(_, desk)| has(desk)).map(|(worker, _)| *worker).collect()
     }
 
     /// A task that was to be sent to a worker could not be, and never will.
@@ -244,8 +330,11 @@ impl Master {
         let is_it = |t: &Task| t.id() == task && t.attempt == attempt;
         let Some(at) = ready.backlog.iter().position(is_it) else { return };
         let Some(task) = ready.backlog.remove(at) else { return };
-        ready.sent -= 1;
-        self.failed(task, Fault::Failed(Failure::Unsent(reason)));
+        ready.sent -= task.items.len() as u64;
+        for item in task.items.clone() {
+            let task = task.part(item..item + 1);
+            self.failed(task, Fault::Failed(Failure::Unsent(reason.clone())));
+        }
         self.settle();
     }
 
@@ -260,8 +349,13 @@ impl Master {
             let started = taken_up > answered;
             match (backlog.pop_front(), doom) {
                 (Some(task), None) if !started => backlog.push_front(task),
-                (Some(task), doom) => {
+                (Some(mut task), doom) => {
                     in_vain = false;
+                    if task.items.len() > 1 {
+                        let (first, end) = (task.items.start, task.items.end);
+                        backlog.push_front(Task { items: first + 1..end, ..task.clone() });
+                        task.items.end = first + 1;
+                    }
                     match doom {
                         None => self.failed(task, Fault::Lost(Box::new(loss))),
                         Some(Doom::TimedOut(limit)) => self.failed(task, Fault::TimedOut(limit)),
@@ -291,12 +385,10 @@ impl Master {
     /// Cancels a task, and says whether its outcome will be [`TaskError::Cancelled`] for that.
     pub fn cancel(&mut self, task: TaskId, reach: Reach) -> bool {
         let waiting = self.todo.remove(task);
-        if waiting.is_some() {
-            self.cancelled(waiting);
-            return true;
-        }
-        if reach == Reach::Waiting {
-            return false;
+        let found = !waiting.is_empty();
+        self.cancelled(waiting);
+        if found || reach == Reach::Waiting {
+            return found;
         }
         for (worker, desk) in &mut self.workers {
             let Desk::Ready(ready) = desk else { continue };
@@ -375,13 +467,14 @@ impl Master {
             self.todo.put_back(task);
             return;
         }
-        let (id, attempts, task) = (task.id(), task.failures, task.name);
+        let (id, items, attempts) = (task.id(), task.items.clone(), task.failures);
+        let task = task.name_of(items.start);
         let error = match fault {
             Fault::Lost(loss) => TaskError::WorkerLost { task, loss, attempts },
             Fault::TimedOut(limit) => TaskError::TimedOut { task, limit, attempts },
             Fault::Failed(failure) => failure.of(task),
         };
-        self.actions.push_back(Action::Complete(id, Err(error)));
+        self.actions.push_back(Action::Complete(id, items, Err(error)));
     }
 
     /// Lets a worker go that has done its share.
@@ -445,16 +538,19 @@ impl Master {
             }
         } else if let Some(reason) = &self.broken {
             while let Some(task) = self.todo.pop() {
-                let id = task.id();
-                let error = TaskError::NoWorkers { task: task.name, reason: reason.clone() };
-                self.actions.push_back(Action::Complete(id, Err(error)));
+                for item in task.items.clone() {
+                    let (name, reason) = (task.name_of(item), reason.clone());
+                    let error = TaskError::NoWorkers { task: name, reason };
+                    self.actions.push_back(Action::Complete(task.id(), item..item + 1, Err(error)));
+                }
             }
         } else {
             self.hand_out();
         }
     }
 
-    /// Gives each next task to the worker with the shortest backlog.
+    /// Gives each next task to the worker with the shortest backlog, and of those to the one that was busy last, since
+    /// it is the most likely to be awake. When nothing is left to be given, those who have none share with others.
     fn hand_out(&mut self) {
         let Rules { window, tasks_per_worker, .. } = self.rules;
         while !self.todo.is_empty() {
@@ -468,27 +564,71 @@ impl Master {
                 }
                 _ => None,
             });
-            let Some((worker, ready)) = ready.min_by_key(|(_, ready)| ready.backlog.len()) else {
-                break;
-            };
-            let Some(task) = self.todo.pop() else { break };
+            let key = |(_, ready): &(_, &mut Ready)| (ready.backlog.len(), Reverse(ready.last));
+            let Some((worker, ready)) = ready.min_by_key(key) else { return };
+            let Some(mut task) = self.todo.pop() else { return };
+            let share = tasks_per_worker.map_or(u64::MAX, |most| most - ready.sent);
+            if (task.items.len() as u64) > share {
+                let rest = task.items.start + share as u32..task.items.end;
+                task.items.end = rest.start;
+                self.todo.put_back(Task { items: rest, ..task.clone() });
+            }
             if ready.backlog.is_empty() {
                 ready.since = self.now;
             }
+            ready.sent += task.items.len() as u64;
             ready.backlog.push_back(task.clone());
-            ready.sent += 1;
             let deadline = ready.deadline();
             self.set_alarm(deadline);
             self.actions.push_back(Action::Send(worker, task));
+        }
+        self.share();
+    }
+
+    /// Has a worker that has nothing to do take over from the one that has most.
+    fn share(&mut self) {
+        let most = self.rules.tasks_per_worker;
+        let mut is_idle = false;
+        let mut longest = None;
+        for (worker, desk) in &self.workers {
+            let Desk::Ready(ready) = desk else { continue };
+            if ready.doom.is_some() {
+                continue;
+            }
+            is_idle |= ready.backlog.is_empty() && most.is_none_or(|most| ready.sent < most);
+            let items = ready.backlog.back().map_or(0, |task| task.items.len());
+            let size = (ready.backlog.len(), items);
+            if size > (1, 1) && longest.is_none_or(|(longest, _)| longest < size) {
+                longest = Some((size, *worker));
+            }
+        }
+        if let (true, Some((_, worker)), false) = (is_idle, longest, self.takes_back) {
+            self.takes_back = true;
+            self.actions.push_back(Action::TakeBack(worker));
         }
     }
 
     fn cancelled(&mut self, tasks: impl IntoIterator<Item = Task>) {
         for task in tasks {
-            let id = task.id();
-            self.actions
-                .push_back(Action::Complete(id, Err(TaskError::Cancelled { task: task.name })));
+            for item in task.items.clone() {
+                let error = TaskError::Cancelled { task: task.name_of(item) };
+                self.actions.push_back(Action::Complete(task.id(), item..item + 1, Err(error)));
+            }
         }
+    }
+}
+
+impl Answer {
+    /// What an answer to a task by itself is about.
+    pub fn to(task: TaskId, attempt: Attempt) -> Self {
+        Self { task, attempt, first: 0, count: 1 }
+    }
+
+    fn is_about(&self, task: &Task) -> bool {
+        task.id() == self.task
+            && task.attempt == self.attempt
+            && task.items.start == self.first
+            && (self.count as usize) <= task.items.len()
     }
 }
 

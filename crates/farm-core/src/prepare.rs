@@ -68,6 +68,8 @@ where
             name: task,
             function: reference,
             argument: Arc::new(Payload::from(bytes)),
+            items: 0..1,
+            envelope: None,
             attempt: Attempt::FIRST,
             failures: 0,
             policy,

@@ -7,6 +7,7 @@
 //! A slot is filled once; what is delivered later is dropped. An encoded result is decoded by the caller
 //! that takes it, not by the thread that delivers it, so that many callers decode at once.
 
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
@@ -20,8 +21,13 @@ use crate::{Passengers, Payload, TaskError, TaskName};
 
 /// One task's place in the mailbox, its result type erased.
 pub trait Deliver: Send + Sync {
-    /// Puts the outcome in; the first one counts.
-    fn deliver(&self, outcome: Result<Payload, TaskError>, passengers: Passengers);
+    /// Puts the outcome of some items in; the first one counts.
+    fn deliver(
+        &self,
+        items: Range<u32>,
+        outcome: Result<Payload, TaskError>,
+        passengers: Passengers,
+    );
 }
 
 /// One task's place in the mailbox.
@@ -138,7 +144,12 @@ impl<R: DeserializeOwned> Slot<R> {
 }
 
 impl<R: Send> Deliver for Slot<R> {
-    fn deliver(&self, outcome: Result<Payload, TaskError>, passengers: Passengers) {
+    fn deliver(
+        &self,
+        _: Range<u32>,
+        outcome: Result<Payload, TaskError>,
+        passengers: Passengers,
+    ) {
         self.put(match outcome {
             Ok(bytes) => Outcome::Encoded(bytes, passengers),
             Err(error) => {

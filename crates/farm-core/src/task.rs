@@ -1,6 +1,7 @@
 //! What a task is: ids, the name under which errors speak of it, and its options.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,9 +17,14 @@ pub struct TaskId(u64);
 impl TaskId {
     /// The next id; ids grow in the order of submission and are never used again.
     pub fn next() -> Self {
+        Self::first_of(1)
+    }
+
+    /// The first of the next `n` ids.
+    pub(crate) fn first_of(n: u64) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         // Relaxed: only uniqueness matters, nothing else is published by the counter.
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+        Self(NEXT.fetch_add(n, Ordering::Relaxed))
     }
 }
 
@@ -196,6 +202,14 @@ impl TaskName {
     }
 }
 
+impl TaskName {
+    /// The name of an item of the envelope that has this name: ids and items are counted on from those of the first.
+    pub(crate) fn of_item(&self, item: u32) -> Self {
+        let index = self.item.map(|first| first + item as usize);
+        Self { id: TaskId(self.id.0 + u64::from(item)), item: index, ..self.clone() }
+    }
+}
+
 impl fmt::Display for TaskName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {}", self.id, self.function)?;
@@ -216,8 +230,13 @@ pub struct Task {
     pub name: Arc<TaskName>,
     /// The function, as it is named on the wire.
     pub function: FunctionRef,
-    /// The encoded argument. It is kept until the outcome is in, so that the task can be sent again.
+    /// The encoded argument. It is kept until the outcome is in, so that the task can be sent again. That of an
+    /// envelope is as [`Envelope`](crate::Envelope) has it.
     pub argument: Arc<Payload>,
+    /// Which items of its envelope this is; `0..1` for a task by itself.
+    pub items: Range<u32>,
+    /// How many items there are in the envelope; `None` for a task by itself.
+    pub envelope: Option<u32>,
     /// The attempt that the task is sent as next.
     pub attempt: Attempt,
     /// How many attempts have failed. This is not the number of those before this one: a task that was
@@ -228,8 +247,23 @@ pub struct Task {
 }
 
 impl Task {
-    /// The task's id.
+    /// The task's id; that of its envelope, if it is in one.
     pub fn id(&self) -> TaskId {
         self.name.id
+    }
+
+    /// Whether it is an envelope, or a part of one.
+    pub fn is_envelope(&self) -> bool {
+        self.envelope.is_some()
+    }
+
+    /// The items `items` of it, as a task for a further attempt.
+    pub(crate) fn part(&self, items: Range<u32>) -> Self {
+        Self { items, attempt: self.attempt.next(), ..self.clone() }
+    }
+
+    /// The name of its item `item`.
+    pub(crate) fn name_of(&self, item: u32) -> Arc<TaskName> {
+        if self.is_envelope() { Arc::new(self.name.of_item(item)) } else { self.name.clone() }
     }
 }

@@ -121,10 +121,10 @@ impl Farm for Pool {
             }
         };
         let mut mailbox = Mailbox::default();
-        mailbox.expect(task.id(), slot.clone(), passengers);
+        mailbox.expect(task.id(), 1, slot.clone(), passengers);
         let outcome = self.run(&task, &mut mailbox);
         self.counters.ended(outcome.as_ref().err());
-        if let Some(delivery) = mailbox.close(task.id(), outcome) {
+        if let Some(delivery) = mailbox.close(task.id(), 0..1, outcome) {
             delivery.deliver();
         }
         TaskHandle::new(slot, None, 0)

@@ -1,13 +1,14 @@
 //! The rules of the master, under any order of events.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::refill::{FIRST_PAUSE, LAST_CHANCES};
-use super::{Action, Master, Reach, Rules};
+use super::{Action, Answer, Master, Reach, Rules, Why};
 use crate::{
     Attempt, Failure, Function, Loss, Payload, Policy, Task, TaskError, TaskId, TaskName,
     TaskOptions, WorkerId,
@@ -15,12 +16,15 @@ use crate::{
 
 const LIMIT: Duration = Duration::from_secs(1);
 
-fn task(policy: Policy) -> Task {
+/// A task by itself, or an envelope of more than one.
+fn task(items: u32, policy: Policy) -> Task {
     let function = Function::of(f64::sqrt);
     Task {
         name: Arc::new(TaskName::new(function, &TaskOptions::new())),
         function: function.reference().expect("in the executable"),
         argument: Arc::new(Payload::from(Vec::new())),
+        items: 0..items,
+        envelope: (items > 1).then_some(items),
         attempt: Attempt::FIRST,
         failures: 0,
         policy,
@@ -35,11 +39,28 @@ fn panicked() -> Failure {
     Failure::Panicked { message: "no".to_owned(), location: None, backtrace: String::new() }
 }
 
+/// One item of a task.
+type Item = (TaskId, u32);
+
+/// What is left of a task that a worker was sent.
+#[derive(Clone, Debug)]
+struct Sent {
+    task: TaskId,
+    attempt: Attempt,
+    items: Range<u32>,
+}
+
+impl Sent {
+    fn answer(&self, count: u32) -> Answer {
+        Answer { task: self.task, attempt: self.attempt, first: self.items.start, count }
+    }
+}
+
 /// A worker as the world sees it.
 #[derive(Default)]
 struct Worker {
     /// What it has been sent and has not answered, in order.
-    backlog: Vec<(TaskId, Attempt)>,
+    backlog: Vec<Sent>,
     answered: u64,
     sent: u64,
     /// The master wants it killed.
@@ -55,12 +76,14 @@ struct World {
     workers: HashMap<WorkerId, Worker>,
     retired: usize,
     /// Answers that never arrived in time: of dead workers, or given before.
-    stale: Vec<(WorkerId, TaskId, Attempt)>,
-    submitted: Vec<(TaskId, Policy)>,
-    /// How often a task has failed or been lost while it was running.
-    charged: HashMap<TaskId, u32>,
+    stale: Vec<(WorkerId, Answer)>,
+    submitted: Vec<(TaskId, u32, Policy)>,
+    /// How often an item has failed or been lost while it was running.
+    charged: HashMap<Item, u32>,
     cancelled: HashSet<TaskId>,
-    outcomes: HashMap<TaskId, Vec<Result<Payload, TaskError>>>,
+    outcomes: HashMap<Item, Vec<Result<Payload, TaskError>>>,
+    /// How many are yet to be carried out as asked, when something is to be taken back.
+    obliging: usize,
 }
 
 impl World {
@@ -78,6 +101,7 @@ impl World {
             charged: HashMap::new(),
             cancelled: HashSet::new(),
             outcomes: HashMap::new(),
+            obliging: usize::MAX,
         };
         world.act();
         world
@@ -90,8 +114,9 @@ impl World {
                 Action::Send(worker, task) => {
                     let worker = self.workers.get_mut(&worker).expect("sent to one that is up");
                     assert!(!worker.killed, "sent to a worker that is being killed");
-                    worker.backlog.push((task.id(), task.attempt));
-                    worker.sent += 1;
+                    let (attempt, items) = (task.attempt, task.items.clone());
+                    worker.sent += items.len() as u64;
+                    worker.backlog.push(Sent { task: task.id(), attempt, items });
                     assert!(worker.backlog.len() <= self.rules.window, "the window is kept");
                     assert!(self.rules.tasks_per_worker.is_none_or(|most| worker.sent <= most));
                 }
@@ -106,8 +131,16 @@ impl World {
                     assert_eq!(Some(worker.sent), self.rules.tasks_per_worker);
                     self.retired += 1;
                 }
-                Action::Complete(task, outcome) => {
-                    self.outcomes.entry(task).or_default().push(outcome);
+                Action::TakeBack(id) => self.take_back(id),
+                Action::Complete(task, items, outcome) => {
+                    assert!(outcome.is_ok() || items.len() == 1, "an error is that of one item");
+                    for item in items {
+                        let outcomes = self.outcomes.entry((task, item)).or_default();
+                        outcomes.push(match &outcome {
+                            Ok(result) => Ok(result.clone()),
+                            Err(error) => Err(error.clone()),
+                        });
+                    }
                 }
             }
         }
@@ -121,20 +154,52 @@ impl World {
         up
     }
 
-    fn submit(&mut self, policy: Policy) -> TaskId {
-        let task = task(policy);
+    /// Takes back half of what may not be started, if it is the only task of its worker, and else all.
+    fn take_back(&mut self, id: WorkerId) {
+        let worker = self.workers.get_mut(&id).expect("one that is up is asked");
+        assert!(!worker.killed, "nothing is asked of one that is being killed");
+        let is_only = worker.backlog.len() == 1;
+        let last = worker.backlog.last_mut().expect("it has something");
+        let Range { start, end } = last.items;
+        assert!(!is_only || end - start > 1, "there is something to be had");
+        let mut from = if is_only { end - (end - start) / 2 } else { start };
+        if self.obliging == 0 {
+            from = end;
+        }
+        self.obliging = self.obliging.saturating_sub(1);
+        let task = last.task;
+        last.items.end = from;
+        worker.sent -= u64::from(end - from);
+        if last.items.is_empty() {
+            worker.backlog.pop();
+        }
+        self.master.taken_back(id, task, from..end, Why::ToShare);
+    }
+
+    fn submit(&mut self, policy: Policy) -> Item {
+        (self.submit_envelope(1, policy), 0)
+    }
+
+    fn submit_envelope(&mut self, items: u32, policy: Policy) -> TaskId {
+        let task = task(items, policy);
         let id = task.id();
-        self.submitted.push((id, policy));
+        self.submitted.push((id, items, policy));
         self.master.submitted(task);
         self.act();
         id
     }
 
+    /// All that was submitted.
+    fn items(&self) -> Vec<(Item, Policy)> {
+        let of = |&(task, items, policy)| (0..items).map(move |item| ((task, item), policy));
+        self.submitted.iter().flat_map(of).collect()
+    }
+
     fn step(&mut self, event: Event) {
         let pick = |list: &[WorkerId], n: usize| list.get(n % list.len().max(1)).copied();
         match event {
-            Event::Submit(policy) => {
-                self.submit(policy);
+            Event::Submit(items, policy) => {
+                self.submit_envelope(items, policy);
             }
             Event::Ready(n) => {
                 if let Some(worker) = pick(&self.starting, n) {
@@ -149,23 +214,28 @@ impl World {
                     self.master.start_failed(worker, "no memory");
                 }
             }
-            Event::Answer(n, good) => {
+            Event::Answer(n, count, good) => {
                 if let Some(id) = pick(&self.up(), n) {
                     let worker = self.workers.get_mut(&id).expect("it is up");
                     // A worker that is being killed may still have answered the first of its tasks.
                     let doomed = worker.killed;
-                    if let Some((task, attempt)) = worker.backlog.first().copied() {
+                    if let Some(first) = worker.backlog.first_mut() {
+                        let most = if good { first.items.len() as u32 } else { 1 };
+                        let answer = first.answer(count.clamp(1, most));
                         if !doomed {
-                            worker.backlog.remove(0);
-                            worker.answered += 1;
-                            self.stale.push((id, task, attempt));
+                            first.items.start += answer.count;
+                            if first.items.is_empty() {
+                                worker.backlog.remove(0);
+                            }
+                            worker.answered += u64::from(answer.count);
+                            self.stale.push((id, answer));
                             if !good {
-                                *self.charged.entry(task).or_default() += 1;
+                                *self.charged.entry((answer.task, answer.first)).or_default() += 1;
                             }
                         }
                         let outcome =
                             if good { Ok(Payload::from(vec![1])) } else { Err(panicked()) };
-                        let accepted = self.master.done(id, task, attempt, outcome);
+                        let accepted = self.master.done(id, answer, outcome);
                         assert_eq!(accepted, !doomed);
                     }
                 }
@@ -173,12 +243,12 @@ impl World {
             Event::Escapes(n) => {
                 if let Some(id) = pick(&self.up(), n)
                     && let worker = &self.workers[&id]
-                    && let Some((task, attempt)) = worker.backlog.first().copied()
+                    && let Some(first) = worker.backlog.first()
                 {
                     let doomed = worker.killed;
                     let handles = vec!["a handle".to_owned()];
                     let escaped = Err(Failure::Escaped { handles });
-                    assert_eq!(self.master.done(id, task, attempt, escaped), !doomed);
+                    assert_eq!(self.master.done(id, first.answer(1), escaped), !doomed);
                     self.act();
                     assert!(self.workers[&id].killed, "it is ended");
                 }
@@ -186,28 +256,28 @@ impl World {
             Event::Dies(n, started) => {
                 if let Some(id) = pick(&self.up(), n) {
                     let worker = self.workers.remove(&id).expect("it is up");
-                    let first = worker.backlog.first().map(|(task, _)| *task);
-                    if let (Some(task), true) = (first, started || worker.killed) {
-                        *self.charged.entry(task).or_default() += 1;
+                    let first = worker.backlog.first().map(|first| (first.task, first.items.start));
+                    if let (Some(item), true) = (first, started || worker.killed) {
+                        *self.charged.entry(item).or_default() += 1;
                     }
-                    let stale = worker.backlog.into_iter();
-                    self.stale.extend(stale.map(|(task, attempt)| (id, task, attempt)));
+                    self.stale.extend(worker.backlog.iter().map(|sent| (id, sent.answer(1))));
                     self.master.worker_lost(loss(id), worker.answered + u64::from(started));
                 }
             }
             Event::Late(n) => {
-                if let Some((worker, task, attempt)) = self.stale.get(n % self.stale.len().max(1)) {
+                if let Some((worker, answer)) = self.stale.get(n % self.stale.len().max(1)) {
                     let outcome = Ok(Payload::from(vec![2]));
-                    assert!(!self.master.done(*worker, *task, *attempt, outcome), "a late answer");
+                    assert!(!self.master.done(*worker, *answer, outcome), "a late answer");
                 }
             }
             Event::Cancel(n, reach) => {
-                if let Some((task, _)) = self.submitted.get(n % self.submitted.len().max(1))
+                if let Some((task, ..)) = self.submitted.get(n % self.submitted.len().max(1))
                     && self.master.cancel(*task, reach)
                 {
                     self.cancelled.insert(*task);
                 }
             }
+            Event::Obliging(n) => self.obliging = n,
             Event::Time(passed) => {
                 self.now += passed;
                 self.master.tick(self.now);
@@ -228,7 +298,7 @@ impl World {
                 if self.workers[&worker].killed {
                     self.step(Event::Dies(n, true));
                 } else {
-                    self.step(Event::Answer(n, true));
+                    self.step(Event::Answer(n, u32::MAX, true));
                 }
             }
         }
@@ -238,13 +308,14 @@ impl World {
 
 #[derive(Clone, Debug)]
 enum Event {
-    Submit(Policy),
+    Submit(u32, Policy),
     Ready(usize),
     StartFails(usize),
-    Answer(usize, bool),
+    Answer(usize, u32, bool),
     Escapes(usize),
     Dies(usize, bool),
     Late(usize),
+    Obliging(usize),
     Cancel(usize, Reach),
     Time(Duration),
 }
@@ -262,11 +333,14 @@ fn policy() -> impl Strategy<Value = Policy> {
 
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let reach = prop_oneof![Just(Reach::Waiting), Just(Reach::Running)];
+    let items = prop_oneof![3 => Just(1_u32), 1 => 2_u32..9];
     let event = prop_oneof![
-        6 => policy().prop_map(Event::Submit),
+        6 => (items, policy()).prop_map(|(items, policy)| Event::Submit(items, policy)),
         4 => any::<usize>().prop_map(Event::Ready),
         1 => any::<usize>().prop_map(Event::StartFails),
-        6 => any::<(usize, bool)>().prop_map(|(n, good)| Event::Answer(n, good)),
+        6 => (any::<usize>(), 1_u32..5, any::<bool>())
+            .prop_map(|(n, count, good)| Event::Answer(n, count, good)),
+        1 => (0_usize..5).prop_map(Event::Obliging),
         1 => any::<usize>().prop_map(Event::Escapes),
         3 => any::<(usize, bool)>().prop_map(|(n, started)| Event::Dies(n, started)),
         2 => any::<usize>().prop_map(Event::Late),
@@ -290,7 +364,7 @@ proptest! {
         let mut world = World::new(workers, window, tasks_per_worker);
         for event in events {
             world.step(event);
-            let owed = world.submitted.len() - world.outcomes.len();
+            let owed = world.items().len() - world.outcomes.len();
             prop_assert_eq!(world.master.is_idle(), owed == 0);
         }
         if close {
@@ -300,15 +374,17 @@ proptest! {
             world.finish();
         }
         prop_assert!(world.master.is_idle());
-        prop_assert_eq!(world.outcomes.len(), world.submitted.len());
-        for (task, policy) in &world.submitted {
-            let outcomes = &world.outcomes[task];
+        let items = world.items();
+        prop_assert_eq!(world.outcomes.len(), items.len());
+        for (item, policy) in &items {
+            let (task, outcomes) = (&item.0, &world.outcomes[item]);
             prop_assert_eq!(outcomes.len(), 1);
-            let charged = world.charged.get(task).copied().unwrap_or(0);
+            let charged = world.charged.get(item).copied().unwrap_or(0);
             match &outcomes[0] {
                 Ok(_) => {
                     prop_assert!(charged <= policy.retries, "{charged} failures are too many");
-                    prop_assert!(!world.cancelled.contains(task), "cancelled and yet done");
+                    let alone = items.iter().filter(|((other, _), _)| other == task).count() == 1;
+                    prop_assert!(!alone || !world.cancelled.contains(task), "cancelled and yet done");
                 }
                 Err(TaskError::WorkerLost { attempts, .. }) => {
                     prop_assert_eq!(*attempts, policy.retries + 1);
@@ -343,9 +419,54 @@ fn a_lost_worker_costs_only_the_task_that_was_running() {
     assert!(matches!(lost, Err(TaskError::WorkerLost { attempts: 1, .. })), "{lost:?}");
     world.step(Event::Ready(0));
     let backlog = &world.workers[&WorkerId(1)].backlog;
-    assert_eq!(backlog.iter().map(|(task, _)| *task).collect::<Vec<_>>(), tasks[1..]);
-    let attempts: Vec<_> = backlog.iter().map(|(_, attempt)| attempt.0).collect();
+    assert_eq!(backlog.iter().map(|sent| (sent.task, 0)).collect::<Vec<_>>(), tasks[1..]);
+    let attempts: Vec<_> = backlog.iter().map(|sent| sent.attempt.0).collect();
     assert_eq!(attempts, [2, 2, 1], "tasks that were sent before are at their second attempt");
+}
+
+#[test]
+fn a_lost_worker_costs_only_the_item_that_was_running() {
+    let mut world = World::new(1, 1, None);
+    world.step(Event::Ready(0));
+    let task = world.submit_envelope(10, Policy::default());
+    world.step(Event::Answer(0, 3, true));
+    world.step(Event::Dies(0, true));
+    assert_eq!(world.outcomes.len(), 4);
+    assert!((0..3).all(|item| world.outcomes[&(task, item)][0].is_ok()));
+    let lost = &world.outcomes[&(task, 3)][0];
+    assert!(matches!(lost, Err(TaskError::WorkerLost { attempts: 1, .. })), "{lost:?}");
+    world.step(Event::Ready(0));
+    assert_eq!(world.workers[&WorkerId(1)].backlog[0].items, 4..10);
+}
+
+#[test]
+fn a_worker_that_has_nothing_to_do_takes_over_from_others() {
+    let mut world = World::new(2, 4, None);
+    world.step(Event::Ready(0));
+    let tasks: Vec<_> = (0..3).map(|_| world.submit(Policy::default())).collect();
+    world.step(Event::Ready(0));
+    let [first, second] = [0, 1].map(|worker| &world.workers[&WorkerId(worker)].backlog);
+    assert_eq!(first.iter().map(|sent| (sent.task, 0)).collect::<Vec<_>>(), tasks[..2]);
+    assert_eq!(second.iter().map(|sent| (sent.task, 0)).collect::<Vec<_>>(), tasks[2..]);
+    // Each time that it has done what it had taken over.
+    world.step(Event::Answer(1, 1, true));
+    assert_eq!(world.workers[&WorkerId(1)].backlog[0].task, tasks[1].0);
+    world.step(Event::Answer(1, 1, true));
+    assert!(world.workers[&WorkerId(1)].backlog.is_empty(), "what runs stays where it is");
+}
+
+#[test]
+fn what_one_worker_has_not_started_of_an_envelope_is_shared() {
+    let mut world = World::new(2, 4, None);
+    (0..2).for_each(|_| world.step(Event::Ready(0)));
+    world.submit_envelope(9, Policy::default());
+    let shares = |world: &World| {
+        let of = |worker| world.workers[&WorkerId(worker)].backlog.iter().map(|s| s.items.len());
+        [0, 1].map(|worker| of(worker).sum::<usize>())
+    };
+    assert_eq!(shares(&world).iter().sum::<usize>(), 9);
+    assert_eq!(shares(&world).iter().max(), Some(&5));
+    world.finish();
 }
 
 #[test]
@@ -393,7 +514,7 @@ fn a_task_that_keeps_a_handle_has_its_outcome_when_its_worker_is_dead() {
         [(); 2].map(|()| world.submit(Policy { retries: 3, ..Policy::default() }));
     world.step(Event::Escapes(0));
     assert!(world.outcomes.is_empty(), "somebody may still be writing");
-    assert!(!world.master.cancel(first, Reach::Running), "it has ended");
+    assert!(!world.master.cancel(first.0, Reach::Running), "it has ended");
     world.step(Event::Dies(0, true));
     let outcome = &world.outcomes[&first][0];
     assert!(matches!(outcome, Err(TaskError::Escaped { handles, .. }) if handles.len() == 1));
@@ -407,7 +528,7 @@ fn a_task_that_cannot_be_sent_does_not_count_as_one_that_was_done() {
     world.step(Event::Ready(0));
     let unsent = world.submit(Policy { retries: 5, ..Policy::default() });
     let reason = "no descriptor".to_owned();
-    world.master.unsent(WorkerId(0), unsent, Attempt::FIRST, reason);
+    world.master.unsent(WorkerId(0), unsent.0, Attempt::FIRST, reason);
     world.workers.get_mut(&WorkerId(0)).unwrap().backlog.clear();
     world.act();
     let outcome = &world.outcomes[&unsent][0];
@@ -448,7 +569,7 @@ fn time_counts_from_when_a_task_is_the_first_of_its_worker() {
     let [_, second] = [(); 2].map(|()| world.submit(policy));
     assert_eq!(world.master.take_alarm(), Some(LIMIT));
     world.step(Event::Time(LIMIT * 3 / 4));
-    world.step(Event::Answer(0, true));
+    world.step(Event::Answer(0, 1, true));
     world.step(Event::Time(LIMIT * 3 / 4));
     assert!(!world.workers[&WorkerId(0)].killed, "the second has had three quarters of its time");
     world.step(Event::Time(LIMIT / 4));
@@ -467,8 +588,8 @@ fn workers_that_die_idle_after_work_are_replaced_without_end() {
     let mut world = World::new(2, 1, None);
     for _ in 0..20 {
         world.step(Event::Ready(0));
-        world.step(Event::Submit(Policy::default()));
-        world.step(Event::Answer(0, true));
+        world.step(Event::Submit(1, Policy::default()));
+        world.step(Event::Answer(0, 1, true));
         world.step(Event::Dies(0, false));
     }
     assert_eq!(world.master.broken(), None);
@@ -493,7 +614,7 @@ fn workers_that_never_come_up_are_tried_with_growing_pauses_and_then_given_up() 
     assert!(
         matches!(outcome, Err(TaskError::NoWorkers { reason, .. }) if reason.contains("no memory"))
     );
-    world.step(Event::Submit(Policy::default()));
+    world.step(Event::Submit(1, Policy::default()));
     assert_eq!(world.outcomes.len(), 2, "later tasks fail at once");
     assert_eq!(world.master.tick(world.now), None);
 }
@@ -508,7 +629,7 @@ fn a_pool_with_a_living_worker_is_never_given_up() {
     }
     assert_eq!(world.master.broken(), None);
     let task = world.submit(Policy::default());
-    world.step(Event::Answer(0, true));
+    world.step(Event::Answer(0, 1, true));
     assert!(world.outcomes[&task][0].is_ok());
     assert_eq!(world.starting.len(), 1, "work gives hope");
 }
@@ -516,7 +637,7 @@ fn a_pool_with_a_living_worker_is_never_given_up() {
 #[test]
 fn a_worker_retires_after_its_number_of_tasks_and_is_no_loss() {
     let mut world = World::new(1, 1, Some(2));
-    (0..10).for_each(|_| world.step(Event::Submit(Policy::default())));
+    (0..10).for_each(|_| world.step(Event::Submit(1, Policy::default())));
     world.finish();
     assert_eq!(world.retired, 5);
     assert!(world.outcomes.values().all(|outcomes| outcomes[0].is_ok()));
