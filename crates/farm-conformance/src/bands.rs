@@ -351,12 +351,18 @@ pub fn a_task_cannot_make_the_farm_forget_what_it_keeps<B: Backend>() {
     static KEPT: Mutex<Vec<Band<u8, Ix1>>> = Mutex::new(Vec::new());
     struct Nothing;
     impl farm_core::Deliver for Nothing {
-        fn deliver(&self, _: Result<farm_core::Payload, TaskError>, _: farm_core::Passengers) {}
+        fn deliver(
+            &self,
+            _: std::ops::Range<u32>,
+            _: Result<farm_core::Payload, TaskError>,
+            _: farm_core::Passengers,
+        ) {
+        }
     }
     fn keep(band: Band<u8, Ix1>) {
         let mut mailbox = farm_core::Mailbox::default();
         let task = farm_core::TaskId::next();
-        mailbox.expect(task, Arc::new(Nothing), farm_core::Passengers::default());
+        mailbox.expect(task, 1, Arc::new(Nothing), farm_core::Passengers::default());
         mailbox.strand(task);
         KEPT.lock().unwrap().push(band);
     }

@@ -182,6 +182,16 @@ impl fmt::Debug for Function {
 }
 
 impl FunctionRef {
+    /// The reference as numbers, for a transport.
+    pub fn to_words(self) -> [u64; 2] {
+        [self.offset.cast_unsigned(), self.abi_hash]
+    }
+
+    /// The reference that has these numbers.
+    pub fn from_words([offset, abi_hash]: [u64; 2]) -> Self {
+        Self { offset: offset.cast_signed(), abi_hash }
+    }
+
     /// The function that this reference names in this executable.
     ///
     /// # Errors

@@ -9,11 +9,23 @@ use std::time::{Duration, Instant};
 
 use crate::{Data, Reach, Slot, TaskError, TaskId, TaskName};
 
-/// A pool that can take tasks back.
-pub trait Cancel: Send + Sync {
+/// The pool of a task, as far as the task's handle needs it.
+pub trait Home: Send + Sync {
     /// Cancels the task as far as `reach` and the pool go, and says whether its outcome will be
     /// [`TaskError::Cancelled`] for that.
     fn cancel(&self, task: TaskId, reach: Reach) -> bool;
+
+    /// A caller is about to wait until `outcome` is in, or until `deadline`, and lends the pool its thread for that
+    /// time. It waits by itself for what is left.
+    fn attend(&self, outcome: &dyn Outcome, deadline: Option<Instant>) {
+        let _ = (outcome, deadline);
+    }
+}
+
+/// What a caller waits for.
+pub trait Outcome {
+    /// Whether it is in.
+    fn is_in(&self) -> bool;
 }
 
 /// The outcome of one submitted task, now or later. It is also a [`Future`].
@@ -32,14 +44,14 @@ pub trait Cancel: Send + Sync {
 #[must_use = "the result is thrown away; use `for_each` where there is none"]
 pub struct TaskHandle<R> {
     slot: Arc<Slot<R>>,
-    pool: Option<Weak<dyn Cancel>>,
+    pool: Option<Weak<dyn Home>>,
     bytes: usize,
 }
 
 impl<R> TaskHandle<R> {
-    /// The handle of a task whose outcome will be put into `slot`; `pool` is asked to cancel it. Its
+    /// The handle of a task of `pool` whose outcome will be put into `slot`. Its
     /// argument takes up `bytes` in the pool.
-    pub fn new(slot: Arc<Slot<R>>, pool: Option<Weak<dyn Cancel>>, bytes: usize) -> Self {
+    pub fn new(slot: Arc<Slot<R>>, pool: Option<Weak<dyn Home>>, bytes: usize) -> Self {
         Self { slot, pool, bytes }
     }
 
@@ -62,7 +74,17 @@ impl<R> TaskHandle<R> {
 
     /// Waits until the outcome is in.
     pub fn wait(&self) {
-        self.slot.wait(None);
+        self.wait_until(None);
+    }
+
+    /// Says whether the outcome is in.
+    fn wait_until(&self, deadline: Option<Instant>) -> bool {
+        if !self.is_ready()
+            && let Some(pool) = self.pool.as_ref().and_then(Weak::upgrade)
+        {
+            pool.attend(&*self.slot, deadline);
+        }
+        self.slot.wait(deadline)
     }
 
     /// Cancels the task, and says whether it did; its outcome is then [`TaskError::Cancelled`].
@@ -95,7 +117,7 @@ impl<R: Data> TaskHandle<R> {
     ///
     /// What happened to the task instead.
     pub fn get(self) -> Result<R, TaskError> {
-        self.slot.wait(None);
+        self.wait();
         self.take()
     }
 
@@ -120,7 +142,7 @@ impl<R: Data> TaskHandle<R> {
     /// ```
     pub fn get_timeout(self, timeout: Duration) -> Result<Result<R, TaskError>, Self> {
         // A time that the clock cannot hold is as good as no limit.
-        if self.slot.wait(Instant::now().checked_add(timeout)) {
+        if self.wait_until(Instant::now().checked_add(timeout)) {
             Ok(self.take())
         } else {
             Err(self)

@@ -21,6 +21,7 @@
 pub mod codec;
 mod collect;
 mod distribute;
+mod envelope;
 mod error;
 mod farm;
 mod function;
@@ -43,10 +44,11 @@ mod todo;
 
 pub use collect::Imap;
 pub use distribute::distribute;
+pub use envelope::Envelope;
 pub use error::{Failure, FarmError, Loss, TaskError};
 pub use farm::Farm;
 pub use function::{Data, Function, FunctionError, FunctionRef, TaskFn, build_id};
-pub use handle::{Cancel, TaskHandle};
+pub use handle::{Home, Outcome, TaskHandle};
 pub use mailbox::{Delivery, Mailbox};
 pub use master::{Action, Answer, Master, Reach, Rules, Why};
 pub use message::{Ending, FromWorker, ToWorker};

@@ -429,6 +429,22 @@ impl Master {
         self.todo.len()
     }
 
+    /// The workers that are up, how many tasks each has, and which answered last: the more, the later.
+    pub fn standing(&self) -> impl Iterator<Item = (WorkerId, usize, u64)> {
+        self.workers.iter().filter_map(|(worker, desk)| match desk {
+            Desk::Ready(ready) => Some((*worker, ready.backlog.len(), ready.last)),
+            Desk::Starting => None,
+        })
+    }
+
+    /// How many items of its tasks a worker has answered.
+    pub fn answered(&self, worker: WorkerId) -> u64 {
+        match self.workers.get(&worker) {
+            Some(Desk::Ready(ready)) => ready.answered,
+            Some(Desk::Starting) | None => 0,
+        }
+    }
+
     /// Whether a worker is up.
     pub fn has_workers(&self) -> bool {
         self.workers.values().any(|desk| matches!(desk, Desk::Ready(_)))

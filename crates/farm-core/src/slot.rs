@@ -17,7 +17,7 @@ use parking_lot::{Condvar, Mutex};
 use serde::de::DeserializeOwned;
 
 use crate::run::decode_result;
-use crate::{Passengers, Payload, TaskError, TaskName};
+use crate::{Outcome as Awaited, Passengers, Payload, TaskError, TaskName};
 
 /// One task's place in the mailbox, its result type erased.
 pub trait Deliver: Send + Sync {
@@ -116,6 +116,12 @@ impl<R> Slot<R> {
         };
         drop(former);
         ready
+    }
+}
+
+impl<R> Awaited for Slot<R> {
+    fn is_in(&self) -> bool {
+        self.is_ready()
     }
 }
 

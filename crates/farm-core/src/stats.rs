@@ -42,19 +42,19 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// A task was submitted.
-    pub fn submitted(&self) {
-        self.submitted.fetch_add(1, Ordering::Relaxed);
+    /// So many tasks were submitted.
+    pub fn submitted(&self, tasks: u64) {
+        self.submitted.fetch_add(tasks, Ordering::Relaxed);
     }
 
-    /// A task ended, with this error if any.
-    pub fn ended(&self, error: Option<&TaskError>) {
+    /// So many tasks ended, with this error if any.
+    pub fn ended(&self, tasks: u64, error: Option<&TaskError>) {
         let counter = match error {
             None => &self.completed,
             Some(TaskError::Cancelled { .. }) => &self.cancelled,
             Some(_) => &self.failed,
         };
-        counter.fetch_add(1, Ordering::Relaxed);
+        counter.fetch_add(tasks, Ordering::Relaxed);
     }
 
     /// A task could not even be sent.

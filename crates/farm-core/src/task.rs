@@ -20,6 +20,16 @@ impl TaskId {
         Self::first_of(1)
     }
 
+    /// The id as a number, for a transport.
+    pub fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// The id that has this number.
+    pub fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
     /// The first of the next `n` ids.
     pub(crate) fn first_of(n: u64) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);

@@ -112,7 +112,7 @@ impl Farm for Pool {
         R: Data,
         F: TaskFn<A, R>,
     {
-        self.counters.submitted();
+        self.counters.submitted(1);
         let Prepared { task, slot, passengers } = match prepare(&options, function, argument) {
             Ok(prepared) => prepared,
             Err(handle) => {
@@ -123,7 +123,7 @@ impl Farm for Pool {
         let mut mailbox = Mailbox::default();
         mailbox.expect(task.id(), 1, slot.clone(), passengers);
         let outcome = self.run(&task, &mut mailbox);
-        self.counters.ended(outcome.as_ref().err());
+        self.counters.ended(1, outcome.as_ref().err());
         if let Some(delivery) = mailbox.close(task.id(), 0..1, outcome) {
             delivery.deliver();
         }

@@ -9,7 +9,7 @@ use farm_core::{Data, FarmError, Function, TaskFn, TaskOptions};
 use rustix::process::{Resource, getrlimit};
 
 use crate::pool::Pool;
-use crate::settings::{Initializer, Settings};
+use crate::settings::{Initializer, Settings, Transport};
 use crate::{init, worker};
 
 /// The most workers that a pool can have.
@@ -17,7 +17,7 @@ const MOST_WORKERS: usize = 1024;
 
 /// The descriptors of a pool itself, of a few large values on their way, and of starts and replacements.
 const DESCRIPTORS: usize = 40;
-/// Two sockets, a pipe, a process, a mark.
+/// Two sockets, a pipe, a process, a lane or a mark.
 const DESCRIPTORS_PER_WORKER: usize = 5;
 
 /// How a [`Pool`] is to be made.
@@ -51,6 +51,12 @@ impl Builder {
     /// and the limits of its control group counted.
     pub fn workers(mut self, workers: usize) -> Self {
         self.settings.workers = Some(workers);
+        self
+    }
+
+    /// By what tasks travel; by [lanes](Transport::Lanes) if nothing else is said.
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.settings.transport = transport;
         self
     }
 

@@ -9,7 +9,7 @@ use crate::service::Service;
 use crate::settings::GRACE;
 use crate::staff::Worker;
 use crate::start::Start;
-use crate::transport::{Down, Up, send};
+use crate::transport::{Up, send};
 
 impl Service {
     /// Waits until every task has its outcome.
@@ -28,8 +28,8 @@ impl Service {
         state.closed = true;
         state.master.close();
         state.workers.retain(|_, worker| {
-            if let Worker::Up { down, .. } = worker {
-                let _ = send(down, Down::End);
+            if let Worker::Up { link, .. } = worker {
+                let _ = link.tell_to_end();
             }
             matches!(worker, Worker::Starting { .. } | Worker::DeadAtStart(_))
         });
@@ -57,5 +57,6 @@ impl Service {
         self.watch.outputs.close();
         let _ = self.starts.send(Start::NoMore);
         let _ = send(&self.up(), Up::Closed);
+        self.vacate();
     }
 }

@@ -36,13 +36,17 @@ mod closing;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod fork;
 mod init;
+mod lane;
 mod lifeline;
+mod link;
 mod mark;
 mod meeting;
 mod memory;
 mod output;
 mod pool;
+mod seat;
 mod service;
 mod settings;
 mod signals;
@@ -59,6 +63,7 @@ pub use init::enter_before_main;
 pub use init::init;
 pub use meeting::prepare_exit;
 pub use pool::Pool;
+pub use settings::Transport;
 pub use staff::Process;
 
 /// The examples of the project's front page run like any other.

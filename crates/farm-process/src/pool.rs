@@ -4,12 +4,12 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use farm_core::{
-    Cancel, Data, Farm, FarmError, Owner, Prepared, Stats, TaskError, TaskFn, TaskHandle,
+    Data, Farm, FarmError, Home, Owner, Prepared, Stats, TaskError, TaskFn, TaskHandle,
     TaskOptions, keep, prepare,
 };
 
 use crate::builder::Builder;
-use crate::service::{Canceller, Service};
+use crate::service::{Handles, Service};
 use crate::settings::Settings;
 use crate::staff::Process;
 use crate::{start, threads, transport};
@@ -19,7 +19,7 @@ use crate::{start, threads, transport};
 /// Dropping it ends the workers at once; [`Farm::shutdown`] waits for the tasks first.
 pub struct Pool {
     service: Arc<Service>,
-    canceller: Arc<dyn Cancel>,
+    handles: Arc<dyn Home>,
     workers: usize,
     threads: Vec<JoinHandle<()>>,
     /// The process that made it.
@@ -49,11 +49,15 @@ impl Pool {
         let service = Service::new(settings, workers, up, starts)
             .map_err(refused("open an event descriptor"))?;
         keep::listen(Arc::downgrade(&service) as _);
-        let canceller: Arc<dyn Cancel> = Arc::new(Canceller(service.clone()));
+        let handles: Arc<dyn Home> = Arc::new(Handles(service.clone()));
         let mut pool =
-            Self { service, canceller, workers, threads: Vec::new(), maker: std::process::id() };
+            Self { service, handles, workers, threads: Vec::new(), maker: std::process::id() };
         let ours = pool.service.clone();
         pool.thread("farm-service", move || ours.run(&answers))?;
+        if pool.service.lanes.is_some() {
+            let ours = pool.service.clone();
+            pool.thread("farm-lanes", move || ours.look_after_lanes())?;
+        }
         let ours = pool.service.clone();
         pool.thread("farm-watch", move || {
             ours.watch.run(|now| ours.beat(now), |worker, end| ours.ended(worker, end));
@@ -124,7 +128,7 @@ impl Farm for Pool {
         R: Data,
         F: TaskFn<A, R>,
     {
-        self.service.counters.submitted();
+        self.service.counters.submitted(1);
         let options = options.or(&self.service.settings.task);
         match prepare(&options, function, argument) {
             Ok(Prepared { task, .. }) if !self.is_here() => {
@@ -135,7 +139,7 @@ impl Farm for Pool {
             Ok(Prepared { task, slot, passengers }) => {
                 let bytes = (*task.argument).as_ref().len();
                 self.service.submit(task, slot.clone(), passengers);
-                TaskHandle::new(slot, Some(Arc::downgrade(&self.canceller)), bytes)
+                TaskHandle::new(slot, Some(Arc::downgrade(&self.handles)), bytes)
             }
             Err(handle) => {
                 self.service.counters.failed();

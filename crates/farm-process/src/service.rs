@@ -9,25 +9,28 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use farm_core::keep::Listener;
 use farm_core::{
-    Action, Cancel, Counters, Deliver, Delivery, Ending, Failure, FromWorker, Mailbox, Master,
-    Passengers, Payload, Reach, Rules, Task, TaskError, TaskId, ToWorker, WorkerId, codec,
+    Action, Answer, Counters, Deliver, Delivery, Ending, Failure, FromWorker, Home, Mailbox, Master,
+    Outcome, Passengers, Payload, Reach, Rules, Task, TaskError, TaskId, Why, WorkerId, codec,
 };
 use ipc_channel::ipc::{IpcReceiver, IpcSender};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::clock::BEAT;
-use crate::settings::Settings;
+use crate::settings::{Settings, Transport};
+use crate::seat::Lanes;
 use crate::staff::Worker;
 use crate::start::{Start, StartError};
-use crate::threads;
-use crate::transport::{Body, Down, Up, WINDOW, receive, send};
+use crate::{lane, threads};
+use crate::link::Unsent;
+use crate::transport::{Body, Up, WINDOW, receive};
 use crate::watch::{Limits, Wanted, Watch};
 
 /// What the threads of a pool share.
@@ -45,6 +48,8 @@ pub(crate) struct Service {
     pub(crate) starts: Sender<Start>,
     /// The program has dropped arrays since the last beat.
     has_dropped: AtomicBool,
+    /// Where tasks travel by lanes.
+    pub(crate) lanes: Option<Lanes>,
 }
 
 pub(crate) struct State {
@@ -75,7 +80,12 @@ impl Service {
         up: IpcSender<Up>,
         starts: Sender<Start>,
     ) -> std::io::Result<Arc<Self>> {
-        let rules = Rules { workers, window: WINDOW, tasks_per_worker: settings.tasks_per_worker };
+        let lanes = match settings.transport {
+            Transport::Lanes => Some(Lanes::new(workers)?),
+            Transport::Channel => None,
+        };
+        let window = lanes.as_ref().map_or(WINDOW, |_| lane::WINDOW);
+        let rules = Rules { workers, window, tasks_per_worker: settings.tasks_per_worker };
         let limits =
             Limits { stopped_after: settings.stopped_after, memory: settings.memory_limit };
         Ok(Arc::new(Self {
@@ -98,6 +108,7 @@ impl Service {
             up: Mutex::new(up),
             starts,
             has_dropped: AtomicBool::new(false),
+            lanes,
         }))
     }
 
@@ -121,10 +132,13 @@ impl Service {
     /// A task comes in.
     pub(crate) fn submit(
         self: &Arc<Self>,
-        task: Task,
+        mut task: Task,
         slot: Arc<dyn Deliver>,
         passengers: Passengers,
     ) {
+        if let Some(lanes) = &self.lanes {
+            lanes.put_beside_if_long(&mut task);
+        }
         let mut state = self.lock();
         if let Some(most) = self.settings.max_queued.filter(|_| !threads::is_this_one_of_ours()) {
             while state.master.queued() >= most && !state.closed && state.master.broken().is_none()
@@ -135,7 +149,7 @@ impl Service {
         if !std::mem::replace(&mut state.active, true) {
             self.watch.wake_by(self.watch.clock.now() + BEAT);
         }
-        state.mailbox.expect(task.id(), slot, passengers);
+        state.mailbox.expect(task.id(), task.items.len(), slot, passengers);
         state.master.submitted(task);
         self.act(state);
     }
@@ -143,7 +157,11 @@ impl Service {
     /// Takes back a task, and says whether that was possible.
     pub(crate) fn cancel(self: &Arc<Self>, task: TaskId, reach: Reach) -> bool {
         let mut state = self.lock();
-        let cancelled = state.master.cancel(task, reach);
+        // What has been answered is no longer running, and what has not been started waits.
+        self.hear(&mut state);
+        let mut cancelled = state.take_back_to_cancel(task);
+        self.hear(&mut state);
+        cancelled |= state.master.cancel(task, reach);
         self.act(state);
         cancelled
     }
@@ -152,6 +170,7 @@ impl Service {
     pub(crate) fn beat(self: &Arc<Self>, now: Duration) -> Wanted {
         let mut state = self.state.lock();
         let at = state.master.tick(now);
+        self.hear(&mut state);
         if self.has_dropped.swap(false, Ordering::AcqRel) {
             self.tell_to_let_go(&mut state);
         }
@@ -180,9 +199,9 @@ impl Service {
 
     fn answered(self: &Arc<Self>, worker: WorkerId, head: FromWorker, body: Body) {
         let FromWorker::Done { task, attempt, ending } = head;
-        let outcome = outcome(ending, body);
+        let outcome = outcome(ending, body.open());
         let mut state = self.lock();
-        state.master.done(worker, task, attempt, outcome);
+        state.master.done(worker, Answer::to(task, attempt), outcome);
         self.act(state);
     }
 
@@ -197,10 +216,11 @@ impl Service {
                     let _ = self.starts.send(Start::Worker(worker));
                 }
                 Action::Send(worker, task) => self.send(&mut state, worker, &task),
+                Action::TakeBack(worker) => state.take_back_to_share(worker),
                 Action::Kill(worker) => self.watch.kill(worker),
                 Action::Retire(worker) => self.retire(&mut state, worker),
-                Action::Complete(task, outcome) => {
-                    deliveries.extend(self.settle(&mut state, task, outcome));
+                Action::Complete(task, items, outcome) => {
+                    deliveries.extend(self.settle(&mut state, task, items, outcome));
                 }
             }
         }
@@ -217,25 +237,30 @@ impl Service {
         if self.settings.max_queued.is_some_and(|most| state.master.queued() < most) {
             self.room.notify_all();
         }
+        self.grant_spinning(&mut state);
         drop(state);
-        deliveries.into_iter().for_each(Delivery::deliver);
+        self.deliver(deliveries);
+    }
+
+    /// Wakers are foreign code: they must not wait here for what this thread has to do.
+    pub(crate) fn deliver(&self, deliveries: Vec<Delivery>) {
+        if !deliveries.is_empty() {
+            threads::as_ours(|| deliveries.into_iter().for_each(Delivery::deliver));
+            self.wake_who_waits();
+        }
     }
 
     fn send(&self, state: &mut State, worker: WorkerId, task: &Task) {
-        let Some(Worker::Up { down, .. }) = state.workers.get(&worker) else { return };
-        let (id, attempt) = (task.id(), task.attempt);
-        let body = match Body::new((*task.argument).as_ref()) {
-            Ok(body) => body,
-            Err(reason) => {
-                state.master.unsent(worker, id, attempt, reason);
-                return;
+        let Some(Worker::Up { link, .. }) = state.workers.get_mut(&worker) else { return };
+        match link.send(task) {
+            Ok(()) => state.mailbox.sent(task.id()),
+            Err(Unsent::Refused(reason)) => {
+                state.master.unsent(worker, task.id(), task.attempt, reason);
             }
-        };
-        let head = ToWorker::Run { task: id, attempt, function: task.function };
-        state.mailbox.sent(id);
-        if send(down, Down::Task { head, body }).is_err() {
-            // It is dead, and the watch will say so; or it cannot be reached, and has to be.
-            self.watch.kill(worker);
+            Err(Unsent::Unreachable) => {
+                state.mailbox.sent(task.id());
+                self.watch.kill(worker);
+            }
         }
     }
 
@@ -243,16 +268,40 @@ impl Service {
         &self,
         state: &mut State,
         task: TaskId,
+        items: Range<u32>,
         outcome: Result<Payload, TaskError>,
     ) -> Option<Delivery> {
-        self.counters.ended(outcome.as_ref().err());
-        state.mailbox.close(task, outcome)
+        self.counters.ended(items.len() as u64, outcome.as_ref().err());
+        state.mailbox.close(task, items, outcome)
+    }
+}
+
+impl State {
+    fn take_back_to_share(&mut self, worker: WorkerId) {
+        let taken = match self.workers.get_mut(&worker) {
+            Some(Worker::Up { link, .. }) => link.take_back_last(),
+            _ => None,
+        };
+        let (task, items) = taken.unwrap_or((TaskId::from_bits(0), 0..0));
+        self.master.taken_back(worker, task, items, Why::ToShare);
+    }
+
+    /// Takes back what workers have been sent of a task and have not started; says whether there was any.
+    fn take_back_to_cancel(&mut self, task: TaskId) -> bool {
+        let mut any = false;
+        for worker in self.master.sent_to(task) {
+            let Some(Worker::Up { link, .. }) = self.workers.get_mut(&worker) else { continue };
+            while let Some((task, items)) = link.lane().and_then(|lane| lane.take_back(task)) {
+                self.master.taken_back(worker, task, items, Why::ToCancel);
+                any = true;
+            }
+        }
+        any
     }
 }
 
 /// What an answer says of its task. How that has ended is known even if the body is not.
-pub(crate) fn outcome(ending: Ending, body: Body) -> Result<Payload, Failure> {
-    let body = body.open();
+pub(crate) fn outcome(ending: Ending, body: Result<Payload, String>) -> Result<Payload, Failure> {
     let failure = || {
         let bytes = body.as_ref().map_err(String::clone)?;
         codec::decode::<Failure>(bytes.as_ref()).map_err(|error| error.to_string())
@@ -267,12 +316,16 @@ pub(crate) fn outcome(ending: Ending, body: Body) -> Result<Payload, Failure> {
     }
 }
 
-/// What a handle asks to cancel its task.
-pub(crate) struct Canceller(pub(crate) Arc<Service>);
+/// What a handle knows of its pool.
+pub(crate) struct Handles(pub(crate) Arc<Service>);
 
-impl Cancel for Canceller {
+impl Home for Handles {
     fn cancel(&self, task: TaskId, reach: Reach) -> bool {
         self.0.cancel(task, reach)
+    }
+
+    fn attend(&self, outcome: &dyn Outcome, deadline: Option<Instant>) {
+        self.0.attend(outcome, deadline);
     }
 }
 
@@ -282,12 +335,12 @@ mod tests {
 
     #[test]
     fn how_a_task_has_ended_is_known_without_the_body() {
-        let lost = || Body::Block(None);
+        let lost = || Body::Block(None).open();
         assert!(matches!(outcome(Ending::Returned, lost()), Err(Failure::Undelivered(_))));
         assert!(matches!(outcome(Ending::Failed, lost()), Err(Failure::Unsaid(_))));
         assert!(matches!(outcome(Ending::Escaped, lost()), Err(Failure::Escaped { .. })));
         let other = codec::encode(&Failure::Encode("no".to_owned())).unwrap();
-        let escaped = outcome(Ending::Escaped, Body::Inline(other));
+        let escaped = outcome(Ending::Escaped, Ok(other.into()));
         assert!(matches!(escaped, Err(Failure::Escaped { .. })));
     }
 }

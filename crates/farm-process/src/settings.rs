@@ -22,10 +22,23 @@ const THREAD_VARIABLES: [&str; 7] = [
 /// How long a worker that has nothing left to do may take to end by itself.
 pub(crate) const GRACE: Duration = Duration::from_secs(2);
 
+/// By what tasks and results travel between the master and its workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Transport {
+    /// Memory that each worker shares with its master: as fast as threads.
+    #[default]
+    Lanes,
+    /// The sockets of ipc-channel, which start and control the workers in any case. This is for systems on which the
+    /// other is not to be had, and to compare.
+    Channel,
+}
+
 /// Settings of a pool; [`Builder`](crate::Builder) has the words on each.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) workers: Option<usize>,
+    pub(crate) transport: Transport,
     pub(crate) in_flight: Option<usize>,
     pub(crate) max_queued: Option<usize>,
     pub(crate) start_timeout: Duration,
@@ -50,6 +63,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             workers: None,
+            transport: Transport::default(),
             in_flight: None,
             max_queued: None,
             start_timeout: Duration::from_secs(30),

@@ -2,25 +2,25 @@
 
 use std::sync::Arc;
 
-use farm_core::{FarmError, Loss, TaskName, WorkerId};
-use ipc_channel::ipc::IpcSender;
+use farm_core::{FarmError, Loss, Master, TaskName, WorkerId};
 use parking_lot::MutexGuard;
 
-use crate::mark::Mark;
+use crate::lane::{MasterEnd, News};
+use crate::link::Link;
 use crate::meeting::Place;
-use crate::service::{Service, State};
+use crate::service::{Service, State, outcome};
 use crate::settings::GRACE;
 use crate::start::StartError;
-use crate::transport::{Down, Up, send};
+use crate::transport::{Up, send};
 use crate::watch::End;
 
 pub(crate) enum Worker {
     /// Its process is on the way to the meeting place.
-    Starting { pid: u32, place: Option<Place>, met: Option<(IpcSender<Down>, Mark)> },
+    Starting { pid: u32, place: Option<Place>, met: Option<Link> },
     /// It takes tasks.
-    Up { pid: u32, down: IpcSender<Down>, mark: Mark, kept: Kept },
+    Up { pid: u32, link: Link, kept: Kept },
     /// It is dead, and its last answers may still be on the way.
-    Dead { loss: Loss, taken_up: u64 },
+    Dead { loss: Loss, link: Link },
     /// It has died after it was met, and what it has to say of that may still be on the way.
     DeadAtStart(StartError),
 }
@@ -80,9 +80,9 @@ impl Service {
     }
 
     /// It was the worker.
-    pub(crate) fn has_met(&self, worker: WorkerId, down: IpcSender<Down>, mark: Mark) {
+    pub(crate) fn has_met(&self, worker: WorkerId, link: Link) {
         if let Some(Worker::Starting { met, .. }) = self.state.lock().workers.get_mut(&worker) {
-            *met = Some((down, mark));
+            *met = Some(link);
         }
     }
 
@@ -92,17 +92,18 @@ impl Service {
         let Some(Worker::Starting { pid, met, .. }) = state.workers.get_mut(&worker) else {
             return;
         };
-        let (pid, Some((down, mark))) = (*pid, met.take()) else { return };
+        let (pid, Some(mut link)) = (*pid, met.take()) else { return };
         if !state.starting.remove(&worker) {
             return;
         }
         self.watch.came_up(worker);
         if state.closed {
             state.workers.remove(&worker);
-            let _ = send(&down, Down::End);
+            let _ = link.tell_to_end();
         } else {
             self.counters.worker_started();
-            state.workers.insert(worker, Worker::Up { pid, down, mark, kept: Kept::default() });
+            state.workers.insert(worker, Worker::Up { pid, link, kept: Kept::default() });
+            self.staff_has_changed();
             state.master.worker_ready(worker);
         }
         self.changed.notify_all();
@@ -166,9 +167,11 @@ impl Service {
                     place.call_off();
                 }
             }
-            Some(Worker::Up { mark, .. }) => {
-                let taken_up = mark.taken_up();
-                state.workers.insert(worker, Worker::Dead { loss, taken_up });
+            Some(Worker::Up { .. }) => {
+                if let Some(Worker::Up { link, .. }) = state.workers.remove(&worker) {
+                    state.workers.insert(worker, Worker::Dead { loss, link });
+                    self.staff_has_changed();
+                }
                 self.follow(state, worker);
             }
             Some(Worker::Dead { .. } | Worker::DeadAtStart(_)) | None => {}
@@ -187,9 +190,12 @@ impl Service {
     pub(crate) fn lost(self: &Arc<Self>, worker: WorkerId) {
         let mut state = self.lock();
         match state.workers.remove(&worker) {
-            Some(Worker::Dead { loss, taken_up }) => {
+            Some(Worker::Dead { loss, mut link }) => {
                 self.counters.worker_lost();
-                state.master.worker_lost(loss, taken_up);
+                if let Some(lane) = link.lane() {
+                    hear_the_last_of(&mut state.master, worker, lane);
+                }
+                state.master.worker_lost(loss, link.taken_up());
                 self.act(state);
             }
             Some(Worker::DeadAtStart(error)) => self.settle_failed_start(state, worker, error),
@@ -200,11 +206,11 @@ impl Service {
     /// Tells workers to let go of what the master has dropped. Each has at most one such message on its way.
     pub(crate) fn tell_to_let_go(&self, state: &mut State) {
         for worker in state.workers.values_mut() {
-            if let Worker::Up { down, kept, .. } = worker {
+            if let Worker::Up { link, kept, .. } = worker {
                 *kept = match kept {
                     // Where it cannot be reached, the watch or the next task will see to it.
                     Kept::Nothing => {
-                        send(down, Down::LetGo).map_or(Kept::Nothing, |()| Kept::LettingGo)
+                        link.tell_to_let_go().map_or(Kept::Nothing, |()| Kept::LettingGo)
                     }
                     Kept::LettingGo | Kept::More => Kept::More,
                 };
@@ -214,19 +220,14 @@ impl Service {
 
     /// A worker has let go of what it was told of.
     pub(crate) fn has_let_go(&self, worker: WorkerId) {
-        let mut state = self.state.lock();
-        if let Some(Worker::Up { down, kept, .. }) = state.workers.get_mut(&worker) {
-            *kept = match kept {
-                Kept::More => send(down, Down::LetGo).map_or(Kept::Nothing, |()| Kept::LettingGo),
-                Kept::LettingGo | Kept::Nothing => Kept::Nothing,
-            };
-        }
+        self.state.lock().has_let_go(worker);
     }
 
     /// Lets a worker go.
     pub(crate) fn retire(&self, state: &mut State, worker: WorkerId) {
-        if let Some(Worker::Up { down, .. }) = state.workers.remove(&worker) {
-            let _ = send(&down, Down::End);
+        if let Some(Worker::Up { mut link, .. }) = state.workers.remove(&worker) {
+            let _ = link.tell_to_end();
+            self.staff_has_changed();
             self.counters.worker_retired();
             self.watch.should_end(worker, self.watch.clock.now() + GRACE);
         }
@@ -252,7 +253,29 @@ impl Service {
     }
 }
 
+/// Hears what a worker that is dead has said, and what it had no time to say.
+fn hear_the_last_of(master: &mut Master, worker: WorkerId, lane: &mut MasterEnd) {
+    while let Ok(Some(news)) = lane.hear() {
+        if let News::Done { answer, ending, body, .. } = news {
+            master.done(worker, answer, outcome(ending, body));
+        }
+    }
+    if let Some((answer, results)) = lane.left_behind(master.answered(worker)) {
+        master.done(worker, answer, Ok(results));
+    }
+}
+
 impl State {
+    /// A worker has let go of what it was told of.
+    pub(crate) fn has_let_go(&mut self, worker: WorkerId) {
+        if let Some(Worker::Up { link, kept, .. }) = self.workers.get_mut(&worker) {
+            *kept = match kept {
+                Kept::More => link.tell_to_let_go().map_or(Kept::Nothing, |()| Kept::LettingGo),
+                Kept::LettingGo | Kept::Nothing => Kept::Nothing,
+            };
+        }
+    }
+
     pub(crate) fn start_failed(&mut self, worker: WorkerId, error: StartError) {
         self.master.start_failed(worker, &error.reason);
         self.last_start_error = Some(error);

@@ -18,7 +18,6 @@ use farm_core::{Owner, WorkerId};
 use ipc_channel::ipc::IpcOneShotServer;
 
 use crate::init::{CALL, WORKER_NAME};
-use crate::mark::Mark;
 use crate::meeting::Place;
 use crate::service::Service;
 use crate::transport::{Down, Hello, send};
@@ -103,15 +102,15 @@ fn meet(service: &Service, worker: WorkerId, server: Server, pid: u32) -> Result
     if build_id != farm_core::build_id() {
         return Err(failed(pid, "it runs another build than its master"));
     }
-    let mark = Mark::new();
+    let (means, link) = service.link(down.clone())?;
     let welcome = Down::Welcome {
         worker,
         up: service.up(),
-        mark: mark.clone(),
+        means,
         memory_limit: service.settings.memory_limit,
         initializer: service.settings.initializer.clone(),
     };
-    service.has_met(worker, down.clone(), mark);
+    service.has_met(worker, link);
     send(&down, welcome).map_err(|error| failed(pid, format!("it cannot be reached: {error}")))
 }
 

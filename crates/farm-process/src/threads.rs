@@ -22,6 +22,13 @@ pub(crate) fn spawn(
     signals::none_for_threads_of(|| Builder::new().name(name.into()).spawn(body))
 }
 
+/// Does what a thread of a pool does, on a thread that it is lent.
+pub(crate) fn as_ours(body: impl FnOnce()) {
+    let outer = OURS.replace(true);
+    body();
+    OURS.set(outer);
+}
+
 /// Whether this is a thread of a pool. It delivers outcomes, and so runs wakers, which are foreign code; what
 /// they do here must wait neither for room in a queue nor for the end of a pool, which need this thread.
 pub(crate) fn is_this_one_of_ours() -> bool {

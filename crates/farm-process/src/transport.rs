@@ -21,12 +21,13 @@ use ipc_channel::ipc::{self, IpcReceiver, IpcSender, IpcSharedMemory};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::lane::Way;
 use crate::mark::Mark;
 use crate::settings::Initializer;
 use crate::signals;
 
-/// How many tasks a worker is sent at a time. A second one would spare it the wait for the master, but
-/// could not be taken back when the first takes long and another worker is idle.
+/// How many tasks a worker is sent at a time. A second one would spare it the wait for the master, but what is in a
+/// channel cannot be taken back when the first takes long and another worker is idle.
 pub(crate) const WINDOW: usize = 1;
 
 /// The longest body that goes through the socket.
@@ -48,7 +49,7 @@ pub(crate) enum Down {
     Welcome {
         worker: WorkerId,
         up: IpcSender<Up>,
-        mark: Mark,
+        means: Means,
         memory_limit: Option<u64>,
         initializer: Option<Initializer>,
     },
@@ -58,6 +59,15 @@ pub(crate) enum Down {
     LetGo,
     /// No more tasks will come.
     End,
+}
+
+/// By what a worker takes its tasks.
+#[derive(Serialize, Deserialize)]
+pub(crate) enum Means {
+    /// This channel: [`Down`] and [`Up`].
+    Channel(Mark),
+    /// A [`lane`](crate::lane).
+    Lane(Way),
 }
 
 /// From the workers, and from the pool's own threads, to the service thread.
@@ -193,7 +203,7 @@ where
 }
 
 /// Where tests let workers die.
-fn at_boundary() {
+pub(crate) fn at_boundary() {
     #[cfg(test)]
     crate::boundaries::pass();
 }

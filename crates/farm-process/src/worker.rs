@@ -8,9 +8,10 @@ use farm_core::{Ending, Failure, FromWorker, FunctionRef, Owner, ToWorker, Worke
 use ipc_channel::IpcError;
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 
+use crate::lane::{Broken, Told, WorkerEnd};
 use crate::mark::Mark;
 use crate::settings::Initializer;
-use crate::transport::{Body, Down, Hello, Up, receive, send};
+use crate::transport::{Body, Down, Hello, Means, Up, receive, send};
 use crate::{lifeline, meeting, memory, signals};
 
 /// How much a worker says, in bytes, of why it cannot work: as much as goes into a packet with ease.
@@ -28,7 +29,7 @@ pub(crate) fn is_this_process() -> bool {
 pub(crate) fn main(master: Owner) -> ! {
     WORKER.store(true, Ordering::Relaxed);
     signals::begin_as_a_program_does();
-    let (Ok(end) | Err(end)) = report(master).map(|desk| work(&desk));
+    let (Ok(end) | Err(end)) = report(master).map(work);
     match end {
         End::Told => std::process::exit(0),
         End::Unable => std::process::exit(1),
@@ -70,7 +71,29 @@ struct Desk {
     worker: WorkerId,
     tasks: IpcReceiver<Down>,
     up: IpcSender<Up>,
-    mark: Mark,
+    tools: Tools,
+}
+
+enum Tools {
+    Channel(Mark),
+    Lane(Box<WorkerEnd>),
+}
+
+impl Tools {
+    fn open(master: Owner, means: Means) -> Result<Self, String> {
+        match means {
+            Means::Channel(mark) => Ok(Self::Channel(mark)),
+            Means::Lane(way) => {
+                let end = WorkerEnd::open(master.pid(), way).map_err(|error| {
+                    format!(
+                        "it cannot open its lane: {error}; `transport(Transport::Channel)` of the pool's builder does \
+                         without lanes"
+                    )
+                })?;
+                Ok(Self::Lane(Box::new(end)))
+            }
+        }
+    }
 }
 
 /// Meets the master, and gets ready for it.
@@ -79,22 +102,24 @@ fn report(master: Owner) -> Result<Desk, End> {
     let (down, tasks) = ipc::channel().map_err(|_| End::Unable)?;
     let hello = Hello::Worker { build_id: farm_core::build_id().to_vec(), down };
     send(&meeting, hello).map_err(|_| End::Alone)?;
-    let (worker, up, mark, memory_limit, initializer) = match receive(&tasks)? {
-        Down::Welcome { worker, up, mark, memory_limit, initializer } => {
-            (worker, up, mark, memory_limit, initializer)
+    let (worker, up, means, memory_limit, initializer) = match receive(&tasks)? {
+        Down::Welcome { worker, up, means, memory_limit, initializer } => {
+            (worker, up, means, memory_limit, initializer)
         }
         _ => return Err(End::Unable),
     };
-    let answer = match get_ready(master, memory_limit, initializer) {
-        Ok(()) => Up::Ready { worker },
+    let is_ready = get_ready(master, memory_limit, initializer);
+    match is_ready.and_then(|()| Tools::open(master, means)) {
+        Ok(tools) => {
+            send(&up, Up::Ready { worker }).map_err(|_| End::Alone)?;
+            Ok(Desk { worker, tasks, up, tools })
+        }
         Err(mut reason) => {
             reason.truncate(reason.floor_char_boundary(LONGEST_REASON));
-            Up::Unready { worker, reason }
+            send(&up, Up::Unready { worker, reason }).map_err(|_| End::Alone)?;
+            Err(End::Unable)
         }
-    };
-    let is_ready = matches!(answer, Up::Ready { .. });
-    send(&up, answer).map_err(|_| End::Alone)?;
-    if is_ready { Ok(Desk { worker, tasks, up, mark }) } else { Err(End::Unable) }
+    }
 }
 
 fn get_ready(
@@ -124,14 +149,60 @@ fn get_ready(
 }
 
 /// Takes a task, runs it, sends the answer, until there is no more to be had or to be said.
-fn work(Desk { worker, tasks, up, mark }: &Desk) -> End {
+fn work(Desk { worker, tasks, up, tools }: Desk) -> End {
+    match tools {
+        Tools::Channel(mark) => work_by_channel(worker, &tasks, &up, &mark),
+        Tools::Lane(mut lane) => match work_by_lane(&mut lane) {
+            Ok(()) => End::Told,
+            Err(Broken) => End::Unable,
+        },
+    }
+}
+
+fn work_by_lane(lane: &mut WorkerEnd) -> Result<(), Broken> {
+    let mut room = Vec::new();
+    loop {
+        let mut task = match lane.next()? {
+            Told::Run(task) => task,
+            Told::LetGo => {
+                farm_core::keep::let_go();
+                lane.has_let_go()?;
+                continue;
+            }
+            Told::End => return Ok(()),
+        };
+        lifeline::task_begins();
+        while let Some(item) = lane.take_up(&task) {
+            let (function, argument) = lane.argument(&task, item).ok_or(Broken)?;
+            // SAFETY: it has come whole from the master, which lends nothing to two tasks at once.
+            let outcome = unsafe { farm_core::run(function, argument, &mut room) };
+            lane.answer(&mut task, outcome.map(|()| &room[..]))?;
+        }
+        lifeline::task_ends();
+        lane.finish(&mut task)?;
+        // The room is used again, but one large result does not hold its memory for ever.
+        if room.capacity() > MOST_ROOM {
+            room = Vec::new();
+        }
+    }
+}
+
+/// How much room for a result a worker keeps for the next one.
+const MOST_ROOM: usize = 64 << 20;
+
+fn work_by_channel(
+    worker: WorkerId,
+    tasks: &IpcReceiver<Down>,
+    up: &IpcSender<Up>,
+    mark: &Mark,
+) -> End {
     let mut room = Vec::new();
     loop {
         let (ToWorker::Run { task, attempt, function }, body) = match receive(tasks) {
             Ok(Down::Task { head, body }) => (head, body),
             Ok(Down::LetGo) => {
                 farm_core::keep::let_go();
-                match send(up, Up::LetGo { worker: *worker }) {
+                match send(up, Up::LetGo { worker }) {
                     Ok(()) => continue,
                     Err(_) => return End::Alone,
                 }
@@ -151,10 +222,9 @@ fn work(Desk { worker, tasks, up, mark }: &Desk) -> End {
         let _ = io::stdout().flush();
         let Ok(body) = body else { return End::Unable };
         let head = FromWorker::Done { task, attempt, ending };
-        if send(up, Up::Message { worker: *worker, head, body }).is_err() {
+        if send(up, Up::Message { worker, head, body }).is_err() {
             return End::Alone;
         }
-        // The room is used again, but one large result does not hold its memory for ever.
         room.clear();
         room.shrink_to(1 << 20);
     }

@@ -113,7 +113,7 @@ impl Farm for Pool {
         R: Data,
         F: TaskFn<A, R>,
     {
-        self.counters.submitted();
+        self.counters.submitted(1);
         let task = Arc::new(TaskName::new(Function::of(function), &options));
         if inside_a_task() {
             self.counters.failed();
@@ -136,7 +136,7 @@ impl Farm for Pool {
                     let _ = catch_unwind(AssertUnwindSafe(|| drop(argument)));
                     Err(cancelled)
                 };
-                counters.ended(outcome.as_ref().err());
+                counters.ended(1, outcome.as_ref().err());
                 ours.fill(outcome);
             }),
         );

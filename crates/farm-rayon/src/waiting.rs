@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use farm_core::{Cancel, Reach, TaskId};
+use farm_core::{Home, Reach, TaskId};
 use parking_lot::{Condvar, Mutex};
 
 /// A task; the argument says whether to run it or to end it as cancelled.
@@ -67,7 +67,7 @@ impl Drop for Running<'_> {
     }
 }
 
-impl Cancel for Waiting {
+impl Home for Waiting {
     /// What runs cannot be stopped.
     fn cancel(&self, task: TaskId, _reach: Reach) -> bool {
         let job = self.state.lock().jobs.remove(&task);

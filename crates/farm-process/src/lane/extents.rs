@@ -1,0 +1,102 @@
+//! Which bytes of a block are free: the lowest that fit are given out, so that the same pages are used again and again
+//! as long as they suffice.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// What is given out begins and ends with a page. Source: the smallest page of x86-64 and aarch64.
+const PAGE: usize = 4096;
+
+/// How much memory beyond what is in use is kept for the next time.
+const KEPT: usize = 64 << 20;
+
+pub(super) struct Extents {
+    /// The free ones: where each begins, and where it ends. No two touch each other.
+    free: BTreeMap<usize, usize>,
+    /// Nothing behind this was ever in use, or it was given back to the system since.
+    used: usize,
+}
+
+impl Extents {
+    pub(super) fn new(all: Range<usize>) -> Self {
+        Self { free: BTreeMap::from([(all.start, all.end)]), used: all.start }
+    }
+
+    /// Takes so many bytes, if there are so many in one place.
+    pub(super) fn take(&mut self, bytes: usize) -> Option<Range<usize>> {
+        let bytes = bytes.max(1).checked_next_multiple_of(PAGE)?;
+        let fits = |(start, end): (&usize, &usize)| (end - start >= bytes).then_some((*start, *end));
+        let (start, end) = self.free.iter().find_map(fits)?;
+        self.free.remove(&start);
+        if end - start > bytes {
+            self.free.insert(start + bytes, end);
+        }
+        self.used = self.used.max(start + bytes);
+        Some(start..start + bytes)
+    }
+
+    /// Takes back what was given out. Returns what is to be given back to the system.
+    #[must_use]
+    pub(super) fn put_back(&mut self, Range { mut start, mut end }: Range<usize>) -> Option<Range<usize>> {
+        if let Some((before, touching)) = self.free.range(..start).next_back()
+            && *touching == start
+        {
+            start = *before;
+        }
+        if let Some(behind) = self.free.remove(&end) {
+            end = behind;
+        }
+        self.free.insert(start, end);
+        let kept = start + KEPT;
+        (end >= self.used && kept < self.used)
+            .then(|| kept..std::mem::replace(&mut self.used, kept))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_given_out_is_in_one_hand_and_comes_back_whole(
+            steps in prop::collection::vec((any::<bool>(), 1_usize..100_000, any::<usize>()), 0..200),
+        ) {
+            let all = 8192..(64 << 20) + 8192;
+            let mut extents = Extents::new(all.clone());
+            let mut out: Vec<Range<usize>> = Vec::new();
+            for (take, bytes, n) in steps {
+                if take {
+                    let taken = extents.take(bytes).expect("there is enough");
+                    prop_assert!(taken.len() >= bytes && taken.len() < bytes + PAGE);
+                    prop_assert!(taken.start >= all.start && taken.end <= all.end);
+                    let apart = |other: &Range<usize>| other.end <= taken.start || taken.end <= other.start;
+                    prop_assert!(out.iter().all(apart));
+                    out.push(taken);
+                } else if !out.is_empty() {
+                    prop_assert_eq!(extents.put_back(out.swap_remove(n % out.len())), None);
+                }
+            }
+            out.into_iter().for_each(|range| prop_assert_none(extents.put_back(range)));
+            prop_assert_eq!(extents.free, BTreeMap::from([(all.start, all.end)]));
+        }
+    }
+
+    fn prop_assert_none(range: Option<Range<usize>>) {
+        assert_eq!(range, None, "as much is kept");
+    }
+
+    #[test]
+    fn what_is_not_needed_for_long_goes_back_to_the_system() {
+        let mut extents = Extents::new(0..1 << 40);
+        let large = extents.take(3 * KEPT).expect("there is enough");
+        let small = extents.take(1).expect("there is enough");
+        assert_eq!(extents.put_back(large), None, "something behind it is in use");
+        assert_eq!(extents.put_back(small), Some(KEPT..3 * KEPT + PAGE));
+        let again = extents.take(2 * KEPT).expect("there is enough");
+        assert_eq!(extents.put_back(again), Some(KEPT..2 * KEPT));
+        assert_eq!(extents.take(1 << 41), None);
+    }
+}

@@ -1,0 +1,281 @@
+//! The master's end of a lane.
+
+use std::collections::VecDeque;
+use std::io;
+use std::ops::Range;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use farm_core::{Answer, Ending, Payload, Task, TaskId};
+
+use super::block::Block;
+use super::claim::{Claim, MOST_ITEMS};
+use super::layout::{
+    BED, CLAIM_COUNTS, CLAIMS, MAY_SPIN, RING_DOWN, RING_UP, TAKEN_UP, UP_HEAD, UP_TAIL, block_with,
+};
+use super::memory::Memory;
+use super::record::{HEAD, Head, Order, Report, Run};
+use super::ring::{Broken, Reader, Writer};
+use super::store::Store;
+use super::{MOST_INLINE, results};
+
+pub(crate) struct MasterEnd {
+    block: Arc<Block>,
+    store: Arc<Store>,
+    down: Writer,
+    up: Reader,
+    /// What the worker has been sent and has not answered, in order.
+    sent: VecDeque<Sent>,
+    /// What there was no room for in the ring yet.
+    waiting: VecDeque<(Head, Option<Arc<Payload>>)>,
+    /// The numbers of the counts of claims that are free.
+    free: Vec<usize>,
+    tag: u16,
+    record: Vec<u8>,
+    may_spin: bool,
+}
+
+struct Sent {
+    task: TaskId,
+    claim: Claim,
+    /// The item at which its claim begins to count.
+    base: u32,
+    /// What is neither answered nor taken back.
+    items: Range<u32>,
+    is_envelope: bool,
+}
+
+/// What a worker says.
+pub(crate) enum News {
+    Done { answer: Answer, ending: Ending, nanoseconds: u64, body: Result<Payload, String> },
+    LetGo,
+}
+
+impl MasterEnd {
+    /// A lane with so much room for long results.
+    pub(crate) fn new(store: &Arc<Store>, room: usize) -> io::Result<Self> {
+        Ok(Self {
+            block: Arc::new(Block::create("farm-lane", block_with(room))?),
+            store: store.clone(),
+            down: Writer::new(RING_DOWN),
+            up: Reader::new(RING_UP),
+            sent: VecDeque::new(),
+            waiting: VecDeque::new(),
+            free: (CLAIM_COUNTS..CLAIM_COUNTS + CLAIMS).collect(),
+            tag: 0,
+            record: Vec::new(),
+            may_spin: false,
+        })
+    }
+
+    /// By which the worker opens it.
+    pub(crate) fn descriptor(&self) -> RawFd {
+        self.block.descriptor()
+    }
+
+    /// To look whether there is news without the lock.
+    pub(crate) fn window(&self) -> Window {
+        Window(self.block.clone())
+    }
+
+    /// Sends a task, with all that it has of an envelope.
+    pub(crate) fn send(&mut self, task: &Task) -> Result<(), Broken> {
+        let n = self.free.pop().ok_or(Broken)?;
+        self.tag = self.tag.wrapping_add(1);
+        let claim = Claim { n, tag: self.tag };
+        debug_assert!(task.items.len() <= MOST_ITEMS as usize);
+        claim.offer(&*self.block, task.items.len() as u32);
+        let is_envelope = task.is_envelope();
+        self.sent.push_back(Sent {
+            task: task.id(),
+            claim,
+            base: task.items.start,
+            items: task.items.clone(),
+            is_envelope,
+        });
+        let argument = (*task.argument).as_ref();
+        let beside = if argument.len() > MOST_INLINE { self.store.find(argument) } else { None };
+        let order = Order::Run(Run {
+            task: task.id(),
+            attempt: task.attempt,
+            function: task.function,
+            claim,
+            first: task.items.start,
+            is_envelope,
+            beside,
+        });
+        self.write(order.head(), beside.is_none().then_some(&task.argument))
+    }
+
+    /// Has the worker let go of what the master has dropped.
+    pub(crate) fn tell_to_let_go(&mut self) -> Result<(), Broken> {
+        self.write(Order::LetGo.head(), None)
+    }
+
+    /// Has the worker end.
+    pub(crate) fn tell_to_end(&mut self) -> Result<(), Broken> {
+        self.write(Order::End.head(), None)
+    }
+
+    fn write(&mut self, head: Head, body: Option<&Arc<Payload>>) -> Result<(), Broken> {
+        if self.waiting.is_empty() && self.try_to_write(&head, body)? {
+            BED.wake(&*self.block);
+        } else {
+            self.waiting.push_back((head, body.cloned()));
+        }
+        Ok(())
+    }
+
+    fn try_to_write(&mut self, head: &Head, body: Option<&Arc<Payload>>) -> Result<bool, Broken> {
+        let body = body.map_or(&[][..], |body| (**body).as_ref());
+        if !self.down.could_take(HEAD + body.len()) {
+            return Err(Broken);
+        }
+        let has_room = self.down.has_room(&*self.block, HEAD + body.len())?;
+        if has_room {
+            self.down.add(&*self.block, head)?;
+            self.down.add(&*self.block, body)?;
+            self.down.close(&*self.block);
+        }
+        Ok(has_room)
+    }
+
+    /// Writes what there was no room for, as far as there is now.
+    fn catch_up(&mut self) -> Result<(), Broken> {
+        while let Some((head, body)) = self.waiting.pop_front() {
+            if !self.try_to_write(&head, body.as_ref())? {
+                self.waiting.push_front((head, body));
+                break;
+            }
+        }
+        BED.wake(&*self.block);
+        Ok(())
+    }
+
+    /// The next thing that the worker has said.
+    pub(crate) fn hear(&mut self) -> Result<Option<News>, Broken> {
+        if !self.up.has_record(&*self.block) {
+            return Ok(None);
+        }
+        self.up.read(&*self.block, &mut self.record)?;
+        let (report, body) = Report::read(&self.record).ok_or(Broken)?;
+        let news = match report {
+            Report::LetGo => News::LetGo,
+            Report::Done { answer, ending, nanoseconds, place, beside } => {
+                let body = match beside {
+                    None => Payload::from(body.to_vec()),
+                    Some(beside) => {
+                        results::take(&self.block, place, beside).ok_or(Broken)?
+                    }
+                };
+                self.is_answered(answer)?;
+                News::Done { answer, ending, nanoseconds, body: Ok(body) }
+            }
+        };
+        Ok(Some(news))
+    }
+
+    /// All that was said is known: makes use of the room that there is for it.
+    pub(crate) fn has_heard(&mut self) -> Result<(), Broken> {
+        if self.waiting.is_empty() {
+            // The worker may wait for room to say more.
+            BED.wake(&*self.block);
+            return Ok(());
+        }
+        self.catch_up()
+    }
+
+    fn is_answered(&mut self, answer: Answer) -> Result<(), Broken> {
+        let is_it = |sent: &Sent| {
+            sent.task == answer.task
+                && sent.items.start == answer.first
+                && answer.count as usize <= sent.items.len()
+        };
+        let at = self.sent.iter().position(is_it).ok_or(Broken)?;
+        self.sent[at].items.start += answer.count;
+        self.forget_if_done(at);
+        Ok(())
+    }
+
+    fn forget_if_done(&mut self, at: usize) {
+        if self.sent[at].items.is_empty()
+            && let Some(sent) = self.sent.remove(at)
+        {
+            self.free.push(sent.claim.n);
+        }
+    }
+
+    /// Takes back what of the last task the worker has not taken up, or half of it if it is the only one.
+    pub(crate) fn take_back_last(&mut self) -> Option<(TaskId, Range<u32>)> {
+        let at = self.sent.len().checked_sub(1)?;
+        self.take_back_at(at, at == 0)
+    }
+
+    /// Takes back what of this task the worker has not taken up.
+    pub(crate) fn take_back(&mut self, task: TaskId) -> Option<(TaskId, Range<u32>)> {
+        let at = self.sent.iter().rposition(|sent| sent.task == task)?;
+        self.take_back_at(at, false)
+    }
+
+    fn take_back_at(&mut self, at: usize, half: bool) -> Option<(TaskId, Range<u32>)> {
+        let sent = &mut self.sent[at];
+        let from = sent.base.checked_add(sent.claim.take_back(&*self.block, half)?)?;
+        // A worker that runs wild may have written anything there.
+        if !(sent.items.start..sent.items.end).contains(&from) {
+            return None;
+        }
+        let items = from..std::mem::replace(&mut sent.items.end, from);
+        let task = sent.task;
+        self.forget_if_done(at);
+        Some((task, items))
+    }
+
+    /// How many items the worker has taken up in its life.
+    pub(crate) fn taken_up(&self) -> u64 {
+        self.block.count(TAKEN_UP).load(Ordering::Acquire)
+    }
+
+    /// What the worker, which is dead, had done of an envelope and had no time to tell. All else that it said must have been
+    /// heard, and told of `answered` items.
+    pub(crate) fn left_behind(&mut self, answered: u64) -> Option<(Answer, Payload)> {
+        let first = self.sent.front().filter(|sent| sent.is_envelope)?;
+        let (task, start, left) = (first.task, first.items.start, first.items.len());
+        // The last that it took up was running.
+        let done = self.taken_up().checked_sub(answered)?.checked_sub(1)?;
+        let done = u32::try_from(done).ok().filter(|done| (1..=left).contains(&(*done as usize)))?;
+        let mut record = self.up.left_open(&*self.block);
+        let Some((Report::Done { answer, ending: Ending::Returned, beside: None, .. }, _)) =
+            Report::read(&record)
+        else {
+            return None;
+        };
+        if (answer.task, answer.first) != (task, start) {
+            return None;
+        }
+        self.sent[0].items.start += done;
+        self.forget_if_done(0);
+        record.drain(..HEAD);
+        Some((Answer { count: done, ..answer }, record.into()))
+    }
+
+    /// Says whether the worker may look for its next task without sleeping.
+    pub(crate) fn may_spin(&mut self, may: bool) {
+        if self.may_spin != may {
+            self.may_spin = may;
+            self.block.word(MAY_SPIN).store(u32::from(may), Ordering::Relaxed);
+        }
+    }
+}
+
+/// A look at a lane from outside.
+#[derive(Clone)]
+pub(crate) struct Window(Arc<Block>);
+
+impl Window {
+    /// Whether the worker has said something.
+    pub(crate) fn has_news(&self) -> bool {
+        let [head, tail] = [UP_HEAD, UP_TAIL].map(|n| self.0.count(n).load(Ordering::Acquire));
+        head != tail
+    }
+}

@@ -1,0 +1,288 @@
+//! A worker's end of its lane.
+
+use std::io::{self, Write};
+use std::os::fd::RawFd;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use farm_core::{Answer, Attempt, Ending, Envelope, Failure, FunctionRef, TaskId, codec};
+use serde::{Deserialize, Serialize};
+
+use super::bell::Bell;
+use super::block::{Access, Block};
+use super::layout::{BED, MAY_SPIN, RING_DOWN, RING_UP, TAKEN_UP};
+use super::memory::Memory;
+use super::record::{Beside, HEAD, Order, Report, Run};
+use super::results::Results;
+use super::ring::{Broken, Reader, Writer};
+use super::{MOST_INLINE, at_boundary};
+
+/// How long a worker looks for its next task before it sleeps, where it may.
+const SPIN: Duration = Duration::from_micros(50);
+
+/// How long an answer may lie unread before the service thread is woken for it. A caller that waits, or comes to wait
+/// within that time, spares it.
+const PATIENCE: Duration = Duration::from_micros(10);
+
+/// By which a worker opens its lane: descriptors of the master.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) struct Way {
+    pub(crate) lane: RawFd,
+    pub(crate) arguments: RawFd,
+    pub(crate) bell: RawFd,
+}
+
+pub(crate) struct WorkerEnd {
+    block: Block,
+    arguments: Block,
+    bell: Bell<Block>,
+    down: Reader,
+    up: Writer,
+    results: Results,
+    taken_up: u64,
+    /// The service thread is to be woken, unless somebody else looks at the last answer soon.
+    owes_ring: bool,
+    record: Vec<u8>,
+}
+
+/// What a worker is told.
+pub(crate) enum Told {
+    Run(Work),
+    LetGo,
+    End,
+}
+
+/// A task that a worker has been sent.
+#[derive(Clone, Copy)]
+pub(crate) struct Work {
+    run: Run,
+    /// How many of its items are answered, and how many of those are in the open record.
+    done: u32,
+    open: u32,
+    since: Option<Instant>,
+}
+
+impl WorkerEnd {
+    pub(crate) fn open(master: u32, way: Way) -> io::Result<Self> {
+        let block = Block::open(master, way.lane, Access::Write)?;
+        Ok(Self {
+            arguments: Block::open(master, way.arguments, Access::Read)?,
+            bell: Bell::new(Block::open(master, way.bell, Access::Write)?),
+            down: Reader::new(RING_DOWN),
+            up: Writer::new(RING_UP),
+            results: Results::new(&block),
+            taken_up: 0,
+            owes_ring: false,
+            record: Vec::new(),
+            block,
+        })
+    }
+
+    /// Waits for what the master says next.
+    pub(crate) fn next(&mut self) -> Result<Told, Broken> {
+        at_boundary();
+        self.wait();
+        self.down.read(&self.block, &mut self.record)?;
+        at_boundary();
+        Ok(match Order::read(&self.record).ok_or(Broken)?.0 {
+            Order::LetGo => Told::LetGo,
+            Order::End => Told::End,
+            Order::Run(run) => {
+                let since = run.is_envelope.then(Instant::now);
+                Told::Run(Work { run, done: 0, open: 0, since })
+            }
+        })
+    }
+
+    /// Waits until there is a record: for a while awake, if there is a core to spare, and then asleep.
+    fn wait(&mut self) {
+        if self.down.has_record(&self.block) {
+            // It may take long, and what was said before it should not wait as long.
+            self.pay_ring();
+            return;
+        }
+        let start = Instant::now();
+        while self.owes_ring || self.block.word(MAY_SPIN).load(Ordering::Relaxed) == 1 {
+            for _ in 0..20 {
+                if self.down.has_record(&self.block) {
+                    return;
+                }
+                std::hint::spin_loop();
+            }
+            let passed = start.elapsed();
+            if passed > PATIENCE || self.block.word(MAY_SPIN).load(Ordering::Relaxed) == 0 {
+                self.pay_ring();
+            }
+            if passed > SPIN {
+                break;
+            }
+        }
+        let Self { block, down, .. } = self;
+        while !down.has_record(block) {
+            BED.sleep(block, || down.has_record(block));
+        }
+    }
+
+    /// Wakes whoever is to be woken, if that is owed and nobody has looked meanwhile.
+    fn pay_ring(&mut self) {
+        if std::mem::take(&mut self.owes_ring) && self.up.is_unread(&self.block) {
+            self.bell.ring();
+        }
+    }
+
+    /// Takes up the next item of a task, and counts it as running.
+    pub(crate) fn take_up(&mut self, work: &Work) -> Option<u32> {
+        let item = work.run.claim.take_up(&self.block)?;
+        self.taken_up += 1;
+        // Release: what was answered before is there.
+        self.block.count(TAKEN_UP).store(self.taken_up, Ordering::Release);
+        work.run.first.checked_add(item)
+    }
+
+    /// The function to call, and the argument for an item.
+    pub(crate) fn argument(&self, work: &Work, item: u32) -> Option<(FunctionRef, &[u8])> {
+        let body = match work.run.beside {
+            None => self.record.get(HEAD..)?,
+            Some(Beside { at, bytes }) => {
+                let (at, bytes) = (usize::try_from(at).ok()?, usize::try_from(bytes).ok()?);
+                if at.checked_add(bytes)? > self.arguments.len() {
+                    return None;
+                }
+                // SAFETY: the master wrote this before it sent the task, and leaves it until the task is answered.
+                unsafe { self.arguments.bytes(at, bytes) }
+            }
+        };
+        let argument =
+            if work.run.is_envelope { Envelope::item(body, item)? } else { body };
+        Some((work.run.function, argument))
+    }
+
+    /// Answers for an item. What has returned waits in the open record until the task is [finished](Self::finish), or until
+    /// that is full; but the master finds it there if this process dies.
+    pub(crate) fn answer(
+        &mut self,
+        work: &mut Work,
+        outcome: Result<&[u8], Failure>,
+    ) -> Result<(), Broken> {
+        match outcome {
+            Ok(result) if result.len() <= MOST_INLINE => {
+                if work.open > 0 && !self.up.has_room(&self.block, result.len())?
+                    || self.up.open() + result.len() > HEAD + MOST_INLINE
+                {
+                    self.publish(work)?;
+                }
+                if work.open == 0 {
+                    self.wait_for_room(HEAD + result.len())?;
+                    let head = self.report(work, 0, Ending::Returned, None);
+                    self.up.add(&self.block, &head.head())?;
+                }
+                self.up.add(&self.block, result)?;
+                work.open += 1;
+                Ok(())
+            }
+            Ok(result) => self.say(work, Ending::Returned, result),
+            Err(failure) => {
+                let ending = Ending::of::<()>(&Err(failure.clone()));
+                self.say(work, ending, &codec::encode(&failure).unwrap_or_default())
+            }
+        }
+    }
+
+    /// All items of a task that could be taken up are answered.
+    pub(crate) fn finish(&mut self, work: &mut Work) -> Result<(), Broken> {
+        if work.open > 0 { self.publish(work) } else { Ok(()) }
+    }
+
+    pub(crate) fn has_let_go(&mut self) -> Result<(), Broken> {
+        self.wait_for_room(HEAD)?;
+        self.up.add(&self.block, &Report::LetGo.head())?;
+        self.close();
+        self.bell.ring();
+        Ok(())
+    }
+
+    /// Answers for one item in a record of its own.
+    fn say(&mut self, work: &mut Work, ending: Ending, body: &[u8]) -> Result<(), Broken> {
+        self.finish(work)?;
+        if body.len() <= MOST_INLINE {
+            self.wait_for_room(HEAD + body.len())?;
+            self.up.add(&self.block, &self.report(work, 1, ending, None).head())?;
+            self.up.add(&self.block, body)?;
+        } else {
+            self.wait_for_room(HEAD)?;
+            let beside = loop {
+                if let Some(beside) = self.results.put(&self.block, body) {
+                    break beside;
+                }
+                // The master keeps no more than a few, so a place becomes free when it has looked.
+                self.bell.ring();
+                std::thread::sleep(Duration::from_micros(100));
+            };
+            self.up.add(&self.block, &self.report(work, 1, ending, Some(beside)).head())?;
+        }
+        work.done += 1;
+        self.close();
+        self.ring_for_answer();
+        Ok(())
+    }
+
+    /// Closes the open record, which then is the answer for all items in it.
+    fn publish(&mut self, work: &mut Work) -> Result<(), Broken> {
+        let head = self.report(work, work.open, Ending::Returned, None);
+        self.up.amend(&self.block, &head.head());
+        work.done += std::mem::take(&mut work.open);
+        work.since = work.since.map(|_| Instant::now());
+        self.close();
+        self.ring_for_answer();
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        // What the task has printed is out before its answer.
+        let _ = io::stdout().flush();
+        at_boundary();
+        self.up.close(&self.block);
+        at_boundary();
+    }
+
+    /// A caller that sleeps is woken at once. For the service thread there is time; see [`wait`](Self::wait).
+    fn ring_for_answer(&mut self) {
+        self.owes_ring = self.bell.ring_for_caller();
+    }
+
+    fn report(
+        &self,
+        work: &Work,
+        count: u32,
+        ending: Ending,
+        beside: Option<(usize, Beside)>,
+    ) -> Report {
+        let Run { task, attempt, first, .. } = work.run;
+        let answer = Answer { task, attempt, first: first + work.done, count };
+        let nanoseconds = work.since.filter(|_| count > 0).map_or(0, |since| {
+            u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        });
+        let (place, beside) = beside.map_or((0, None), |(place, beside)| (place, Some(beside)));
+        Report::Done { answer, ending, nanoseconds, place, beside }
+    }
+
+    /// Waits until the master has read enough for a record of so many bytes.
+    fn wait_for_room(&mut self, bytes: usize) -> Result<(), Broken> {
+        let Self { block, up, bell, .. } = self;
+        if !up.could_take(bytes) {
+            return Err(Broken);
+        }
+        while !up.has_room(block, bytes)? {
+            bell.ring();
+            BED.sleep(block, || up.has_room(block, bytes) != Ok(false));
+        }
+        Ok(())
+    }
+}
+
+/// The task and attempt that a piece of work belongs to.
+impl Work {
+    pub(crate) fn task(&self) -> (TaskId, Attempt) {
+        (self.run.task, self.run.attempt)
+    }
+}

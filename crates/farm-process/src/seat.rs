@@ -1,0 +1,287 @@
+//! Who looks after the answers that come by lanes.
+//!
+//! One thread at a time has the *seat*: it hears what workers say, has the master decide, and delivers. A caller that
+//! waits for a result takes the seat, if it is free, and keeps it until its own result is there; so a result comes by no
+//! other thread to who waits for it. When nobody waits, the service thread takes it, woken by the first answer, so that a
+//! program that submits and then computes keeps no worker waiting. See [`crate::lane::bell`] for how the one or the other
+//! is woken.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use farm_core::{Outcome, Payload, Task};
+use ipc_channel::ipc::IpcSender;
+use parking_lot::Mutex;
+
+use crate::fork::Here;
+use crate::lane::bell::{Bell, Sleeper, WORDS};
+use crate::lane::block::{Block, CELL};
+use crate::lane::{MOST_INLINE, MasterEnd, News, Store, Way, Window};
+use crate::link::Link;
+use crate::mark::Mark;
+use crate::service::{Service, State, outcome};
+use crate::staff::Worker;
+use crate::start::StartError;
+use crate::transport::{Down, Means};
+
+/// How long a caller looks for its result before it sleeps, where there is a core to spare.
+const SPIN: Duration = Duration::from_micros(50);
+
+/// How long the service thread leaves answers that keep coming alone: to be woken for each would cost more.
+const NAP: Duration = Duration::from_micros(50);
+
+/// What a pool has where tasks travel by lanes.
+pub(crate) struct Lanes {
+    store: Arc<Store>,
+    bell: Bell<Block>,
+    /// How much room for long results each lane has.
+    room: usize,
+    seat: Mutex<Seat>,
+    /// Workers have come or gone since the windows were opened.
+    has_changed: AtomicBool,
+    /// Cores on which no worker is busy.
+    spare: AtomicUsize,
+    /// As many as this process may use.
+    cores: usize,
+    here: Here,
+    is_closed: AtomicBool,
+}
+
+/// What its holder looks through.
+#[derive(Default)]
+struct Seat {
+    windows: Vec<Window>,
+}
+
+impl Seat {
+    fn has_news(&self) -> bool {
+        self.windows.iter().any(Window::has_news)
+    }
+}
+
+impl Lanes {
+    pub(crate) fn new(workers: usize) -> io::Result<Self> {
+        // Twice the memory that there is, so that no value is too long; only what is written to is taken.
+        let memory = rustix::system::sysinfo();
+        let memory = u64::from(memory.mem_unit).saturating_mul(memory.totalram);
+        let memory = usize::try_from(memory).unwrap_or(usize::MAX >> 2).next_power_of_two();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self {
+            store: Store::new(memory.min(MOST_ADDRESSES / 2))?,
+            bell: Bell::new(Block::create("farm-bell", WORDS * CELL)?),
+            room: memory.min(MOST_ADDRESSES / 2 / workers),
+            seat: Mutex::default(),
+            has_changed: AtomicBool::new(false),
+            spare: AtomicUsize::new(cores),
+            cores,
+            here: Here::new()?,
+            is_closed: AtomicBool::new(false),
+        })
+    }
+
+    /// Has a long argument where workers can read it, if there is room.
+    pub(crate) fn put_beside_if_long(&self, task: &mut Task) {
+        if let Payload::Owned(bytes) = &*task.argument
+            && bytes.len() > MOST_INLINE
+            && let Some(stored) = self.store.put(bytes)
+        {
+            task.argument = Arc::new(stored);
+        }
+    }
+}
+
+/// How many addresses all lanes of a pool may take up together. A process has 128 TiB of them.
+const MOST_ADDRESSES: usize = 32 << 40;
+
+impl Service {
+    /// By what a worker will take its tasks, and how it is reached.
+    pub(crate) fn link(&self, down: IpcSender<Down>) -> Result<(Means, Link), StartError> {
+        let Some(lanes) = &self.lanes else {
+            let mark = Mark::new();
+            return Ok((Means::Channel(mark.clone()), Link::Channel { down, mark }));
+        };
+        let end = MasterEnd::new(&lanes.store, lanes.room).map_err(|error| StartError {
+            pid: 0,
+            reason: format!("its lane cannot be made: {error}"),
+        })?;
+        let way = Way {
+            lane: end.descriptor(),
+            arguments: lanes.store.descriptor(),
+            bell: lanes.bell.memory().descriptor(),
+        };
+        Ok((Means::Lane(way), Link::Lane { end: Box::new(end), down }))
+    }
+
+    pub(crate) fn staff_has_changed(&self) {
+        if let Some(lanes) = &self.lanes {
+            lanes.has_changed.store(true, Ordering::Release);
+        }
+    }
+
+    /// A caller waits for an outcome, and looks after the answers meanwhile, unless somebody else does.
+    pub(crate) fn attend(self: &Arc<Self>, outcome: &dyn Outcome, deadline: Option<Instant>) {
+        let Some(lanes) = self.lanes.as_ref().filter(|lanes| lanes.here.is_here()) else { return };
+        let Some(mut seat) = lanes.seat.try_lock() else { return };
+        lanes.bell.is_looked_after();
+        loop {
+            self.collect(lanes, &mut seat);
+            if outcome.is_in() {
+                break;
+            }
+            if self.look(lanes, &seat) {
+                continue;
+            }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                break;
+            }
+            let ticket = lanes.bell.ticket(Sleeper::Caller);
+            let is_due = || seat.has_news() || outcome.is_in() || lanes.has_changed();
+            if lanes.bell.is_to_wake(Sleeper::Caller, is_due) {
+                lanes.bell.sleep(ticket, left);
+                lanes.bell.is_looked_after();
+            }
+        }
+        while !lanes.bell.is_to_wake(Sleeper::Service, || seat.has_news() || lanes.has_changed()) {
+            self.collect(lanes, &mut seat);
+        }
+    }
+
+    /// Looks for news for a while, if there is a core to do it on; says whether there is any.
+    fn look(&self, lanes: &Lanes, seat: &Seat) -> bool {
+        let start = Instant::now();
+        loop {
+            for _ in 0..20 {
+                if seat.has_news() {
+                    return true;
+                }
+                std::hint::spin_loop();
+            }
+            if lanes.spare.load(Ordering::Relaxed) == 0 || start.elapsed() > SPIN {
+                return false;
+            }
+        }
+    }
+
+    /// The body of the service thread for lanes.
+    pub(crate) fn look_after_lanes(self: &Arc<Self>) {
+        let Some(lanes) = &self.lanes else { return };
+        loop {
+            let mut seat = lanes.seat.lock();
+            lanes.bell.is_looked_after();
+            let ticket = lanes.bell.ticket(Sleeper::Service);
+            if self.collect(lanes, &mut seat) {
+                // More is to come. Whoever waits for it can have the seat meanwhile.
+                drop(seat);
+                lanes.bell.sleep(ticket, Some(NAP));
+                continue;
+            }
+            if lanes.is_closed.load(Ordering::Acquire) {
+                return;
+            }
+            let is_due = || {
+                seat.has_news() || lanes.has_changed() || lanes.is_closed.load(Ordering::Acquire)
+            };
+            if lanes.bell.is_to_wake(Sleeper::Service, is_due) {
+                drop(seat);
+                lanes.bell.sleep(ticket, None);
+            }
+        }
+    }
+
+    /// The service thread is not needed any more.
+    pub(crate) fn vacate(&self) {
+        if let Some(lanes) = &self.lanes {
+            lanes.is_closed.store(true, Ordering::Release);
+            lanes.bell.wake(Sleeper::Service);
+        }
+    }
+
+    /// Somebody else than who has the seat has delivered: who sleeps there may wait for just that.
+    pub(crate) fn wake_who_waits(&self) {
+        if let Some(lanes) = &self.lanes {
+            let _ = lanes.bell.ring_for_caller();
+        }
+    }
+
+    /// Hears what workers have said, and acts on it; says whether there was anything.
+    fn collect(self: &Arc<Self>, lanes: &Lanes, seat: &mut Seat) -> bool {
+        if !seat.has_news() && !lanes.has_changed() {
+            return false;
+        }
+        let mut state = self.lock();
+        if lanes.has_changed.swap(false, Ordering::AcqRel) {
+            seat.windows = state.windows();
+        }
+        let heard = self.hear(&mut state);
+        self.act(state);
+        heard
+    }
+
+    /// Hears what workers have said by their lanes; says whether there was anything.
+    pub(crate) fn hear(&self, state: &mut State) -> bool {
+        let mut any = false;
+        let State { workers, master, .. } = state;
+        let mut have_let_go = Vec::new();
+        for (worker, known) in workers {
+            let Worker::Up { link: Link::Lane { end, .. }, .. } = known else { continue };
+            let mut heard = false;
+            let result = loop {
+                match end.hear() {
+                    Ok(Some(News::Done { answer, ending, body, .. })) => {
+                        master.done(*worker, answer, outcome(ending, body));
+                    }
+                    Ok(Some(News::LetGo)) => have_let_go.push(*worker),
+                    Ok(None) => break if heard { end.has_heard() } else { Ok(()) },
+                    Err(broken) => break Err(broken),
+                }
+                heard = true;
+            };
+            if result.is_err() {
+                self.watch.kill(*worker);
+            }
+            any |= heard;
+        }
+        have_let_go.into_iter().for_each(|worker| state.has_let_go(worker));
+        any
+    }
+
+    /// Lets those workers look for tasks without sleeping that were busy last, as far as there are cores on which nobody
+    /// works: a worker counts as if it had just ended what it has, and the program itself takes one.
+    pub(crate) fn grant_spinning(&self, state: &mut State) {
+        let Some(lanes) = &self.lanes else { return };
+        let State { workers, master, .. } = state;
+        let (mut busy, mut latest) = (0, None);
+        for (worker, tasks, last) in master.standing() {
+            busy += usize::from(tasks > 0);
+            latest = latest.max((tasks == 0).then_some((last, worker)));
+        }
+        lanes.spare.store(lanes.cores.saturating_sub(busy), Ordering::Relaxed);
+        for (worker, tasks, _) in master.standing() {
+            let others = busy - usize::from(tasks > 0);
+            // Of several that have nothing to do, only the last.
+            let is_next = tasks > 0 || latest.is_some_and(|(_, latest)| latest == worker);
+            if let Some(Worker::Up { link: Link::Lane { end, .. }, .. }) = workers.get_mut(&worker) {
+                end.may_spin(is_next && others + 2 <= lanes.cores);
+            }
+        }
+    }
+}
+
+impl Lanes {
+    fn has_changed(&self) -> bool {
+        self.has_changed.load(Ordering::Acquire)
+    }
+}
+
+impl State {
+    fn windows(&self) -> Vec<Window> {
+        let lane = |worker: &Worker| match worker {
+            Worker::Up { link: Link::Lane { end, .. }, .. } => Some(end.window()),
+            _ => None,
+        };
+        self.workers.values().filter_map(lane).collect()
+    }
+}
