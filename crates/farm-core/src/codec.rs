@@ -1,13 +1,25 @@
 //! Values to bytes and back: postcard, which is small and fast and never reads out of bounds.
 //!
-//! Arrays of plain numbers take the short way of [`crate::plain`] inside the same format.
+//! Vectors of floats and of bytes are copied as one block inside the same format; other arrays of plain numbers take
+//! the short way of [`crate::plain`].
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fmt::Display;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
+
+pub(crate) use self::plainly::collect;
+
+use self::deserializer::Decoder;
+use self::serializer::Encoder;
+use self::sink::{Fixed, Growing};
+
+mod deserializer;
+mod plainly;
+mod serializer;
+mod sink;
 
 /// Why a value could not be encoded or decoded.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -40,10 +52,35 @@ pub fn encode_into<T: Serialize + ?Sized>(
     value: &T,
     bytes: &mut Vec<u8>,
 ) -> Result<(), CodecError> {
-    REASON.take();
-    *bytes = postcard::to_extend(value, std::mem::take(bytes))
-        .map_err(|error| CodecError::Encode(explain(&error)))?;
+    GIVEN.set(false);
+    let mut encoder = Encoder::new(Growing(std::mem::take(bytes)));
+    value.serialize(&mut encoder).map_err(|error| CodecError::Encode(explain(&error)))?;
+    *bytes = encoder.into_sink().0;
     Ok(())
+}
+
+/// Encodes a value into `room` and says how many bytes it takes up there; `None` if it does not fit.
+///
+/// Whoever tries again with more room asks the value's `Serialize` again.
+///
+/// # Errors
+///
+/// [`CodecError::Encode`] if the value refuses.
+pub fn encode_to_slice<T: Serialize + ?Sized>(
+    value: &T,
+    room: &mut [u8],
+) -> Result<Option<usize>, CodecError> {
+    GIVEN.set(false);
+    let all = room.len();
+    let mut encoder = Encoder::new(Fixed { room, is_full: false });
+    let encoded = value.serialize(&mut encoder);
+    match (encoded, encoder.into_sink()) {
+        (Err(postcard::Error::SerializeBufferFull), _) | (_, Fixed { is_full: true, .. }) => {
+            Ok(None)
+        }
+        (Ok(()), Fixed { room, .. }) => Ok(Some(all - room.len())),
+        (Err(error), _) => Err(CodecError::Encode(explain(&error))),
+    }
 }
 
 /// Decodes a value that must fill `bytes` to the end.
@@ -52,15 +89,34 @@ pub fn encode_into<T: Serialize + ?Sized>(
 ///
 /// [`CodecError::Decode`] if the bytes are not such a value, or hold more than one.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    REASON.take();
-    match postcard::take_from_bytes(bytes) {
-        Ok((value, [])) => Ok(value),
-        Ok((_, rest)) => Err(CodecError::Decode(format!("{} bytes too many", rest.len()))),
+    GIVEN.set(false);
+    let mut decoder = Decoder(bytes);
+    match T::deserialize(&mut decoder) {
+        Ok(value) if decoder.0.is_empty() => Ok(value),
+        Ok(_) => Err(CodecError::Decode(format!("{} bytes too many", decoder.0.len()))),
+        Err(error) => Err(CodecError::Decode(explain(&error))),
+    }
+}
+
+/// Decodes the value with which `bytes` begin, and gives what is behind it: for values that were encoded one
+/// after the other.
+///
+/// # Errors
+///
+/// [`CodecError::Decode`] if the bytes do not begin with such a value.
+pub fn decode_first<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), CodecError> {
+    GIVEN.set(false);
+    let mut decoder = Decoder(bytes);
+    match T::deserialize(&mut decoder) {
+        Ok(value) => Ok((value, decoder.0)),
         Err(error) => Err(CodecError::Decode(explain(&error))),
     }
 }
 
 thread_local! {
+    // Apart from the reason: a place that has to be dropped with its thread costs more to reach than most
+    // values cost to encode.
+    static GIVEN: Cell<bool> = const { Cell::new(false) };
     static REASON: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
@@ -84,11 +140,14 @@ thread_local! {
 /// ```
 pub fn because<R: Display>(reason: R) -> R {
     REASON.set(Some(reason.to_string()));
+    GIVEN.set(true);
     reason
 }
 
+#[cold]
 fn explain(error: &postcard::Error) -> String {
-    REASON.take().unwrap_or_else(|| match error {
+    let given = if GIVEN.replace(false) { REASON.take() } else { None };
+    given.unwrap_or_else(|| match error {
         postcard::Error::SerdeSerCustom => "its `Serialize` returned an error".to_owned(),
         postcard::Error::SerdeDeCustom => "its `Deserialize` returned an error".to_owned(),
         postcard::Error::SerializeSeqLengthUnknown => {
@@ -107,8 +166,11 @@ fn explain(error: &postcard::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Plain;
     use proptest::prelude::*;
     use serde::Deserialize;
+    use std::collections::BTreeMap;
+    use std::net::Ipv6Addr;
 
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
     enum Shape {
@@ -126,11 +188,146 @@ mod tests {
         ]
     }
 
+    /// Every kind of value that serde knows.
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    struct Everything {
+        unsigned: (u8, u16, u32, u64, u128, usize),
+        signed: (i8, i16, i32, i64, i128, isize),
+        others: (bool, char, f32, f64, ()),
+        shapes: Vec<Vec<Shape>>,
+        wrapped: Option<Wrapped>,
+        numbers: Vec<f64>,
+        map: BTreeMap<String, [i16; 3]>,
+        kinds: [Kind; 3],
+        address: Ipv6Addr,
+        bytes: Plain<u16>,
+    }
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    struct Wrapped(Box<(Option<bool>, String)>);
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    struct Pair(u64, i64);
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    struct Nothing;
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    enum Kind {
+        One(u64),
+        Two(Nothing, Pair),
+        Three { text: DisplayedAsText },
+    }
+
+    #[derive(Clone, Debug, PartialEq)]
+    struct DisplayedAsText(i64);
+
+    impl<'de> Deserialize<'de> for DisplayedAsText {
+        fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            let text = String::deserialize(deserializer)?;
+            let number = text.trim_matches(['<', '>']).parse();
+            number.map(Self).map_err(serde::de::Error::custom)
+        }
+    }
+
+    impl Serialize for DisplayedAsText {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_str(&format_args!("<{}>", self.0))
+        }
+    }
+
+    fn everything() -> impl Strategy<Value = Everything> {
+        let map = prop::collection::btree_map(".*", any::<[i16; 3]>(), 0..3);
+        let shapes = prop::collection::vec(prop::collection::vec(shape(), 0..3), 0..3);
+        let numbers = prop::collection::vec(any::<f64>(), 0..20);
+        let single =
+            (any::<(u8, u16, u32, u64, u128, usize)>(), any::<(i8, i16, i32, i64, i128, isize)>());
+        let others = any::<(bool, char, f32, f64, ())>();
+        let wrapped = any::<Option<(Option<bool>, String)>>();
+        (single, others, shapes, wrapped, numbers, map).prop_map(
+            |((unsigned, signed), others, shapes, wrapped, numbers, map)| Everything {
+                kinds: [
+                    Kind::One(unsigned.3),
+                    Kind::Two(Nothing, Pair(unsigned.3 >> 20, signed.3 >> 40)),
+                    Kind::Three { text: DisplayedAsText(signed.3) },
+                ],
+                address: unsigned.4.into(),
+                bytes: Plain(vec![unsigned.1; map.len()]),
+                wrapped: wrapped.map(|wrapped| Wrapped(Box::new(wrapped))),
+                unsigned,
+                signed,
+                others,
+                shapes,
+                numbers,
+                map,
+            },
+        )
+    }
+
     proptest! {
         #[test]
         fn what_is_encoded_is_decoded(value in shape()) {
             let bytes = encode(&value).unwrap();
             prop_assert_eq!(decode::<Shape>(&bytes).unwrap(), value);
+        }
+
+        #[test]
+        fn the_bytes_are_those_of_postcard(value in everything(), room in 0_usize..400, change: u8) {
+            let bytes = postcard::to_stdvec(&value).unwrap();
+            prop_assert_eq!(encode(&value).unwrap(), &*bytes);
+
+            let back: Everything = decode(&bytes).unwrap();
+            prop_assert_eq!(encode(&back).unwrap(), &*bytes);
+            let changed = [&bytes[..bytes.len() / 2], &[change], &bytes[bytes.len() / 2 + 1..]].concat();
+            let ours = decode_first::<Everything>(&changed).ok();
+            let theirs = postcard::take_from_bytes::<Everything>(&changed).ok();
+            prop_assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
+
+            let mut behind = vec![7; 3];
+            encode_into(&value, &mut behind).unwrap();
+            prop_assert_eq!(&behind[3..], &*bytes);
+
+            let mut room = vec![0; room];
+            match encode_to_slice(&value, &mut room).unwrap() {
+                Some(length) => prop_assert_eq!(&room[..length], &*bytes),
+                None => prop_assert!(room.len() < bytes.len()),
+            }
+        }
+
+        #[test]
+        fn vectors_of_numbers_are_encoded_and_decoded_as_any_others(
+            items in prop::collection::vec(any::<u64>(), 0..200),
+            cut in 0_usize..2000,
+        ) {
+            fn check<N>(items: Vec<N>, cut: usize)
+            where
+                N: bytemuck::Pod + Serialize + DeserializeOwned,
+            {
+                let bytes = postcard::to_stdvec(&items).unwrap();
+                assert_eq!(encode(&items).unwrap(), bytes);
+                assert_eq!(encode(items.as_slice()).unwrap(), bytes);
+                assert_eq!(encode(&[items.clone(), items.clone()]).unwrap()[..bytes.len()], bytes);
+                let back: Vec<N> = decode(&bytes).unwrap();
+                assert_eq!(bytemuck::cast_slice::<_, u8>(&back), bytemuck::cast_slice(&items));
+                assert!(decode::<Vec<N>>(&[&*bytes, &[0]].concat()).is_err());
+                assert!(decode::<Vec<N>>(&bytes[..cut.min(bytes.len() - 1)]).is_err());
+            }
+            check::<f64>(items.iter().copied().map(f64::from_bits).collect(), cut);
+            check::<f32>(items.iter().map(|x| f32::from_bits(*x as u32)).collect(), cut);
+            check::<u8>(items.iter().map(|x| *x as u8).collect(), cut);
+            check::<i8>(items.iter().map(|x| *x as i8).collect(), cut);
+            check::<u64>(items, cut);
+        }
+
+        #[test]
+        fn values_one_after_the_other_are_decoded_in_turn(value in shape(), number in any::<i64>()) {
+            let mut bytes = encode(&value).unwrap();
+            encode_into(&number, &mut bytes).unwrap();
+            bytes.push(9);
+            let (first, rest) = decode_first::<Shape>(&bytes).unwrap();
+            let (second, rest) = decode_first::<i64>(rest).unwrap();
+            prop_assert_eq!((first, second, rest), (value, number, &[9][..]));
+            prop_assert!(decode_first::<Shape>(&[]).is_err());
         }
 
         #[test]
@@ -147,5 +344,56 @@ mod tests {
             bytes.extend(std::iter::repeat_n(0, extra));
             prop_assert!(decode::<Shape>(&bytes).is_err());
         }
+    }
+
+    #[test]
+    fn a_visitor_of_ones_own_is_asked_for_each_number() {
+        #[derive(Deserialize)]
+        struct Halved(#[serde(deserialize_with = "halved")] Vec<f64>);
+        fn halved<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+            struct Halve;
+            impl<'de> serde::de::Visitor<'de> for Halve {
+                type Value = Vec<f64>;
+                fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.write_str("numbers")
+                }
+                fn visit_seq<A: serde::de::SeqAccess<'de>>(
+                    self,
+                    mut seq: A,
+                ) -> Result<Vec<f64>, A::Error> {
+                    let mut all = Vec::new();
+                    while let Some(number) = seq.next_element::<f64>()? {
+                        all.push(number / 2.0);
+                    }
+                    Ok(all)
+                }
+            }
+            deserializer.deserialize_seq(Halve)
+        }
+        let bytes = encode(&vec![2.0, 4.0]).unwrap();
+        assert_eq!(decode::<Halved>(&bytes).unwrap().0, [1.0, 2.0]);
+        assert_eq!(decode::<Vec<f64>>(&bytes).unwrap(), [2.0, 4.0]);
+        assert!(
+            decode::<Vec<f64>>(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]).is_err()
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_is_not_half_encoded() {
+        struct Stubborn;
+        impl Serialize for Stubborn {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                use serde::ser::SerializeTuple;
+                let mut tuple = serializer.serialize_tuple(2)?;
+                let _ = tuple.serialize_element(&[(1_u8, 1_u8); 3][..]);
+                tuple.serialize_element(&1_u8)?;
+                tuple.end()
+            }
+        }
+        for room in 0..8 {
+            assert_eq!(encode_to_slice(&Stubborn, &mut vec![0; room]), Ok(None));
+        }
+        assert_eq!(encode_to_slice(&Stubborn, &mut [0; 8]), Ok(Some(8)));
+        assert_eq!(encode_to_slice(&vec![1_u8, 2], &mut [0; 2]), Ok(None));
     }
 }

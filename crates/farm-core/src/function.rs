@@ -297,9 +297,10 @@ unsafe extern "C" fn read_main_object(
         let range = start..start.saturating_add(header.p_memsz as usize);
         let (readable, writable) =
             (header.p_flags & libc::PF_R != 0, header.p_flags & libc::PF_W != 0);
-        if header.p_type == libc::PT_GNU_RELRO
-            || header.p_type == libc::PT_LOAD && readable && !(writable && protects)
-        {
+        if header.p_type == libc::PT_GNU_RELRO {
+            // First, since descriptors most often lie there.
+            image.segments.insert(0, range);
+        } else if header.p_type == libc::PT_LOAD && readable && !(writable && protects) {
             image.segments.push(range);
         } else if header.p_type == libc::PT_NOTE {
             let bytes = std::ptr::with_exposed_provenance::<u8>(range.start);

@@ -20,31 +20,58 @@ pub(crate) struct Caught {
     pub(crate) backtrace: String,
 }
 
+/// What this thread is doing about panics.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Watch {
+    No,
+    Catching,
+    /// Catching, and the hook has seen one.
+    Seen,
+}
+
 thread_local! {
-    static CATCHING: Cell<bool> = const { Cell::new(false) };
+    // Apart from what was seen: a place that has to be dropped with its thread costs far more to reach, and
+    // hardly any task panics.
+    static WATCH: Cell<Watch> = const { Cell::new(Watch::No) };
     static SEEN: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
 }
 
 /// Runs `body`; a panic in it comes back as a value and prints nothing.
-pub(crate) fn catch<T>(body: impl FnOnce() -> T) -> Result<T, Caught> {
-    chain_hook();
-    let outer = CATCHING.replace(true);
-    SEEN.take();
-    let caught = catch_unwind(AssertUnwindSafe(body)).map_err(|payload| {
-        let (location, backtrace) = SEEN.take().unzip();
-        let message = message_of(&*payload);
-        // A payload whose own drop panics must not take the worker with it.
-        if let Err(again) = catch_unwind(AssertUnwindSafe(move || drop_as_failed(payload))) {
-            std::mem::forget(again);
-        }
-        Caught { message, location, backtrace: backtrace.unwrap_or_default() }
-    });
-    CATCHING.set(outer);
+#[inline]
+pub(crate) fn catch<T>(body: impl FnOnce() -> T) -> Result<T, Box<Caught>> {
+    let outer = watch();
+    let caught = catch_unwind(AssertUnwindSafe(body)).map_err(examine);
+    unwatch(outer);
     caught
 }
 
+fn watch() -> Watch {
+    if !CHAIN.is_completed() {
+        chain_hook();
+    }
+    WATCH.replace(Watch::Catching)
+}
+
+fn unwatch(outer: Watch) {
+    WATCH.set(outer);
+}
+
+#[cold]
+fn examine(payload: Box<dyn Any + Send>) -> Box<Caught> {
+    let seen = if WATCH.get() == Watch::Seen { SEEN.take() } else { None };
+    let (location, backtrace) = seen.unzip();
+    let message = message_of(&*payload);
+    // A payload whose own drop panics must not take the worker with it.
+    if let Err(again) = catch_unwind(AssertUnwindSafe(move || drop_as_failed(payload))) {
+        std::mem::forget(again);
+    }
+    Box::new(Caught { message, location, backtrace: backtrace.unwrap_or_default() })
+}
+
+static CHAIN: Once = Once::new();
+
+#[cold]
 fn chain_hook() {
-    static CHAIN: Once = Once::new();
     // The hook cannot be changed while a panic unwinds this thread; the next task chains it.
     if std::thread::panicking() {
         return;
@@ -52,12 +79,13 @@ fn chain_hook() {
     CHAIN.call_once(|| {
         let former = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            if CATCHING.get() {
+            if WATCH.get() == Watch::No {
+                former(info);
+            } else {
                 let place = info.location().map(ToString::to_string).unwrap_or_default();
                 let trace = Backtrace::force_capture().to_string();
                 SEEN.set(Some((place, trace)));
-            } else {
-                former(info);
+                WATCH.set(Watch::Seen);
             }
         }));
     });

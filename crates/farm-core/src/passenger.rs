@@ -20,6 +20,7 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -62,17 +63,58 @@ pub enum Crossing {
 
 thread_local! {
     static CROSSING: Cell<Option<Crossing>> = const { Cell::new(None) };
+    static FAILING: Cell<bool> = const { Cell::new(false) };
+    // Most tasks have nothing to do with arrays. These tell whether there can be anything in the places
+    // below, which cost far more to reach, since they have to be dropped with their thread.
+    static HAS_GUESTS: Cell<bool> = const { Cell::new(false) };
+    static HAS_LUGGAGE: Cell<bool> = const { Cell::new(false) };
     /// Of the task that is running.
     static GUESTS: RefCell<Vec<Arc<dyn Guest>>> = const { RefCell::new(Vec::new()) };
     /// Of the last task, if it has kept them.
     static ESCAPED: RefCell<Vec<Arc<dyn Guest>>> = const { RefCell::new(Vec::new()) };
     static LUGGAGE: RefCell<Luggage> = const { RefCell::new(Luggage::NONE) };
-    static FAILING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What the handles in one argument lend, by their keys.
-#[derive(Default, Serialize, Deserialize)]
-pub(crate) struct Lendings(Vec<(Key, Vec<u8>)>);
+/// Things by the keys of their handles. Most tasks have none: that is one null pointer, which costs next to
+/// nothing to move and to drop.
+#[expect(clippy::box_collection, reason = "one pointer, where there is nothing")]
+struct Keyed<T>(Option<Box<Vec<(Key, T)>>>);
+
+impl<T> Keyed<T> {
+    const NONE: Self = Self(None);
+
+    fn push(&mut self, key: Key, item: T) {
+        self.0.get_or_insert_default().push((key, item));
+    }
+
+    fn as_slice(&self) -> &[(Key, T)] {
+        self.0.as_deref().map_or(&[], Vec::as_slice)
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut (Key, T)> {
+        self.0.iter_mut().flat_map(|items| items.iter_mut())
+    }
+
+    fn is_empty(&self) -> bool {
+        self.as_slice().is_empty()
+    }
+}
+
+impl<T> Default for Keyed<T> {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+impl<T> From<Vec<(Key, T)>> for Keyed<T> {
+    fn from(items: Vec<(Key, T)>) -> Self {
+        Self((!items.is_empty()).then(|| Box::new(items)))
+    }
+}
+
+/// What the handles in one argument lend.
+#[derive(Default)]
+pub(crate) struct Lendings(Keyed<Vec<u8>>);
 
 /// What crosses beside the bytes.
 #[derive(Default)]
@@ -84,7 +126,12 @@ pub(crate) struct Luggage {
 }
 
 impl Luggage {
-    const NONE: Self = Self { passengers: Passengers(Vec::new()), lendings: Lendings(Vec::new()) };
+    const NONE: Self =
+        Self { passengers: Passengers(Keyed::NONE), lendings: Lendings(Keyed::NONE) };
+
+    fn is_empty(&self) -> bool {
+        self.passengers.0.is_empty() && self.lendings.0.is_empty()
+    }
 }
 
 /// The bytes that tell how long the lendings behind an argument are.
@@ -92,16 +139,18 @@ const LENGTH: usize = 4;
 
 impl Lendings {
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.0.as_slice().len()
     }
 
     /// Puts them behind an encoded argument.
     pub(crate) fn append_to(&self, argument: &mut Vec<u8>) -> Result<(), CodecError> {
-        let lendings = if self.0.is_empty() { Vec::new() } else { codec::encode(self)? };
+        let before = argument.len();
+        if !self.0.is_empty() {
+            codec::encode_into(self.0.as_slice(), argument)?;
+        }
         let too_many = |_| CodecError::Encode("it has too many handles".to_owned());
-        let length = u32::try_from(lendings.len()).map_err(too_many)?;
-        argument.extend(lendings);
-        argument.extend(length.to_le_bytes());
+        let length = u32::try_from(argument.len() - before).map_err(too_many)?;
+        argument.extend_from_slice(&length.to_le_bytes());
         Ok(())
     }
 
@@ -112,8 +161,11 @@ impl Lendings {
         let length = u32::from_le_bytes(*length) as usize;
         let split = bytes.len().checked_sub(length).ok_or_else(short)?;
         let (argument, lendings) = bytes.split_at(split);
-        let lendings = if lendings.is_empty() { Self::default() } else { codec::decode(lendings)? };
-        Ok((argument, lendings))
+        if lendings.is_empty() {
+            return Ok((argument, Self::default()));
+        }
+        let lendings: Vec<_> = codec::decode(lendings)?;
+        Ok((argument, Self(lendings.into())))
     }
 }
 
@@ -130,7 +182,7 @@ pub struct Stranded(#[allow(dead_code, reason = "it is held")] Arc<Mutex<Passeng
 
 /// The passengers of one task.
 #[derive(Default)]
-pub struct Passengers(Vec<(Key, Box<dyn Passenger>)>);
+pub struct Passengers(Keyed<Box<dyn Passenger>>);
 
 impl Passengers {
     /// Whether nobody else has what they stand for; see [`Passenger::is_alone`].
@@ -146,7 +198,7 @@ impl Passengers {
 
 impl fmt::Debug for Passengers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} passengers", self.0.len())
+        write!(f, "{} passengers", self.0.as_slice().len())
     }
 }
 
@@ -176,9 +228,10 @@ pub unsafe fn board(
     }
     // Relaxed: only uniqueness matters.
     let key = Key(NEXT.fetch_add(1, Ordering::Relaxed));
+    HAS_LUGGAGE.set(true);
     LUGGAGE.with_borrow_mut(|luggage| {
-        luggage.passengers.0.push((key, passenger));
-        luggage.lendings.0.push((key, lending));
+        luggage.passengers.0.push(key, passenger);
+        luggage.lendings.0.push(key, lending);
     });
     Ok(key)
 }
@@ -203,7 +256,8 @@ pub fn claim(key: Key) -> Option<Vec<u8>> {
     if crossing() != Some(Crossing::ArgumentIn) {
         return None;
     }
-    LUGGAGE.with_borrow_mut(|Luggage { lendings: Lendings(lendings), .. }| {
+    LUGGAGE.with_borrow_mut(|luggage| {
+        let lendings = luggage.lendings.0.0.as_mut()?;
         let at = lendings.iter().position(|(other, _)| *other == key)?;
         Some(lendings.swap_remove(at).1)
     })
@@ -217,12 +271,13 @@ pub fn claim(key: Key) -> Option<Vec<u8>> {
 /// The guest keeps what it is given when it is [stranded](Guest::strand), and neither that, nor its text, nor its `Drop`
 /// panics.
 pub unsafe fn receive(guest: Arc<dyn Guest>) {
+    HAS_GUESTS.set(true);
     GUESTS.with_borrow_mut(|guests| guests.push(guest));
 }
 
 /// How many handles the task that is beginning on this thread has received.
 pub(crate) fn received() -> usize {
-    GUESTS.with_borrow(Vec::len)
+    if HAS_GUESTS.get() { GUESTS.with_borrow(Vec::len) } else { 0 }
 }
 
 /// As many kept handles are told by name.
@@ -230,6 +285,10 @@ const MOST_NAMES: usize = 20;
 
 /// The names of those guests of the task that has just ended on this thread which somebody still holds.
 pub(crate) fn escaped() -> Vec<String> {
+    if HAS_GUESTS.replace(false) { look_for_escaped() } else { Vec::new() }
+}
+
+fn look_for_escaped() -> Vec<String> {
     let mut guests = GUESTS.take();
     // Not by a count alone: what the last holder did happens before this.
     guests.retain_mut(|guest| Arc::get_mut(guest).is_none());
@@ -261,22 +320,42 @@ pub(crate) fn strand(passengers: Passengers) {
     ESCAPED.take().into_iter().for_each(|guest| guest.strand(passengers.clone()));
 }
 
+/// Puts `luggage` in the place of what is there.
+fn exchange(luggage: Luggage) -> Luggage {
+    let has_some = !luggage.is_empty();
+    if HAS_LUGGAGE.replace(has_some) || has_some { LUGGAGE.replace(luggage) } else { luggage }
+}
+
 /// Runs `body` as one crossing, with `luggage`; what is there at its end comes back.
+#[inline]
 pub(crate) fn cross<T>(way: Crossing, luggage: Luggage, body: impl FnOnce() -> T) -> (T, Luggage) {
-    /// Restores the outer crossing, also when `body` panics.
-    struct Outer(Option<Crossing>, Luggage);
-    impl Drop for Outer {
-        fn drop(&mut self) {
-            CROSSING.set(self.0);
-            // What is left is dropped when it can be borrowed again.
-            drop(LUGGAGE.replace(std::mem::take(&mut self.1)));
-        }
-    }
-    let outer = Outer(CROSSING.replace(Some(way)), LUGGAGE.replace(luggage));
+    let outer = Outer::enter(way, luggage);
     let value = body();
-    let inner = LUGGAGE.take();
-    drop(outer);
-    (value, inner)
+    (value, outer.leave())
+}
+
+/// The crossing that one within it is to be followed by, also when that panics.
+struct Outer(Option<Crossing>, Luggage);
+
+impl Outer {
+    fn enter(way: Crossing, luggage: Luggage) -> Self {
+        Self(CROSSING.replace(Some(way)), exchange(luggage))
+    }
+
+    fn leave(self) -> Luggage {
+        ManuallyDrop::new(self).restore()
+    }
+
+    fn restore(&mut self) -> Luggage {
+        CROSSING.set(self.0);
+        exchange(std::mem::take(&mut self.1))
+    }
+}
+
+impl Drop for Outer {
+    fn drop(&mut self) {
+        self.restore();
+    }
 }
 
 #[cfg(test)]
@@ -286,12 +365,12 @@ mod tests {
     #[test]
     fn a_crossing_within_another_leaves_it_as_it_was() {
         let luggage = |n: u64| {
-            let lendings = Lendings(vec![(Key(n), vec![n as u8])]);
+            let lendings = Lendings(vec![(Key(n), vec![n as u8])].into());
             Luggage { lendings, ..Luggage::default() }
         };
         let ((), left) = cross(Crossing::ArgumentIn, luggage(1), || {
             let (inner, left) = cross(Crossing::ArgumentIn, luggage(2), || claim(Key(2)));
-            assert_eq!((inner, left.lendings.0.len()), (Some(vec![2]), 0));
+            assert_eq!((inner, left.lendings.len()), (Some(vec![2]), 0));
             assert_eq!(claim(Key(2)), None);
             let panics = std::panic::catch_unwind(|| {
                 cross(Crossing::ResultOut, luggage(3), || std::panic::resume_unwind(Box::new("")))

@@ -79,7 +79,7 @@ impl<'de, T: Pod> Visitor<'de> for Block<T> {
                 bytes.len()
             ))));
         }
-        Ok(bytemuck::pod_collect_to_vec(bytes))
+        Ok(crate::codec::collect(bytes))
     }
 
     // Formats without blocks of bytes hand them over one by one.

@@ -1,6 +1,7 @@
 //! From a function and its argument to a task on the wire: the first step of every pool whose workers
 //! do not share the master's values.
 
+use std::mem::needs_drop;
 use std::sync::Arc;
 
 use crate::codec::CodecError;
@@ -52,7 +53,9 @@ where
     let policy = options.policy();
     let refuse = |reason| fail(TaskError::Encode { task: task.clone(), what: "argument", reason });
     let encoded = encode_argument(&argument, policy.retries > 0);
-    if let Err(caught) = panics::catch(|| drop(argument)) {
+    if needs_drop::<A>()
+        && let Err(caught) = panics::catch(|| drop(argument))
+    {
         return Err(refuse(format!("its `Drop` panicked: {}", caught.message)));
     }
     let (bytes, mut passengers) = encoded.map_err(|error| {

@@ -71,10 +71,9 @@ fn as_a_task<T>(body: impl FnOnce() -> T) -> Result<T, Failure> {
     let outer = INSIDE.replace(true);
     let result = panics::catch(body);
     INSIDE.set(outer);
-    result.map_err(|Caught { message, location, backtrace }| Failure::Panicked {
-        message,
-        location,
-        backtrace,
+    result.map_err(|caught| {
+        let Caught { message, location, backtrace } = *caught;
+        Failure::Panicked { message, location, backtrace }
     })
 }
 

@@ -1,0 +1,50 @@
+//! Which visitor serde decodes a vector with. It has no name, but shows itself to the deserializer.
+
+use std::any::TypeId;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
+/// The identity of the visitor that a `T` which is a sequence is decoded with.
+#[inline]
+pub(super) fn of<T: Deserialize<'static>>() -> Option<TypeId> {
+    T::deserialize(Witness).err().and_then(|seen| seen.0)
+}
+
+struct Witness;
+
+#[derive(Debug)]
+struct Seen(Option<TypeId>);
+
+impl<'de> Deserializer<'de> for Witness {
+    type Error = Seen;
+
+    #[inline]
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Seen> {
+        Err(Seen(None))
+    }
+
+    #[inline]
+    fn deserialize_seq<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Seen> {
+        Err(Seen(Some(super::type_id::<V>())))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
+        unit_struct newtype_struct tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+impl std::error::Error for Seen {}
+
+impl Error for Seen {
+    fn custom<T: fmt::Display>(_: T) -> Self {
+        Self(None)
+    }
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("there is nothing to be decoded")
+    }
+}
