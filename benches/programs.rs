@@ -1,0 +1,73 @@
+//! What a step of the programs costs, on each pool: `cargo bench -p benches --bench programs`.
+//!
+//! A group is a scenario; an id is `backend/workers`. Pools are made outside the timed part, and each
+//! result is checked once against the pool on the caller's thread.
+#![allow(missing_docs, reason = "criterion's macros write undocumented functions")]
+
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
+use farm_core::Farm;
+use sims::nbody::{Bodies, Integrator, OnFarm, System, belt, de421};
+use sims::plate::{Jacobi, Plate};
+
+/// Runs a scenario on each pool.
+macro_rules! on_every_pool {
+    ($group:expr, $scenario:ident) => {{
+        let mut group = $group;
+        for workers in [1, 2] {
+            let pool = farm_mono::Pool::builder().workers(workers).build().expect("a pool");
+            $scenario(&mut group, BenchmarkId::new("mono", workers), &pool);
+            let pool = farm_rayon::Pool::builder().workers(workers).build().expect("a pool");
+            $scenario(&mut group, BenchmarkId::new("rayon", workers), &pool);
+            let pool = farm_process::Pool::builder().workers(workers).build().expect("a pool");
+            $scenario(&mut group, BenchmarkId::new("process", workers), &pool);
+        }
+        group.finish();
+    }};
+}
+
+type Group<'a> = BenchmarkGroup<'a, WallTime>;
+
+const PLATE: Plate = Plate { nx: 1024, ny: 1024, top: 100.0, bottom: 0.0, left: 0.0, right: 0.0 };
+
+/// One Jacobi sweep of the heated plate.
+fn plate_sweep(group: &mut Group<'_>, id: BenchmarkId, pool: &impl Farm) {
+    let sweep = |jacobi: Jacobi| jacobi.sweep(pool).expect("no task fails").0;
+    let start = || Jacobi::new(&PLATE).expect("fits into memory");
+    let mono = farm_mono::Pool::new().expect("a pool");
+    let expected = start().sweep(&mono).expect("no task fails").0;
+    assert_eq!(sweep(start()).temperatures(), expected.temperatures());
+
+    group.throughput(Throughput::Elements((PLATE.nx * PLATE.ny) as u64));
+    let mut plate = Some(start());
+    group.bench_function(id, |bencher| bencher.iter(|| plate = plate.take().map(sweep)));
+}
+
+fn bodies() -> System {
+    let planets = de421::initial_conditions(Bodies::Emb);
+    let asteroids = belt::asteroid_belt(990, 1, &planets.body(0));
+    planets.join(&asteroids)
+}
+
+/// One leapfrog step of the solar system.
+fn solar_system_step(group: &mut Group<'_>, id: BenchmarkId, pool: &impl Farm) {
+    let bodies = bodies();
+    let step = |state: &mut OnFarm<'_, _>| Integrator::Leapfrog.step(state, 1.0);
+    let mono = farm_mono::Pool::new().expect("a pool");
+    let mut expected = OnFarm::new(&mono, &bodies).expect("fits into memory");
+    Integrator::Leapfrog.step(&mut expected, 1.0).expect("no task fails");
+    let mut state = OnFarm::new(pool, &bodies).expect("fits into memory");
+    step(&mut state).expect("no task fails");
+    assert_eq!(state.system().ok(), expected.system().ok());
+
+    group.throughput(Throughput::Elements((bodies.len() * bodies.len()) as u64));
+    group.bench_function(id, |bencher| bencher.iter(|| step(&mut state)));
+}
+
+fn main() {
+    farm_process::init();
+    let mut criterion = Criterion::default().configure_from_args();
+    on_every_pool!(criterion.benchmark_group("plate_sweep"), plate_sweep);
+    on_every_pool!(criterion.benchmark_group("solar_system_step"), solar_system_step);
+    criterion.final_summary();
+}
