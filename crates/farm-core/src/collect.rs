@@ -1,48 +1,191 @@
-//! The tasks of one `map`: items go out ahead, outcomes come back in order.
+//! The tasks of one `map`: items go out ahead, by themselves or many in an envelope, and outcomes come back in order.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
 
-use crate::{Data, Farm, Reach, TaskError, TaskFn, TaskHandle, TaskOptions};
+use crate::batch::{Batch, BatchSlot};
+use crate::pace::Pace;
+use crate::prepare::{Calls, Put};
+use crate::{
+    Data, Deliver, Farm, Home, Passengers, Reach, Task, TaskError, TaskFn, TaskHandle, TaskOptions,
+};
 
 /// How many bytes of encoded arguments a `map` keeps submitted, unless fewer than two tasks per worker
 /// have as much.
 const MOST_BYTES: usize = 64 << 20;
+
+/// How many bytes of arguments are enough for an envelope.
+pub(crate) const FULL: usize = 24 << 10;
+
+/// A pool that takes envelopes.
+pub trait Envelopes: Send + Sync {
+    /// The options with what the pool has for those that are left open; `None` if tasks with these have to be
+    /// submitted one by one.
+    fn options(&self, options: &TaskOptions) -> Option<TaskOptions>;
+
+    /// Puts a task or an envelope on the to-do list.
+    fn accept(
+        &self,
+        task: Task,
+        slot: Arc<dyn Deliver>,
+        passengers: Passengers,
+    ) -> Option<Weak<dyn Home>>;
+
+    /// A task could not even be submitted.
+    fn failed(&self);
+
+    /// How many items are kept submitted of an input of which all is wanted.
+    fn ahead(&self) -> usize;
+}
 
 /// An iterator over outcomes in the order of the items, see [`Farm::imap`].
 ///
 /// When it is dropped early, because an item failed or because the input panicked, what has not started
 /// is cancelled and what has started is waited for: no task outlives its `map`.
 #[must_use = "no item is taken before the first outcome is asked for"]
-pub struct Imap<'a, P, F, I, R> {
+pub struct Imap<'a, P, F, I: Iterator, R> {
     farm: &'a P,
     options: TaskOptions,
     function: F,
     items: std::iter::Fuse<I>,
     next_item: usize,
-    submitted: VecDeque<TaskHandle<R>>,
-    /// The size of the arguments of what is submitted.
+    /// How many items are kept submitted.
+    in_flight: usize,
+    envelopes: Option<Enveloped<'a, F, I::Item, R>>,
+    submitted: VecDeque<Submitted<R>>,
+    /// How many items are submitted, and the size of their arguments.
+    waiting: usize,
     bytes: usize,
 }
 
-impl<'a, P: Farm, F, I: Iterator, R> Imap<'a, P, F, I, R> {
+/// What it takes to put items into envelopes.
+struct Enveloped<'a, F, A, R> {
+    pool: &'a dyn Envelopes,
+    calls: Calls<F>,
+    pace: Pace,
+    marker: std::marker::PhantomData<fn(A) -> R>,
+}
+
+enum Submitted<R> {
+    One(TaskHandle<R>),
+    Many(Batch),
+}
+
+impl<R> Submitted<R> {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::One(handle) => handle.bytes(),
+            Self::Many(batch) => batch.bytes,
+        }
+    }
+}
+
+impl<'a, P, F, I, R> Imap<'a, P, F, I, R>
+where
+    P: Farm,
+    I: Iterator,
+    I::Item: Data,
+    R: Data,
+    F: TaskFn<I::Item, R>,
+{
     pub(crate) fn new(farm: &'a P, options: TaskOptions, function: F, items: I) -> Self {
+        let envelopes = farm.envelopes().and_then(|pool| {
+            let calls = Calls::new::<I::Item, R>(function, pool.options(&options)?)?;
+            let (pace, marker) = (Pace::default(), std::marker::PhantomData);
+            Some(Enveloped { pool, calls, pace, marker })
+        });
         Self {
             farm,
             options,
             function,
             items: items.fuse(),
             next_item: 0,
+            in_flight: farm.in_flight().max(1),
+            envelopes,
             submitted: VecDeque::new(),
+            waiting: 0,
             bytes: 0,
         }
     }
 
+    /// All of its outcomes are wanted, so it may take more items ahead.
+    pub(crate) fn of_all(mut self) -> Self {
+        if let Some(envelopes) = &self.envelopes {
+            self.in_flight = envelopes.pool.ahead();
+        }
+        self
+    }
+
     fn has_room(&self) -> bool {
-        let tasks = self.submitted.len();
-        tasks < self.farm.in_flight().max(1)
-            && (self.bytes < MOST_BYTES || tasks < 2 * self.farm.workers())
+        let workers = self.farm.workers();
+        self.waiting < self.in_flight
+            && (self.bytes < MOST_BYTES || self.waiting < 2 * workers)
+            && (self.envelopes.is_none() || self.submitted.len() < ENVELOPES * workers)
+    }
+
+    /// Submits what comes next; says whether there was anything.
+    fn submit_next(&mut self) -> bool {
+        let Some(Enveloped { pool, calls, pace, .. }) = &mut self.envelopes else {
+            let Some(item) = self.items.next() else { return false };
+            let options = self.options.clone().item(self.next_item);
+            self.next_item += 1;
+            self.waiting += 1;
+            let handle = self.farm.submit_with(options, self.function, item);
+            self.bytes += handle.bytes();
+            self.submitted.push_back(Submitted::One(handle));
+            return true;
+        };
+        let left = match self.items.size_hint() {
+            (least, Some(most)) if least == most => Some(least),
+            _ => None,
+        };
+        let size = pace.next(left, self.farm.workers()).min(self.in_flight - self.waiting).max(1);
+        let mut last = None;
+        while calls.envelope().len() < size && calls.envelope().bytes() < FULL {
+            let Some(item) = self.items.next() else { break };
+            self.next_item += 1;
+            match calls.put::<I::Item, R>(self.next_item - 1, item) {
+                Put::In => {}
+                other => {
+                    last = Some(other);
+                    break;
+                }
+            }
+        }
+        let before = self.submitted.len();
+        if !calls.envelope().is_empty() {
+            let (bytes, task) = (calls.envelope().bytes(), calls.seal());
+            let (slot, name) = (Arc::new(BatchSlot::default()), task.name.clone());
+            let items = task.items.end;
+            let home = pool.accept(task, slot.clone(), Passengers::default());
+            self.waiting += items as usize;
+            self.bytes += bytes;
+            self.submitted.push_back(Submitted::Many(Batch::new(name, slot, home, items, bytes)));
+        }
+        let handle = match last {
+            Some(Put::Alone(prepared)) => {
+                let bytes = (*prepared.task.argument).as_ref().len();
+                let slot = prepared.slot.clone();
+                let home = pool.accept(prepared.task, prepared.slot, prepared.passengers);
+                Some(TaskHandle::new(slot, home, bytes))
+            }
+            Some(Put::Failed(handle)) => {
+                pool.failed();
+                Some(handle)
+            }
+            Some(Put::In) | None => None,
+        };
+        if let Some(handle) = handle {
+            self.waiting += 1;
+            self.bytes += handle.bytes();
+            self.submitted.push_back(Submitted::One(handle));
+        }
+        self.submitted.len() > before
     }
 }
+
+/// How many envelopes each worker may have ahead.
+const ENVELOPES: usize = 6;
 
 impl<P, F, I, R> Iterator for Imap<'_, P, F, I, R>
 where
@@ -55,28 +198,49 @@ where
     type Item = Result<R, TaskError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while self.has_room() {
-            let Some(item) = self.items.next() else { break };
-            let options = self.options.clone().item(self.next_item);
-            self.next_item += 1;
-            let handle = self.farm.submit_with(options, self.function, item);
-            self.bytes += handle.bytes();
-            self.submitted.push_back(handle);
+        while self.has_room() && self.submit_next() {}
+        let outcome = match self.submitted.front_mut()? {
+            Submitted::One(_) => None,
+            Submitted::Many(batch) => {
+                let envelopes = &mut self.envelopes;
+                let outcome = batch.next(|time, items| {
+                    if let Some(envelopes) = envelopes {
+                        envelopes.pace.took(time, items);
+                    }
+                });
+                self.waiting -= 1;
+                if batch.len() > 0 {
+                    return outcome;
+                }
+                outcome
+            }
+        };
+        let first = self.submitted.pop_front()?;
+        self.bytes -= first.bytes();
+        match first {
+            Submitted::Many(_) => outcome,
+            Submitted::One(handle) => {
+                self.waiting -= 1;
+                Some(handle.get())
+            }
         }
-        let handle = self.submitted.pop_front()?;
-        self.bytes -= handle.bytes();
-        Some(handle.get())
     }
 }
 
-impl<P, F, I, R> Drop for Imap<'_, P, F, I, R> {
+impl<P, F, I: Iterator, R> Drop for Imap<'_, P, F, I, R> {
     fn drop(&mut self) {
         // From the back, so that no worker takes up a task that is about to be cancelled.
-        for handle in self.submitted.iter().rev() {
-            handle.cancel_within(Reach::Waiting);
+        for submitted in self.submitted.iter().rev() {
+            match submitted {
+                Submitted::One(handle) => drop(handle.cancel_within(Reach::Waiting)),
+                Submitted::Many(batch) => batch.cancel(),
+            }
         }
-        for handle in &self.submitted {
-            handle.wait();
+        for submitted in &self.submitted {
+            match submitted {
+                Submitted::One(handle) => handle.wait(),
+                Submitted::Many(batch) => batch.wait(),
+            }
         }
     }
 }

@@ -8,9 +8,18 @@
 //! n │ end of item 0 │ end of item 1 │ ... │ item 0 │ item 1 │ ...        numbers: u32, little-endian
 //! ```
 
+//!
+//! The results of some of its items come back in the same way, one after the other, each behind its length:
+//!
+//! ```text
+//! nanoseconds │ length │ result │ length │ result │ ...        nanoseconds that they took together: u64
+//! ```
+
 use std::ops::Range;
+use std::time::Duration;
 
 const WORD: usize = 4;
+const TIME: usize = 8;
 
 /// An envelope that is being filled.
 #[derive(Debug, Default)]
@@ -35,21 +44,13 @@ impl Envelope {
         self.items.len()
     }
 
-    /// Where the next item is to be put: behind all that is there. [`close_item`](Self::close_item) makes it one.
-    pub(crate) fn room(&mut self) -> &mut Vec<u8> {
-        &mut self.items
-    }
-
-    /// What has been put behind the last item is one; says whether it fits.
+    /// Puts an item in; says whether it fits.
     #[must_use]
-    pub(crate) fn close_item(&mut self) -> bool {
-        let end = u32::try_from(self.items.len());
-        end.map(|end| self.ends.push(end)).is_ok()
-    }
-
-    /// Forgets what has been put behind the last item, and returns it.
-    pub(crate) fn take_open(&mut self) -> Vec<u8> {
-        self.items.split_off(self.ends.last().map_or(0, |end| *end as usize))
+    pub fn put(&mut self, item: &[u8]) -> bool {
+        let Ok(end) = u32::try_from(self.items.len() + item.len()) else { return false };
+        self.items.extend_from_slice(item);
+        self.ends.push(end);
+        true
     }
 
     /// The bytes of the envelope.
@@ -65,6 +66,36 @@ impl Envelope {
     pub fn clear(&mut self) {
         self.ends.clear();
         self.items.clear();
+    }
+
+    /// What stands before results that took so long.
+    pub fn time(time: Duration) -> [u8; TIME] {
+        u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).to_le_bytes()
+    }
+
+    /// What stands before a result of so many bytes.
+    ///
+    /// # Panics
+    ///
+    /// If it is too long to be in an envelope.
+    pub fn length(result: usize) -> [u8; WORD] {
+        u32::try_from(result).expect("a longer one is not put in").to_le_bytes()
+    }
+
+    /// How long results took together; zero if that is not known.
+    pub(crate) fn time_of(results: &[u8]) -> Duration {
+        let time = results.first_chunk::<TIME>().map_or(0, |time| u64::from_le_bytes(*time));
+        Duration::from_nanos(time)
+    }
+
+    /// Where the first of the results is.
+    pub(crate) const FIRST_RESULT: usize = TIME;
+
+    /// The result at that place, and where the next is.
+    pub(crate) fn result(results: &[u8], at: usize) -> Option<(&[u8], usize)> {
+        let (length, rest) = results.get(at..)?.split_first_chunk::<WORD>()?;
+        let length = u32::from_le_bytes(*length) as usize;
+        Some((rest.get(..length)?, at + WORD + length))
     }
 
     /// An item of a sealed envelope; `None` if the envelope is not one that has it.
@@ -93,11 +124,8 @@ mod tests {
         fn what_is_put_in_is_taken_out(items in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 0..20)) {
             let mut envelope = Envelope::default();
             for item in &items {
-                envelope.room().extend(item);
-                prop_assert!(envelope.close_item());
+                prop_assert!(envelope.put(item));
             }
-            envelope.room().extend(b"open");
-            prop_assert_eq!(envelope.take_open(), b"open");
             let sealed = envelope.seal();
             for (n, item) in items.iter().enumerate() {
                 prop_assert_eq!(Envelope::item(&sealed, n as u32), Some(&item[..]));
@@ -106,9 +134,28 @@ mod tests {
         }
 
         #[test]
+        fn results_are_found_one_after_the_other(results in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 0..20)) {
+            let mut bytes = Envelope::time(Duration::from_nanos(17)).to_vec();
+            for result in &results {
+                bytes.extend(Envelope::length(result.len()));
+                bytes.extend(result);
+            }
+            prop_assert_eq!(Envelope::time_of(&bytes), Duration::from_nanos(17));
+            let mut at = Envelope::FIRST_RESULT;
+            for result in &results {
+                let (found, next) = Envelope::result(&bytes, at).expect("it is there");
+                prop_assert_eq!(found, &result[..]);
+                at = next;
+            }
+            prop_assert_eq!(Envelope::result(&bytes, at), None);
+        }
+
+        #[test]
         fn any_bytes_have_an_item_or_none(bytes in prop::collection::vec(any::<u8>(), 0..60), item in any::<u32>()) {
             let _ = Envelope::item(&bytes, item);
             let _ = Envelope::item(&bytes, item % 8);
+            let _ = Envelope::result(&bytes, item as usize % 70);
+            let _ = Envelope::time_of(&bytes);
             let _ = Envelope::item(&[&3_u32.to_le_bytes(), &bytes[..]].concat(), item % 8);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::collect::Envelopes;
 use crate::{Data, Imap, Stats, TaskError, TaskFn, TaskHandle, TaskOptions, distribute};
 
 /// A pool of workers that run plain functions.
@@ -40,9 +41,10 @@ pub trait Farm: Send + Sync {
     /// How many workers this pool has; at least 1.
     fn workers(&self) -> usize;
 
-    /// How many tasks [`map`](Self::map) and its relatives keep submitted at a time, as long as their
-    /// encoded arguments take no more than 64 MiB or they are no more than two per worker. They take no
-    /// more of their input ahead.
+    /// How many tasks [`imap`](Self::imap) keeps submitted at a time, as long as their
+    /// encoded arguments take no more than 64 MiB or they are no more than two per worker. It takes no
+    /// more of its input ahead. [`map`](Self::map) and its other relatives, of which all outcomes are wanted, may take
+    /// more, unless the pool was told how many.
     fn in_flight(&self) -> usize;
 
     /// What the pool has done so far.
@@ -119,7 +121,7 @@ pub trait Farm: Send + Sync {
         F: TaskFn<A, R>,
         I: IntoIterator<Item = A>,
     {
-        self.imap_with(options, function, items).collect()
+        self.imap_with(options, function, items).of_all().collect()
     }
 
     /// Calls `function` on each item; every outcome, in the order of the items. With options, it is
@@ -132,7 +134,7 @@ pub trait Farm: Send + Sync {
         F: TaskFn<A, R>,
         I: IntoIterator<Item = A>,
     {
-        self.imap(function, items).collect()
+        self.imap(function, items).of_all().collect()
     }
 
     /// Calls `function` on each item, lazily: items are taken no further ahead than tasks are in flight,
@@ -188,7 +190,13 @@ pub trait Farm: Send + Sync {
         F: TaskFn<A, ()>,
         I: IntoIterator<Item = A>,
     {
-        self.imap(function, items).collect()
+        self.imap(function, items).of_all().collect()
+    }
+
+    /// How items of a map are put into envelopes; `None` where each goes by itself.
+    #[doc(hidden)]
+    fn envelopes(&self) -> Option<&dyn Envelopes> {
+        None
     }
 
     /// Cuts `0..n_items` into one part per worker, see [`distribute`].

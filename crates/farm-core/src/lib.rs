@@ -18,6 +18,7 @@
 //! assert_eq!(distribute(7, 3), [0..3, 3..5, 5..7]);
 //! ```
 
+mod batch;
 pub mod codec;
 mod collect;
 mod distribute;
@@ -31,6 +32,7 @@ mod mailbox;
 mod master;
 mod message;
 mod owner;
+mod pace;
 mod panics;
 pub mod passenger;
 mod payload;
@@ -42,7 +44,7 @@ mod stats;
 mod task;
 mod todo;
 
-pub use collect::Imap;
+pub use collect::{Envelopes, Imap};
 pub use distribute::distribute;
 pub use envelope::Envelope;
 pub use error::{Failure, FarmError, Loss, TaskError};

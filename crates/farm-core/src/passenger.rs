@@ -185,6 +185,10 @@ pub struct Stranded(#[allow(dead_code, reason = "it is held")] Arc<Mutex<Passeng
 pub struct Passengers(Keyed<Box<dyn Passenger>>);
 
 impl Passengers {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.as_slice().is_empty()
+    }
+
     /// Whether nobody else has what they stand for; see [`Passenger::is_alone`].
     pub fn are_alone(&mut self) -> bool {
         self.0.iter_mut().all(|(_, passenger)| passenger.is_alone())

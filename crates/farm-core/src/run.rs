@@ -93,16 +93,26 @@ pub(crate) fn encode_argument<A: Serialize>(
     argument: &A,
     repeatable: bool,
 ) -> Result<(Vec<u8>, Passengers), CodecError> {
-    let way = Crossing::ArgumentOut { repeatable };
     // Room for what is commonly sent, and what is behind it.
     let mut bytes = Vec::with_capacity(64);
-    let encode = || panics::catch(|| codec::encode_into(argument, &mut bytes));
+    let passengers = encode_argument_into(argument, repeatable, &mut bytes)?;
+    Ok((bytes, passengers))
+}
+
+/// Encodes an argument behind what `bytes` holds, which after an error holds that and maybe more.
+pub(crate) fn encode_argument_into<A: Serialize>(
+    argument: &A,
+    repeatable: bool,
+    bytes: &mut Vec<u8>,
+) -> Result<Passengers, CodecError> {
+    let way = Crossing::ArgumentOut { repeatable };
+    let encode = || panics::catch(|| codec::encode_into(argument, bytes));
     let (encoded, Luggage { passengers, lendings }) = cross(way, Luggage::default(), encode);
     encoded.unwrap_or_else(|caught| {
         Err(CodecError::Encode(format!("its `Serialize` panicked: {}", caught.message)))
     })?;
-    lendings.append_to(&mut bytes)?;
-    Ok((bytes, passengers))
+    lendings.append_to(bytes)?;
+    Ok(passengers)
 }
 
 /// Decodes a result in the master, and gives the arrays that come back with it their owners.

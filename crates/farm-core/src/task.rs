@@ -213,6 +213,12 @@ impl TaskName {
 }
 
 impl TaskName {
+    /// Names an envelope of so many items, each of which has an id.
+    pub(crate) fn of_many(function: Function, options: &TaskOptions, items: u32) -> Self {
+        let (item, label) = (options.item, options.label.clone());
+        Self { id: TaskId::first_of(u64::from(items)), function: function.name(), item, label }
+    }
+
     /// The name of an item of the envelope that has this name: ids and items are counted on from those of the first.
     pub(crate) fn of_item(&self, item: u32) -> Self {
         let index = self.item.map(|first| first + item as usize);
@@ -257,6 +263,25 @@ pub struct Task {
 }
 
 impl Task {
+    /// A task by itself, which has never been sent.
+    pub fn new(
+        name: Arc<TaskName>,
+        function: FunctionRef,
+        argument: Payload,
+        policy: Policy,
+    ) -> Self {
+        Self {
+            name,
+            function,
+            argument: Arc::new(argument),
+            items: 0..1,
+            envelope: None,
+            attempt: Attempt::FIRST,
+            failures: 0,
+            policy,
+        }
+    }
+
     /// The task's id; that of its envelope, if it is in one.
     pub fn id(&self) -> TaskId {
         self.name.id
@@ -270,6 +295,11 @@ impl Task {
     /// The items `items` of it, as a task for a further attempt.
     pub(crate) fn part(&self, items: Range<u32>) -> Self {
         Self { items, attempt: self.attempt.next(), ..self.clone() }
+    }
+
+    /// The names of its items.
+    pub fn names(&self) -> impl Iterator<Item = Arc<TaskName>> {
+        self.items.clone().map(|item| self.name_of(item))
     }
 
     /// The name of its item `item`.

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use farm_core::Delivery;
-
 use crate::service::Service;
 use crate::settings::GRACE;
 use crate::staff::Worker;
@@ -33,6 +31,7 @@ impl Service {
             }
             matches!(worker, Worker::Starting { .. } | Worker::DeadAtStart(_))
         });
+        self.staff_has_changed();
         if !gently {
             self.watch.kill_all();
         }
@@ -52,7 +51,7 @@ impl Service {
         }
         self.watch.wait_until_none_left(None);
         let kept = std::mem::take(&mut self.state.lock().kept);
-        kept.into_iter().for_each(Delivery::deliver);
+        self.deliver(kept);
         self.watch.close();
         self.watch.outputs.close();
         let _ = self.starts.send(Start::NoMore);

@@ -1,14 +1,15 @@
 //! The pool, as its user sees it.
 
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Weak, mpsc};
 use std::thread::JoinHandle;
 
 use farm_core::{
-    Data, Farm, FarmError, Home, Owner, Prepared, Stats, TaskError, TaskFn, TaskHandle,
+    Data, Deliver, Envelopes, Farm, FarmError, Home, Owner, Passengers, Prepared, Stats, Task, TaskError, TaskFn, TaskHandle,
     TaskOptions, keep, prepare,
 };
 
 use crate::builder::Builder;
+use crate::fork::Here;
 use crate::service::{Handles, Service};
 use crate::settings::Settings;
 use crate::staff::Process;
@@ -22,8 +23,7 @@ pub struct Pool {
     handles: Arc<dyn Home>,
     workers: usize,
     threads: Vec<JoinHandle<()>>,
-    /// The process that made it.
-    maker: u32,
+    here: Here,
 }
 
 impl Pool {
@@ -49,9 +49,10 @@ impl Pool {
         let service = Service::new(settings, workers, up, starts)
             .map_err(refused("open an event descriptor"))?;
         keep::listen(Arc::downgrade(&service) as _);
+        let here = Here::new().map_err(refused("map a page"))?;
         let handles: Arc<dyn Home> = Arc::new(Handles(service.clone()));
         let mut pool =
-            Self { service, handles, workers, threads: Vec::new(), maker: std::process::id() };
+            Self { service, handles, workers, threads: Vec::new(), here };
         let ours = pool.service.clone();
         pool.thread("farm-service", move || ours.run(&answers))?;
         if pool.service.lanes.is_some() {
@@ -113,7 +114,7 @@ impl Pool {
 
     /// Whether this is the process that made the pool, and no fork of it.
     fn is_here(&self) -> bool {
-        std::process::id() == self.maker
+        self.here.is_here()
     }
 }
 
@@ -128,24 +129,23 @@ impl Farm for Pool {
         R: Data,
         F: TaskFn<A, R>,
     {
-        self.service.counters.submitted(1);
         let options = options.or(&self.service.settings.task);
         match prepare(&options, function, argument) {
-            Ok(Prepared { task, .. }) if !self.is_here() => {
-                self.service.counters.failed();
-                let reason = "this process is a fork of the one that made the pool".into();
-                TaskHandle::failed(TaskError::NoWorkers { task: task.name, reason })
-            }
             Ok(Prepared { task, slot, passengers }) => {
                 let bytes = (*task.argument).as_ref().len();
-                self.service.submit(task, slot.clone(), passengers);
-                TaskHandle::new(slot, Some(Arc::downgrade(&self.handles)), bytes)
+                let home = self.accept(task, slot.clone(), passengers);
+                TaskHandle::new(slot, home, bytes)
             }
             Err(handle) => {
-                self.service.counters.failed();
+                self.failed();
                 handle
             }
         }
+    }
+
+    fn envelopes(&self) -> Option<&dyn Envelopes> {
+        // What is on its way by a channel cannot be taken back.
+        self.service.lanes.is_some().then_some(self)
     }
 
     fn workers(&self) -> usize {
@@ -168,6 +168,45 @@ impl Farm for Pool {
         self.end(false);
     }
 }
+
+impl Envelopes for Pool {
+    fn options(&self, options: &TaskOptions) -> Option<TaskOptions> {
+        Some(options.clone().or(&self.service.settings.task))
+    }
+
+    fn accept(
+        &self,
+        task: Task,
+        slot: Arc<dyn Deliver>,
+        passengers: Passengers,
+    ) -> Option<Weak<dyn Home>> {
+        let items = task.items.len();
+        self.service.counters.submitted(items as u64);
+        if self.is_here() {
+            self.service.submit(task, slot, passengers);
+            return Some(Arc::downgrade(&self.handles));
+        }
+        let reason = Arc::from("this process is a fork of the one that made the pool");
+        for (item, name) in task.items.clone().zip(task.names()) {
+            self.service.counters.failed();
+            let error = TaskError::NoWorkers { task: name, reason: Arc::clone(&reason) };
+            slot.deliver(item..item + 1, Err(error), Passengers::default());
+        }
+        None
+    }
+
+    fn failed(&self) {
+        self.service.counters.submitted(1);
+        self.service.counters.failed();
+    }
+
+    fn ahead(&self) -> usize {
+        self.service.settings.in_flight.unwrap_or(MOST_AHEAD)
+    }
+}
+
+/// How many items of a map are kept submitted if nothing else is said.
+const MOST_AHEAD: usize = 1 << 16;
 
 impl Drop for Pool {
     fn drop(&mut self) {

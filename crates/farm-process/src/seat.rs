@@ -230,8 +230,8 @@ impl Service {
             let mut heard = false;
             let result = loop {
                 match end.hear() {
-                    Ok(Some(News::Done { answer, ending, body, .. })) => {
-                        master.done(*worker, answer, outcome(ending, body));
+                    Ok(Some(News::Done { answer, ending, body })) => {
+                        master.done(*worker, answer, outcome(ending, Ok(body)));
                     }
                     Ok(Some(News::LetGo)) => have_let_go.push(*worker),
                     Ok(None) => break if heard { end.has_heard() } else { Ok(()) },
@@ -240,6 +240,8 @@ impl Service {
                 heard = true;
             };
             if result.is_err() {
+                end.give_up();
+                self.staff_has_changed();
                 self.watch.kill(*worker);
             }
             any |= heard;
@@ -279,7 +281,7 @@ impl Lanes {
 impl State {
     fn windows(&self) -> Vec<Window> {
         let lane = |worker: &Worker| match worker {
-            Worker::Up { link: Link::Lane { end, .. }, .. } => Some(end.window()),
+            Worker::Up { link: Link::Lane { end, .. }, .. } => end.window(),
             _ => None,
         };
         self.workers.values().filter_map(lane).collect()

@@ -256,8 +256,8 @@ impl Service {
 /// Hears what a worker that is dead has said, and what it had no time to say.
 fn hear_the_last_of(master: &mut Master, worker: WorkerId, lane: &mut MasterEnd) {
     while let Ok(Some(news)) = lane.hear() {
-        if let News::Done { answer, ending, body, .. } = news {
-            master.done(worker, answer, outcome(ending, body));
+        if let News::Done { answer, ending, body } = news {
+            master.done(worker, answer, outcome(ending, Ok(body)));
         }
     }
     if let Some((answer, results)) = lane.left_behind(master.answered(worker)) {

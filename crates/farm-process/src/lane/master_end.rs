@@ -34,6 +34,8 @@ pub(crate) struct MasterEnd {
     tag: u16,
     record: Vec<u8>,
     may_spin: bool,
+    /// The worker has written what none writes, and is listened to no more.
+    is_given_up: bool,
 }
 
 struct Sent {
@@ -48,7 +50,7 @@ struct Sent {
 
 /// What a worker says.
 pub(crate) enum News {
-    Done { answer: Answer, ending: Ending, nanoseconds: u64, body: Result<Payload, String> },
+    Done { answer: Answer, ending: Ending, body: Payload },
     LetGo,
 }
 
@@ -66,6 +68,7 @@ impl MasterEnd {
             tag: 0,
             record: Vec::new(),
             may_spin: false,
+            is_given_up: false,
         })
     }
 
@@ -75,8 +78,13 @@ impl MasterEnd {
     }
 
     /// To look whether there is news without the lock.
-    pub(crate) fn window(&self) -> Window {
-        Window(self.block.clone())
+    pub(crate) fn window(&self) -> Option<Window> {
+        (!self.is_given_up).then(|| Window(self.block.clone()))
+    }
+
+    /// Listens to the worker no more.
+    pub(crate) fn give_up(&mut self) {
+        self.is_given_up = true;
     }
 
     /// Sends a task, with all that it has of an envelope.
@@ -155,14 +163,14 @@ impl MasterEnd {
 
     /// The next thing that the worker has said.
     pub(crate) fn hear(&mut self) -> Result<Option<News>, Broken> {
-        if !self.up.has_record(&*self.block) {
+        if self.is_given_up || !self.up.has_record(&*self.block) {
             return Ok(None);
         }
         self.up.read(&*self.block, &mut self.record)?;
         let (report, body) = Report::read(&self.record).ok_or(Broken)?;
         let news = match report {
             Report::LetGo => News::LetGo,
-            Report::Done { answer, ending, nanoseconds, place, beside } => {
+            Report::Done { answer, ending, place, beside } => {
                 let body = match beside {
                     None => Payload::from(body.to_vec()),
                     Some(beside) => {
@@ -170,7 +178,7 @@ impl MasterEnd {
                     }
                 };
                 self.is_answered(answer)?;
-                News::Done { answer, ending, nanoseconds, body: Ok(body) }
+                News::Done { answer, ending, body }
             }
         };
         Ok(Some(news))
@@ -239,7 +247,7 @@ impl MasterEnd {
     /// What the worker, which is dead, had done of an envelope and had no time to tell. All else that it said must have been
     /// heard, and told of `answered` items.
     pub(crate) fn left_behind(&mut self, answered: u64) -> Option<(Answer, Payload)> {
-        let first = self.sent.front().filter(|sent| sent.is_envelope)?;
+        let first = self.sent.front().filter(|sent| sent.is_envelope && !self.is_given_up)?;
         let (task, start, left) = (first.task, first.items.start, first.items.len());
         // The last that it took up was running.
         let done = self.taken_up().checked_sub(answered)?.checked_sub(1)?;

@@ -52,7 +52,6 @@ pub(super) enum Report {
     Done {
         answer: Answer,
         ending: Ending,
-        nanoseconds: u64,
         /// The number of the place of a long body.
         place: usize,
         beside: Option<Beside>,
@@ -157,7 +156,7 @@ impl Order {
 impl Report {
     pub(super) fn head(self) -> Head {
         match self {
-            Self::Done { answer, ending, nanoseconds, place: n, beside } => {
+            Self::Done { answer, ending, place: n, beside } => {
                 let Answer { task, attempt, first, count } = answer;
                 let ending = ENDINGS.iter().position(|other| *other == ending).unwrap_or(0);
                 let [at, bytes] = place(beside);
@@ -166,8 +165,8 @@ impl Report {
                     task.to_bits(),
                     pair(attempt.0, first),
                     u64::from(count),
-                    nanoseconds,
                     n as u64,
+                    0,
                     at,
                     bytes,
                 ])
@@ -178,7 +177,7 @@ impl Report {
 
     /// What a record says, and its body; `None` if it says nothing that a worker says.
     pub(super) fn read(record: &[u8]) -> Option<(Self, &[u8])> {
-        let ([kind, task, attempt, count, nanoseconds, n, at, bytes], body) = words(record)?;
+        let ([kind, task, attempt, count, n, _, at, bytes], body) = words(record)?;
         let (kind, ending) = parts(kind);
         let report = match kind {
             DONE => {
@@ -191,7 +190,7 @@ impl Report {
                 };
                 let ending = *ENDINGS.get(ending as usize)?;
                 let (place, beside) = (usize::try_from(n).ok()?, beside([at, bytes]));
-                Self::Done { answer, ending, nanoseconds, place, beside }
+                Self::Done { answer, ending, place, beside }
             }
             LET_GO => Self::LetGo,
             _ => return None,
@@ -227,7 +226,7 @@ mod tests {
         for ending in ENDINGS {
             let answer = Answer { task: run.task, attempt: run.attempt, first: 3, count: 1 << 20 };
             for beside in [None, run.beside] {
-                let report = Report::Done { answer, ending, nanoseconds: 17, place: 5, beside };
+                let report = Report::Done { answer, ending, place: 5, beside };
                 let record = [&report.head()[..], b""].concat();
                 assert_eq!(Report::read(&record), Some((report, &b""[..])));
             }

@@ -28,8 +28,8 @@ impl Results {
         Self { extents: Extents::new(result_room(block)), rooms: [const { None }; RESULTS] }
     }
 
-    /// Puts a result in, and says where; `None` if there is no place for it now.
-    pub(super) fn put(&mut self, block: &Block, result: &[u8]) -> Option<(usize, Beside)> {
+    /// Puts a result of some parts in, and says where; `None` if there is no place for it now.
+    pub(super) fn put(&mut self, block: &Block, result: &[&[u8]]) -> Option<(usize, Beside)> {
         for (n, place) in self.rooms.iter_mut().enumerate() {
             // Acquire: the master has read what was there.
             if place.is_some() && block.count(RESULT_COUNTS + n).load(Ordering::Acquire) == FREE {
@@ -39,10 +39,15 @@ impl Results {
             }
         }
         let n = self.rooms.iter().position(Option::is_none)?;
-        let room = self.extents.take(result.len())?;
-        // SAFETY: this room is nobody else's now.
-        unsafe { block.put(room.start, result) };
-        let beside = Beside { at: room.start as u64, bytes: result.len() as u64 };
+        let bytes = result.iter().map(|part| part.len()).sum();
+        let room = self.extents.take(bytes)?;
+        let mut at = room.start;
+        for part in result {
+            // SAFETY: this room is nobody else's now.
+            unsafe { block.put(at, part) };
+            at += part.len();
+        }
+        let beside = Beside { at: room.start as u64, bytes: bytes as u64 };
         self.rooms[n] = Some(room);
         // The record that tells of it publishes it.
         block.count(RESULT_COUNTS + n).store(IN_USE, Ordering::Relaxed);

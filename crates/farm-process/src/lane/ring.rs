@@ -83,10 +83,10 @@ impl Writer {
         Ok(has_room)
     }
 
-    /// Writes over the beginning of the open record.
-    pub(super) fn amend(&mut self, memory: &impl Memory, bytes: &[u8]) {
-        debug_assert!(bytes.len() <= self.open);
-        self.put(memory, 0, bytes);
+    /// Writes over what is in the open record already.
+    pub(super) fn amend(&mut self, memory: &impl Memory, at: usize, bytes: &[u8]) {
+        debug_assert!(at + bytes.len() <= self.open);
+        self.put(memory, at, bytes);
     }
 
     /// How much of the open record is written.
@@ -219,7 +219,7 @@ mod tests {
                     let (first, second) = record.split_at(2);
                     assert!(writer.add(&*ours, first).unwrap());
                     assert!(writer.add(&*ours, second).unwrap());
-                    writer.amend(&*ours, first);
+                    writer.amend(&*ours, 0, first);
                     writer.close(&*ours);
                 }
             });

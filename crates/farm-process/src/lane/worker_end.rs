@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use farm_core::{Answer, Attempt, Ending, Envelope, Failure, FunctionRef, TaskId, codec};
+use farm_core::{Answer, Ending, Envelope, Failure, FunctionRef, codec};
 use serde::{Deserialize, Serialize};
 
 use super::bell::Bell;
@@ -165,27 +165,45 @@ impl WorkerEnd {
         outcome: Result<&[u8], Failure>,
     ) -> Result<(), Broken> {
         match outcome {
-            Ok(result) if result.len() <= MOST_INLINE => {
-                if work.open > 0 && !self.up.has_room(&self.block, result.len())?
-                    || self.up.open() + result.len() > HEAD + MOST_INLINE
-                {
-                    self.publish(work)?;
-                }
-                if work.open == 0 {
-                    self.wait_for_room(HEAD + result.len())?;
-                    let head = self.report(work, 0, Ending::Returned, None);
-                    self.up.add(&self.block, &head.head())?;
-                }
-                self.up.add(&self.block, result)?;
-                work.open += 1;
-                Ok(())
+            Ok(result) if result.len() <= MOST_INLINE => self.add(work, result),
+            Ok(result) if work.is_envelope() && u32::try_from(result.len()).is_err() => {
+                let reason = format!("it is too long for a `map`, with {} bytes", result.len());
+                self.answer(work, Err(Failure::Encode(reason)))
             }
-            Ok(result) => self.say(work, Ending::Returned, result),
+            Ok(result) => {
+                let head = if work.is_envelope() { &result_head(work, result)[..] } else { &[] };
+                self.say(work, Ending::Returned, &[head, result])
+            }
             Err(failure) => {
                 let ending = Ending::of::<()>(&Err(failure.clone()));
-                self.say(work, ending, &codec::encode(&failure).unwrap_or_default())
+                self.say(work, ending, &[&codec::encode(&failure).unwrap_or_default()])
             }
         }
+    }
+
+    /// Adds a result to the open record.
+    fn add(&mut self, work: &mut Work, result: &[u8]) -> Result<(), Broken> {
+        let bytes = RESULT_HEAD + result.len();
+        if work.open > 0
+            && (self.up.open() + bytes > HEAD + MOST_INLINE
+                || !self.up.has_room(&self.block, bytes)?)
+        {
+            self.publish(work)?;
+        }
+        if work.open == 0 {
+            self.wait_for_room(HEAD + bytes)?;
+            let head = self.report(work, 0, Ending::Returned, None);
+            self.up.add(&self.block, &head.head())?;
+            if work.is_envelope() {
+                self.up.add(&self.block, &Envelope::time(Duration::ZERO))?;
+            }
+        }
+        if work.is_envelope() {
+            self.up.add(&self.block, &Envelope::length(result.len()))?;
+        }
+        self.up.add(&self.block, result)?;
+        work.open += 1;
+        Ok(())
     }
 
     /// All items of a task that could be taken up are answered.
@@ -201,13 +219,16 @@ impl WorkerEnd {
         Ok(())
     }
 
-    /// Answers for one item in a record of its own.
-    fn say(&mut self, work: &mut Work, ending: Ending, body: &[u8]) -> Result<(), Broken> {
+    /// Answers for one item in a record of its own, with a body of these parts.
+    fn say(&mut self, work: &mut Work, ending: Ending, body: &[&[u8]]) -> Result<(), Broken> {
         self.finish(work)?;
-        if body.len() <= MOST_INLINE {
-            self.wait_for_room(HEAD + body.len())?;
+        let bytes: usize = body.iter().map(|part| part.len()).sum();
+        if bytes <= MOST_INLINE {
+            self.wait_for_room(HEAD + bytes)?;
             self.up.add(&self.block, &self.report(work, 1, ending, None).head())?;
-            self.up.add(&self.block, body)?;
+            for part in body {
+                self.up.add(&self.block, part)?;
+            }
         } else {
             self.wait_for_room(HEAD)?;
             let beside = loop {
@@ -229,9 +250,11 @@ impl WorkerEnd {
     /// Closes the open record, which then is the answer for all items in it.
     fn publish(&mut self, work: &mut Work) -> Result<(), Broken> {
         let head = self.report(work, work.open, Ending::Returned, None);
-        self.up.amend(&self.block, &head.head());
+        self.up.amend(&self.block, 0, &head.head());
+        if work.is_envelope() {
+            self.up.amend(&self.block, HEAD, &Envelope::time(work.lap()));
+        }
         work.done += std::mem::take(&mut work.open);
-        work.since = work.since.map(|_| Instant::now());
         self.close();
         self.ring_for_answer();
         Ok(())
@@ -259,11 +282,8 @@ impl WorkerEnd {
     ) -> Report {
         let Run { task, attempt, first, .. } = work.run;
         let answer = Answer { task, attempt, first: first + work.done, count };
-        let nanoseconds = work.since.filter(|_| count > 0).map_or(0, |since| {
-            u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX)
-        });
         let (place, beside) = beside.map_or((0, None), |(place, beside)| (place, Some(beside)));
-        Report::Done { answer, ending, nanoseconds, place, beside }
+        Report::Done { answer, ending, place, beside }
     }
 
     /// Waits until the master has read enough for a record of so many bytes.
@@ -280,9 +300,25 @@ impl WorkerEnd {
     }
 }
 
-/// The task and attempt that a piece of work belongs to.
 impl Work {
-    pub(crate) fn task(&self) -> (TaskId, Attempt) {
-        (self.run.task, self.run.attempt)
+    fn is_envelope(&self) -> bool {
+        self.run.is_envelope
     }
+
+    /// How long it has taken since this was last asked.
+    fn lap(&mut self) -> Duration {
+        let now = Instant::now();
+        self.since.replace(now).map_or(Duration::ZERO, |since| now - since)
+    }
+}
+
+/// What stands in a record of results before the first, and before each, at most.
+const RESULT_HEAD: usize = 12;
+
+/// What stands before a result in a record of its own.
+fn result_head(work: &mut Work, result: &[u8]) -> [u8; RESULT_HEAD] {
+    let mut head = [0; RESULT_HEAD];
+    head[..8].copy_from_slice(&Envelope::time(work.lap()));
+    head[8..].copy_from_slice(&Envelope::length(result.len()));
+    head
 }
