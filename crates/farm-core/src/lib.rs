@@ -52,7 +52,7 @@ pub use farm::Farm;
 pub use function::{Data, Function, FunctionError, FunctionRef, TaskFn, build_id};
 pub use handle::{Home, Outcome, TaskHandle};
 pub use mailbox::{Delivery, Mailbox};
-pub use master::{Action, Answer, Master, Reach, Rules, Why};
+pub use master::{Action, Answer, Master, Part, Reach, Rules, Why};
 pub use message::{Ending, FromWorker, ToWorker};
 pub use owner::{Lock, Owner};
 pub use passenger::{Passenger, Passengers};

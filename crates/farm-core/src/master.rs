@@ -45,9 +45,9 @@ pub enum Action {
     Start(WorkerId),
     /// Send a task to a worker.
     Send(WorkerId, Task),
-    /// Try to take back what the last task of a worker's backlog has left to be started, so that an idle worker can have
+    /// Try to take back what a worker has not started of a task that it was sent, so that an idle worker can have
     /// it: [`Master::taken_back`] tells what of it has been.
-    TakeBack(WorkerId),
+    TakeBack(WorkerId, TaskId, Part),
     /// Kill a worker; [`Master::worker_lost`] will tell that it is dead.
     Kill(WorkerId),
     /// Let a worker end that has done its share. The master will not speak of it again.
@@ -75,6 +75,15 @@ pub enum Reach {
     Waiting,
     /// Also one that is running: its worker is killed.
     Running,
+}
+
+/// How much of what has not been started is to be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    All,
+    /// Half of it, rounded up.
+    Half,
 }
 
 /// Why something is taken back from a worker.
@@ -295,12 +304,21 @@ impl Master {
     /// another worker or to be cancelled. None at all tells that nothing could be.
     pub fn taken_back(&mut self, worker: WorkerId, task: TaskId, items: Range<u32>, why: Why) {
         self.takes_back = false;
-        let Some(Desk::Ready(ready)) = self.workers.get_mut(&worker) else { return };
-        let is_it = |t: &Task| t.id() == task && t.items.end == items.end && t.items.start <= items.start;
-        let Some(at) = ready.backlog.iter().rposition(is_it) else { return };
-        if items.is_empty() {
+        let is_it =
+            |t: &Task| t.id() == task && t.items.end == items.end && t.items.start <= items.start;
+        let found = match self.workers.get_mut(&worker) {
+            Some(Desk::Ready(ready)) if !items.is_empty() => {
+                ready.backlog.iter().rposition(is_it).map(|at| (ready, at))
+            }
+            _ => None,
+        };
+        let Some((ready, at)) = found else {
+            // Not again at once: it has just been tried.
+            if !self.closed && self.broken.is_none() {
+                self.hand_out(false);
+            }
             return;
-        }
+        };
         ready.sent -= items.len() as u64;
         let part = ready.backlog[at].part(items.clone());
         ready.backlog[at].items.end = items.start;
@@ -561,19 +579,21 @@ impl Master {
                 }
             }
         } else {
-            self.hand_out();
+            self.hand_out(true);
         }
     }
 
     /// Gives each next task to the worker with the shortest backlog, and of those to the one that was busy last, since
-    /// it is the most likely to be awake. When nothing is left to be given, those who have none share with others.
-    fn hand_out(&mut self) {
+    /// it is the most likely to be awake. Who has nothing to do comes first to what others were sent ahead: that is older.
+    fn hand_out(&mut self, may_share: bool) {
         let Rules { window, tasks_per_worker, .. } = self.rules;
-        while !self.todo.is_empty() {
+        let now = self.now;
+        loop {
             let ready = self.workers.iter_mut().filter_map(|(worker, desk)| match desk {
                 Desk::Ready(ready)
                     if ready.doom.is_none()
                         && ready.backlog.len() < window
+                        && (ready.backlog.is_empty() || now < ready.since + PATIENCE)
                         && tasks_per_worker.is_none_or(|most| ready.sent < most) =>
                 {
                     Some((*worker, ready))
@@ -582,7 +602,11 @@ impl Master {
             });
             let key = |(_, ready): &(_, &mut Ready)| (ready.backlog.len(), Reverse(ready.last));
             let Some((worker, ready)) = ready.min_by_key(key) else { return };
+            if ready.backlog.is_empty() && may_share && self.share() {
+                return;
+            }
             let Some(mut task) = self.todo.pop() else { return };
+            let Some(Desk::Ready(ready)) = self.workers.get_mut(&worker) else { return };
             let share = tasks_per_worker.map_or(u64::MAX, |most| most - ready.sent);
             if (task.items.len() as u64) > share {
                 let rest = task.items.start + share as u32..task.items.end;
@@ -598,30 +622,35 @@ impl Master {
             self.set_alarm(deadline);
             self.actions.push_back(Action::Send(worker, task));
         }
-        self.share();
     }
 
-    /// Has a worker that has nothing to do take over from the one that has most.
-    fn share(&mut self) {
-        let most = self.rules.tasks_per_worker;
-        let mut is_idle = false;
-        let mut longest = None;
-        for (worker, desk) in &self.workers {
-            let Desk::Ready(ready) = desk else { continue };
-            if ready.doom.is_some() {
-                continue;
-            }
-            is_idle |= ready.backlog.is_empty() && most.is_none_or(|most| ready.sent < most);
-            let items = ready.backlog.back().map_or(0, |task| task.items.len());
-            let size = (ready.backlog.len(), items);
-            if size > (1, 1) && longest.is_none_or(|(longest, _)| longest < size) {
-                longest = Some((size, *worker));
-            }
+    /// Asks back what a worker has not started, for one that has nothing to do: the oldest task that was sent ahead, or
+    /// half of an envelope. Says whether there is something to ask for.
+    fn share(&mut self) -> bool {
+        if self.takes_back {
+            return true;
         }
-        if let (true, Some((_, worker)), false) = (is_idle, longest, self.takes_back) {
+        let ready = self.workers.iter().filter_map(|(worker, desk)| match desk {
+            Desk::Ready(ready) if ready.doom.is_none() => Some((*worker, &ready.backlog)),
+            _ => None,
+        });
+        let ahead = ready.clone().filter_map(|(worker, backlog)| Some((worker, backlog.get(1)?)));
+        let oldest = ahead.min_by_key(|(_, task)| task.id());
+        let found = match oldest {
+            Some((worker, task)) => Some((worker, task.id(), Part::All)),
+            None if self.todo.is_empty() => {
+                let running = ready.filter_map(|(worker, backlog)| Some((worker, backlog.front()?)));
+                let largest = running.max_by_key(|(_, task)| task.items.len());
+                let largest = largest.filter(|(_, task)| task.items.len() > 1);
+                largest.map(|(worker, task)| (worker, task.id(), Part::Half))
+            }
+            None => None,
+        };
+        if let Some((worker, task, part)) = found {
             self.takes_back = true;
-            self.actions.push_back(Action::TakeBack(worker));
+            self.actions.push_back(Action::TakeBack(worker, task, part));
         }
+        found.is_some()
     }
 
     fn cancelled(&mut self, tasks: impl IntoIterator<Item = Task>) {
@@ -647,6 +676,9 @@ impl Answer {
             && (self.count as usize) <= task.items.len()
     }
 }
+
+/// A task that has run for longer is not short, and nothing more is sent behind it.
+const PATIENCE: Duration = Duration::from_millis(1);
 
 mod refill;
 #[cfg(test)]

@@ -1,8 +1,6 @@
 //! How the master reaches a worker that is up: by its lane, or by its channel alone.
 
-use std::ops::Range;
-
-use farm_core::{Payload, Task, TaskId, ToWorker};
+use farm_core::{Payload, Task, ToWorker};
 use ipc_channel::ipc::IpcSender;
 
 use crate::lane::{Broken, MOST_INLINE, MasterEnd};
@@ -86,11 +84,6 @@ impl Link {
             Self::Channel { .. } => None,
             Self::Lane { end, .. } => Some(end),
         }
-    }
-
-    /// Takes back what of the last task the worker has not taken up, or half of it if it is the only one.
-    pub(crate) fn take_back_last(&mut self) -> Option<(TaskId, Range<u32>)> {
-        self.lane()?.take_back_last()
     }
 }
 

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use farm_core::keep::Listener;
 use farm_core::{
     Action, Answer, Counters, Deliver, Delivery, Ending, Failure, FromWorker, Home, Mailbox, Master,
-    Outcome, Passengers, Payload, Reach, Rules, Task, TaskError, TaskId, Why, WorkerId, codec,
+    Outcome, Part, Passengers, Payload, Reach, Rules, Task, TaskError, TaskId, Why, WorkerId, codec,
 };
 use ipc_channel::ipc::{IpcReceiver, IpcSender};
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -216,7 +216,9 @@ impl Service {
                     let _ = self.starts.send(Start::Worker(worker));
                 }
                 Action::Send(worker, task) => self.send(&mut state, worker, &task),
-                Action::TakeBack(worker) => state.take_back_to_share(worker),
+                Action::TakeBack(worker, task, part) => {
+                    state.take_back_to_share(worker, task, part);
+                }
                 Action::Kill(worker) => self.watch.kill(worker),
                 Action::Retire(worker) => self.retire(&mut state, worker),
                 Action::Complete(task, items, outcome) => {
@@ -277,12 +279,12 @@ impl Service {
 }
 
 impl State {
-    fn take_back_to_share(&mut self, worker: WorkerId) {
-        let taken = match self.workers.get_mut(&worker) {
-            Some(Worker::Up { link, .. }) => link.take_back_last(),
+    fn take_back_to_share(&mut self, worker: WorkerId, task: TaskId, part: Part) {
+        let items = match self.workers.get_mut(&worker) {
+            Some(Worker::Up { link, .. }) => link.lane().and_then(|lane| lane.take_back(task, part)),
             _ => None,
         };
-        let (task, items) = taken.unwrap_or((TaskId::from_bits(0), 0..0));
+        let items = items.unwrap_or(0..0);
         self.master.taken_back(worker, task, items, Why::ToShare);
     }
 
@@ -291,7 +293,8 @@ impl State {
         let mut any = false;
         for worker in self.master.sent_to(task) {
             let Some(Worker::Up { link, .. }) = self.workers.get_mut(&worker) else { continue };
-            while let Some((task, items)) = link.lane().and_then(|lane| lane.take_back(task)) {
+            while let Some(items) = link.lane().and_then(|lane| lane.take_back(task, Part::All))
+            {
                 self.master.taken_back(worker, task, items, Why::ToCancel);
                 any = true;
             }

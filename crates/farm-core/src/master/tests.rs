@@ -8,7 +8,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::refill::{FIRST_PAUSE, LAST_CHANCES};
-use super::{Action, Answer, Master, Reach, Rules, Why};
+use super::{Action, Answer, Master, Part, Reach, Rules, Why};
 use crate::{
     Attempt, Failure, Function, Loss, Payload, Policy, Task, TaskError, TaskId, TaskName,
     TaskOptions, WorkerId,
@@ -131,7 +131,7 @@ impl World {
                     assert_eq!(Some(worker.sent), self.rules.tasks_per_worker);
                     self.retired += 1;
                 }
-                Action::TakeBack(id) => self.take_back(id),
+                Action::TakeBack(id, task, part) => self.take_back(id, task, part),
                 Action::Complete(task, items, outcome) => {
                     assert!(outcome.is_ok() || items.len() == 1, "an error is that of one item");
                     for item in items {
@@ -154,24 +154,22 @@ impl World {
         up
     }
 
-    /// Takes back half of what may not be started, if it is the only task of its worker, and else all.
-    fn take_back(&mut self, id: WorkerId) {
+    /// Takes back what is asked for, if there is a mind to; the first item of a worker may be running.
+    fn take_back(&mut self, id: WorkerId, task: TaskId, part: Part) {
         let worker = self.workers.get_mut(&id).expect("one that is up is asked");
         assert!(!worker.killed, "nothing is asked of one that is being killed");
-        let is_only = worker.backlog.len() == 1;
-        let last = worker.backlog.last_mut().expect("it has something");
-        let Range { start, end } = last.items;
-        assert!(!is_only || end - start > 1, "there is something to be had");
-        let mut from = if is_only { end - (end - start) / 2 } else { start };
-        if self.obliging == 0 {
-            from = end;
-        }
+        let at = worker.backlog.iter().rposition(|sent| sent.task == task).expect("it has that");
+        let Range { start, end } = worker.backlog[at].items;
+        let from = match part {
+            Part::All => start + u32::from(at == 0),
+            Part::Half => end - (end - start) / 2,
+        };
+        let from = if self.obliging == 0 { end } else { from };
         self.obliging = self.obliging.saturating_sub(1);
-        let task = last.task;
-        last.items.end = from;
+        worker.backlog[at].items.end = from;
         worker.sent -= u64::from(end - from);
-        if last.items.is_empty() {
-            worker.backlog.pop();
+        if worker.backlog[at].items.is_empty() {
+            worker.backlog.remove(at);
         }
         self.master.taken_back(id, task, from..end, Why::ToShare);
     }

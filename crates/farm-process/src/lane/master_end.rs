@@ -7,7 +7,7 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use farm_core::{Answer, Ending, Payload, Task, TaskId};
+use farm_core::{Answer, Ending, Part, Payload, Task, TaskId};
 
 use super::block::Block;
 use super::claim::{Claim, MOST_ITEMS};
@@ -28,7 +28,7 @@ pub(crate) struct MasterEnd {
     /// What the worker has been sent and has not answered, in order.
     sent: VecDeque<Sent>,
     /// What there was no room for in the ring yet.
-    waiting: VecDeque<(Head, Option<Arc<Payload>>)>,
+    waiting: VecDeque<(Head, Option<Arc<Payload>>, Option<Claim>)>,
     /// The numbers of the counts of claims that are free.
     free: Vec<usize>,
     tag: u16,
@@ -113,24 +113,29 @@ impl MasterEnd {
             is_envelope,
             beside,
         });
-        self.write(order.head(), beside.is_none().then_some(&task.argument))
+        self.write(order.head(), beside.is_none().then_some(&task.argument), Some(claim))
     }
 
     /// Has the worker let go of what the master has dropped.
     pub(crate) fn tell_to_let_go(&mut self) -> Result<(), Broken> {
-        self.write(Order::LetGo.head(), None)
+        self.write(Order::LetGo.head(), None, None)
     }
 
     /// Has the worker end.
     pub(crate) fn tell_to_end(&mut self) -> Result<(), Broken> {
-        self.write(Order::End.head(), None)
+        self.write(Order::End.head(), None, None)
     }
 
-    fn write(&mut self, head: Head, body: Option<&Arc<Payload>>) -> Result<(), Broken> {
+    fn write(
+        &mut self,
+        head: Head,
+        body: Option<&Arc<Payload>>,
+        claim: Option<Claim>,
+    ) -> Result<(), Broken> {
         if self.waiting.is_empty() && self.try_to_write(&head, body)? {
             BED.wake(&*self.block);
         } else {
-            self.waiting.push_back((head, body.cloned()));
+            self.waiting.push_back((head, body.cloned(), claim));
         }
         Ok(())
     }
@@ -151,9 +156,9 @@ impl MasterEnd {
 
     /// Writes what there was no room for, as far as there is now.
     fn catch_up(&mut self) -> Result<(), Broken> {
-        while let Some((head, body)) = self.waiting.pop_front() {
+        while let Some((head, body, claim)) = self.waiting.pop_front() {
             if !self.try_to_write(&head, body.as_ref())? {
-                self.waiting.push_front((head, body));
+                self.waiting.push_front((head, body, claim));
                 break;
             }
         }
@@ -214,29 +219,23 @@ impl MasterEnd {
         }
     }
 
-    /// Takes back what of the last task the worker has not taken up, or half of it if it is the only one.
-    pub(crate) fn take_back_last(&mut self) -> Option<(TaskId, Range<u32>)> {
-        let at = self.sent.len().checked_sub(1)?;
-        self.take_back_at(at, at == 0)
-    }
-
     /// Takes back what of this task the worker has not taken up.
-    pub(crate) fn take_back(&mut self, task: TaskId) -> Option<(TaskId, Range<u32>)> {
+    pub(crate) fn take_back(&mut self, task: TaskId, part: Part) -> Option<Range<u32>> {
         let at = self.sent.iter().rposition(|sent| sent.task == task)?;
-        self.take_back_at(at, false)
-    }
-
-    fn take_back_at(&mut self, at: usize, half: bool) -> Option<(TaskId, Range<u32>)> {
         let sent = &mut self.sent[at];
-        let from = sent.base.checked_add(sent.claim.take_back(&*self.block, half)?)?;
+        let claim = sent.claim;
+        let from = sent.base.checked_add(claim.take_back(&*self.block, part == Part::Half)?)?;
         // A worker that runs wild may have written anything there.
         if !(sent.items.start..sent.items.end).contains(&from) {
             return None;
         }
         let items = from..std::mem::replace(&mut sent.items.end, from);
-        let task = sent.task;
+        if sent.items.is_empty() {
+            // What the worker has not been told of, it need not be.
+            self.waiting.retain(|(_, _, other)| *other != Some(claim));
+        }
         self.forget_if_done(at);
-        Some((task, items))
+        Some(items)
     }
 
     /// How many items the worker has taken up in its life.
