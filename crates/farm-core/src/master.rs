@@ -442,9 +442,10 @@ impl Master {
         self.todo.is_empty() && !self.workers.values().any(at_rest)
     }
 
-    /// How many tasks no worker has yet.
+    /// How many tasks wait, with those that a worker was sent ahead.
     pub fn queued(&self) -> usize {
-        self.todo.len()
+        let ahead = |(_, tasks, _): (_, usize, _)| tasks.saturating_sub(1);
+        self.todo.len() + self.standing().map(ahead).sum::<usize>()
     }
 
     /// The workers that are up, how many tasks each has, and which answered last: the more, the later.
@@ -635,7 +636,9 @@ impl Master {
             _ => None,
         });
         let ahead = ready.clone().filter_map(|(worker, backlog)| Some((worker, backlog.get(1)?)));
-        let oldest = ahead.min_by_key(|(_, task)| task.id());
+        let next = self.todo.first();
+        let is_older = |(_, task): &(_, &Task)| next.is_none_or(|next| task.id() < next);
+        let oldest = ahead.min_by_key(|(_, task)| task.id()).filter(is_older);
         let found = match oldest {
             Some((worker, task)) => Some((worker, task.id(), Part::All)),
             None if self.todo.is_empty() => {

@@ -52,6 +52,17 @@ impl TodoList {
         None
     }
 
+    /// Which task is next.
+    pub fn first(&mut self) -> Option<TaskId> {
+        while let Some(place) = self.order.front() {
+            if self.tasks.contains_key(place) {
+                return Some(place.0);
+            }
+            self.order.pop_front();
+        }
+        None
+    }
+
     /// Takes a task off the list, wherever it stands, with all its parts.
     pub fn remove(&mut self, id: TaskId) -> Vec<Task> {
         let mut removed: Vec<_> = self.tasks.remove(&(id, 0)).into_iter().collect();

@@ -444,11 +444,11 @@ fn a_worker_that_has_nothing_to_do_takes_over_from_others() {
     let tasks: Vec<_> = (0..3).map(|_| world.submit(Policy::default())).collect();
     world.step(Event::Ready(0));
     let [first, second] = [0, 1].map(|worker| &world.workers[&WorkerId(worker)].backlog);
-    assert_eq!(first.iter().map(|sent| (sent.task, 0)).collect::<Vec<_>>(), tasks[..2]);
-    assert_eq!(second.iter().map(|sent| (sent.task, 0)).collect::<Vec<_>>(), tasks[2..]);
-    // Each time that it has done what it had taken over.
+    // The oldest that has not been started.
+    assert_eq!(first.iter().map(|sent| sent.task).collect::<Vec<_>>(), [tasks[0].0, tasks[2].0]);
+    assert_eq!(second.iter().map(|sent| sent.task).collect::<Vec<_>>(), [tasks[1].0]);
     world.step(Event::Answer(1, 1, true));
-    assert_eq!(world.workers[&WorkerId(1)].backlog[0].task, tasks[1].0);
+    assert_eq!(world.workers[&WorkerId(1)].backlog[0].task, tasks[2].0);
     world.step(Event::Answer(1, 1, true));
     assert!(world.workers[&WorkerId(1)].backlog.is_empty(), "what runs stays where it is");
 }
