@@ -27,6 +27,8 @@ use rustix::process::{
 const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 250_000_000 };
 
 static BUSY: AtomicBool = AtomicBool::new(false);
+/// A task has begun since the thread last looked. It orders nothing, hence `Relaxed`.
+static HAS_WORKED: AtomicBool = AtomicBool::new(false);
 /// The thread sleeps until it is rung. Before that it has looked at `BUSY`, after it had set this; a task
 /// looks at this after it has set `BUSY`. So one of the two sees the other, given sequential consistency.
 static DOZING: AtomicBool = AtomicBool::new(false);
@@ -34,6 +36,7 @@ static BELL: OnceLock<OwnedFd> = OnceLock::new();
 
 /// A task begins.
 pub(crate) fn task_begins() {
+    HAS_WORKED.store(true, Ordering::Relaxed);
     BUSY.store(true, Ordering::SeqCst);
     if DOZING.load(Ordering::SeqCst)
         && let Some(bell) = BELL.get()
@@ -63,7 +66,8 @@ pub(crate) fn tie_to(master: Owner) -> std::io::Result<()> {
         move || {
             let mut was_stopped = false;
             loop {
-                let dozes = !BUSY.load(Ordering::SeqCst) && {
+                // Not between tasks that follow each other: the next would have to ring.
+                let dozes = !HAS_WORKED.swap(false, Ordering::Relaxed) && {
                     DOZING.store(true, Ordering::SeqCst);
                     !BUSY.load(Ordering::SeqCst)
                 };

@@ -117,6 +117,13 @@ impl Memory for Block {
         unsafe { AtomicU32::from_ptr(self.place(n * CELL, size_of::<AtomicU32>()).cast()) }
     }
 
+    fn mark(&self, at: usize) -> &AtomicU32 {
+        assert!(at.is_multiple_of(align_of::<AtomicU32>()), "{at} is no place for a word");
+        // SAFETY: as above; it is aligned, as has just been established. What the protocol writes over it as bytes, it
+        // does not use as a word at the same time.
+        unsafe { AtomicU32::from_ptr(self.place(at, size_of::<AtomicU32>()).cast()) }
+    }
+
     unsafe fn put(&self, at: usize, bytes: &[u8]) {
         let place = self.place(at, bytes.len());
         // SAFETY: the place has room for them, and belongs to nobody else, as the caller promises.

@@ -11,10 +11,8 @@ use super::block::{Block, CELL};
 use super::ring::Place;
 
 // The numbers of the counts and words, which share one numbering.
-const DOWN_HEAD: usize = 0;
-const DOWN_TAIL: usize = 1;
-pub(super) const UP_HEAD: usize = 2;
-pub(super) const UP_TAIL: usize = 3;
+const DOWN_TAIL: usize = 0;
+pub(super) const UP_TAIL: usize = 1;
 /// How many items the worker has taken up. It tells an item that was running when the worker died from one that was not.
 /// The worker writes it; one that runs wild can write anything, and the worst that comes of it is that the wrong item is
 /// charged with its death, or none.
@@ -35,8 +33,8 @@ const DOWN: usize = (ALL * CELL).next_multiple_of(4096);
 const UP: usize = DOWN + RING;
 const LONG: usize = UP + RING;
 
-pub(super) const RING_DOWN: Place = Place { head: DOWN_HEAD, tail: DOWN_TAIL, start: DOWN, size: RING };
-pub(super) const RING_UP: Place = Place { head: UP_HEAD, tail: UP_TAIL, start: UP, size: RING };
+pub(super) const RING_DOWN: Place = Place { tail: DOWN_TAIL, start: DOWN, size: RING };
+pub(super) const RING_UP: Place = Place { tail: UP_TAIL, start: UP, size: RING };
 
 /// How long a block is that has so much room for long results.
 pub(super) const fn block_with(room: usize) -> usize {

@@ -12,10 +12,10 @@ use farm_core::{Answer, Ending, Part, Payload, Task, TaskId};
 use super::block::Block;
 use super::claim::{Claim, MOST_ITEMS};
 use super::layout::{
-    BED, CLAIM_COUNTS, CLAIMS, MAY_SPIN, RING_DOWN, RING_UP, TAKEN_UP, UP_HEAD, UP_TAIL, block_with,
+    BED, CLAIM_COUNTS, CLAIMS, MAY_SPIN, RING_DOWN, RING_UP, TAKEN_UP, UP_TAIL, block_with,
 };
 use super::memory::Memory;
-use super::record::{HEAD, Head, Order, Report, Run};
+use super::record::{Begin, HEAD, Order, Report, Run};
 use super::ring::{Broken, Reader, Writer};
 use super::store::Store;
 use super::{MOST_INLINE, results};
@@ -28,11 +28,13 @@ pub(crate) struct MasterEnd {
     /// What the worker has been sent and has not answered, in order.
     sent: VecDeque<Sent>,
     /// What there was no room for in the ring yet.
-    waiting: VecDeque<(Head, Option<Arc<Payload>>, Option<Claim>)>,
+    waiting: VecDeque<(Begin, Option<Arc<Payload>>, Option<Claim>)>,
     /// The numbers of the counts of claims that are free.
     free: Vec<usize>,
     tag: u16,
     record: Vec<u8>,
+    /// How many bytes it has said since there was nothing to be heard.
+    heard: usize,
     may_spin: bool,
     /// The worker has written what none writes, and is listened to no more.
     is_given_up: bool,
@@ -40,7 +42,7 @@ pub(crate) struct MasterEnd {
 
 struct Sent {
     task: TaskId,
-    claim: Claim,
+    claim: Option<Claim>,
     /// The item at which its claim begins to count.
     base: u32,
     /// What is neither answered nor taken back.
@@ -67,6 +69,7 @@ impl MasterEnd {
             free: (CLAIM_COUNTS..CLAIM_COUNTS + CLAIMS).collect(),
             tag: 0,
             record: Vec::new(),
+            heard: 0,
             may_spin: false,
             is_given_up: false,
         })
@@ -89,12 +92,18 @@ impl MasterEnd {
 
     /// Sends a task, with all that it has of an envelope.
     pub(crate) fn send(&mut self, task: &Task) -> Result<(), Broken> {
-        let n = self.free.pop().ok_or(Broken)?;
-        self.tag = self.tag.wrapping_add(1);
-        let claim = Claim { n, tag: self.tag };
-        debug_assert!(task.items.len() <= MOST_ITEMS as usize);
-        claim.offer(&*self.block, task.items.len() as u32);
         let is_envelope = task.is_envelope();
+        debug_assert!(task.items.len() <= MOST_ITEMS as usize);
+        // A worker that has nothing else to do begins at once, so that there is nothing to take back.
+        let claim = if is_envelope || !self.sent.is_empty() {
+            let n = self.free.pop().ok_or(Broken)?;
+            self.tag = self.tag.wrapping_add(1);
+            let claim = Claim { n, tag: self.tag };
+            claim.offer(&*self.block, task.items.len() as u32);
+            Some(claim)
+        } else {
+            None
+        };
         self.sent.push_back(Sent {
             task: task.id(),
             claim,
@@ -113,41 +122,42 @@ impl MasterEnd {
             is_envelope,
             beside,
         });
-        self.write(order.head(), beside.is_none().then_some(&task.argument), Some(claim))
+        self.write(order.begin(), beside.is_none().then_some(&task.argument), claim)
     }
 
     /// Has the worker let go of what the master has dropped.
     pub(crate) fn tell_to_let_go(&mut self) -> Result<(), Broken> {
-        self.write(Order::LetGo.head(), None, None)
+        self.write(Order::LetGo.begin(), None, None)
     }
 
     /// Has the worker end.
     pub(crate) fn tell_to_end(&mut self) -> Result<(), Broken> {
-        self.write(Order::End.head(), None, None)
+        self.write(Order::End.begin(), None, None)
     }
 
     fn write(
         &mut self,
-        head: Head,
+        begin: Begin,
         body: Option<&Arc<Payload>>,
         claim: Option<Claim>,
     ) -> Result<(), Broken> {
-        if self.waiting.is_empty() && self.try_to_write(&head, body)? {
+        if self.waiting.is_empty() && self.try_to_write(&begin, body)? {
             BED.wake(&*self.block);
         } else {
-            self.waiting.push_back((head, body.cloned(), claim));
+            self.waiting.push_back((begin, body.cloned(), claim));
         }
         Ok(())
     }
 
-    fn try_to_write(&mut self, head: &Head, body: Option<&Arc<Payload>>) -> Result<bool, Broken> {
+    fn try_to_write(&mut self, begin: &Begin, body: Option<&Arc<Payload>>) -> Result<bool, Broken> {
         let body = body.map_or(&[][..], |body| (**body).as_ref());
-        if !self.down.could_take(HEAD + body.len()) {
+        let bytes = begin.bytes().len() + body.len();
+        if !self.down.could_take(bytes) {
             return Err(Broken);
         }
-        let has_room = self.down.has_room(&*self.block, HEAD + body.len())?;
+        let has_room = self.down.has_room(&*self.block, bytes)?;
         if has_room {
-            self.down.add(&*self.block, head)?;
+            self.down.add(&*self.block, begin.bytes())?;
             self.down.add(&*self.block, body)?;
             self.down.close(&*self.block);
         }
@@ -156,9 +166,9 @@ impl MasterEnd {
 
     /// Writes what there was no room for, as far as there is now.
     fn catch_up(&mut self) -> Result<(), Broken> {
-        while let Some((head, body, claim)) = self.waiting.pop_front() {
-            if !self.try_to_write(&head, body.as_ref())? {
-                self.waiting.push_front((head, body, claim));
+        while let Some((begin, body, claim)) = self.waiting.pop_front() {
+            if !self.try_to_write(&begin, body.as_ref())? {
+                self.waiting.push_front((begin, body, claim));
                 break;
             }
         }
@@ -172,6 +182,7 @@ impl MasterEnd {
             return Ok(None);
         }
         self.up.read(&*self.block, &mut self.record)?;
+        self.heard += self.record.len();
         let (report, body) = Report::read(&self.record).ok_or(Broken)?;
         let news = match report {
             Report::LetGo => News::LetGo,
@@ -191,12 +202,11 @@ impl MasterEnd {
 
     /// All that was said is known: makes use of the room that there is for it.
     pub(crate) fn has_heard(&mut self) -> Result<(), Broken> {
-        if self.waiting.is_empty() {
+        if std::mem::take(&mut self.heard) > RING_UP.size / 4 {
             // The worker may wait for room to say more.
             BED.wake(&*self.block);
-            return Ok(());
         }
-        self.catch_up()
+        if self.waiting.is_empty() { Ok(()) } else { self.catch_up() }
     }
 
     fn is_answered(&mut self, answer: Answer) -> Result<(), Broken> {
@@ -215,7 +225,7 @@ impl MasterEnd {
         if self.sent[at].items.is_empty()
             && let Some(sent) = self.sent.remove(at)
         {
-            self.free.push(sent.claim.n);
+            self.free.extend(sent.claim.map(|claim| claim.n));
         }
     }
 
@@ -223,7 +233,7 @@ impl MasterEnd {
     pub(crate) fn take_back(&mut self, task: TaskId, part: Part) -> Option<Range<u32>> {
         let at = self.sent.iter().rposition(|sent| sent.task == task)?;
         let sent = &mut self.sent[at];
-        let claim = sent.claim;
+        let claim = sent.claim?;
         let from = sent.base.checked_add(claim.take_back(&*self.block, part == Part::Half)?)?;
         // A worker that runs wild may have written anything there.
         if !(sent.items.start..sent.items.end).contains(&from) {
@@ -282,7 +292,6 @@ pub(crate) struct Window(Arc<Block>);
 impl Window {
     /// Whether the worker has said something.
     pub(crate) fn has_news(&self) -> bool {
-        let [head, tail] = [UP_HEAD, UP_TAIL].map(|n| self.0.count(n).load(Ordering::Acquire));
-        head != tail
+        RING_UP.has_record(&*self.0, self.0.count(UP_TAIL).load(Ordering::Relaxed))
     }
 }

@@ -15,6 +15,9 @@ pub(crate) trait Memory {
 
     fn word(&self, n: usize) -> &Self::Word;
 
+    /// The word that lies among the bytes at that place, with which a line begins.
+    fn mark(&self, at: usize) -> &Self::Word;
+
     /// Copies bytes in.
     ///
     /// # Safety
@@ -97,6 +100,8 @@ implement!(AtomicU64, AtomicU32);
 pub(super) mod loomed {
     use loom::cell::UnsafeCell;
     use loom::sync::atomic::{AtomicU32, AtomicU64};
+
+    use super::super::ring::LINE;
     use loom::sync::Mutex;
 
     use super::*;
@@ -112,6 +117,8 @@ pub(super) mod loomed {
     pub(crate) struct Loomed {
         counts: Vec<AtomicU64>,
         words: Vec<AtomicU32>,
+        /// One for each line of the bytes, beside them.
+        marks: Vec<AtomicU32>,
         bytes: Vec<UnsafeCell<u8>>,
         /// The kernel's lock, under which it counts how often somebody was woken.
         kernel: Mutex<u64>,
@@ -125,6 +132,7 @@ pub(super) mod loomed {
             Self {
                 counts: (0..counts).map(|_| AtomicU64::new(0)).collect(),
                 words: (0..words).map(|_| AtomicU32::new(0)).collect(),
+                marks: (0..bytes / LINE).map(|_| AtomicU32::new(0)).collect(),
                 bytes: (0..bytes).map(|_| UnsafeCell::new(0)).collect(),
                 kernel: Mutex::new(0),
             }
@@ -141,6 +149,11 @@ pub(super) mod loomed {
 
         fn word(&self, n: usize) -> &AtomicU32 {
             &self.words[n]
+        }
+
+        fn mark(&self, at: usize) -> &AtomicU32 {
+            assert_eq!(at % LINE, 0);
+            &self.marks[at / LINE]
         }
 
         unsafe fn put(&self, at: usize, bytes: &[u8]) {

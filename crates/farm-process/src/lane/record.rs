@@ -10,11 +10,10 @@ use super::claim::Claim;
 /// The longest body that goes through a ring.
 pub(crate) const MOST_INLINE: usize = 32 * 1024;
 
-const WORDS: usize = 8;
+/// The words of a head. It is short, so that a record with a small body is one line of the cache.
+const WORDS: usize = 5;
 /// The bytes of a head.
 pub(super) const HEAD: usize = WORDS * 8;
-
-pub(super) type Head = [u8; HEAD];
 
 /// Where a long body lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +38,8 @@ pub(super) struct Run {
     pub(super) task: TaskId,
     pub(super) attempt: Attempt,
     pub(super) function: FunctionRef,
-    pub(super) claim: Claim,
+    /// `None` if the task is the worker's in any case, and has one item.
+    pub(super) claim: Option<Claim>,
     pub(super) first: u32,
     pub(super) is_envelope: bool,
     pub(super) beside: Option<Beside>,
@@ -60,31 +60,28 @@ pub(super) enum Report {
     LetGo,
 }
 
-/// What a body that is not beside has for its place.
-const INLINE: u64 = u64::MAX;
-
-fn place(beside: Option<Beside>) -> [u64; 2] {
-    beside.map_or([INLINE, 0], |Beside { at, bytes }| [at, bytes])
+/// What comes first in a record: its head, and where its body lies if it is too long to follow.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Begin {
+    bytes: [u8; HEAD + BESIDE],
+    is_beside: bool,
 }
 
-fn beside([at, bytes]: [u64; 2]) -> Option<Beside> {
-    (at != INLINE).then_some(Beside { at, bytes })
-}
+const BESIDE: usize = 16;
 
-fn pair(high: u32, low: u32) -> u64 {
-    u64::from(high) << 32 | u64::from(low)
-}
-
-fn parts(pair: u64) -> (u32, u32) {
-    ((pair >> 32) as u32, pair as u32)
-}
-
-fn head(words: [u64; WORDS]) -> Head {
-    let mut head = [0; HEAD];
-    for (bytes, word) in head.as_chunks_mut().0.iter_mut().zip(words) {
-        *bytes = word.to_ne_bytes();
+impl Begin {
+    fn new(words: [u64; WORDS], beside: Option<Beside>) -> Self {
+        let mut bytes = [0; HEAD + BESIDE];
+        let behind = beside.map_or([0; 2], |Beside { at, bytes }| [at, bytes]);
+        for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(words.into_iter().chain(behind)) {
+            *bytes = word.to_ne_bytes();
+        }
+        Self { bytes, is_beside: beside.is_some() }
     }
-    head
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        if self.is_beside { &self.bytes } else { &self.bytes[..HEAD] }
+    }
 }
 
 /// Takes a record apart.
@@ -97,52 +94,76 @@ fn words(record: &[u8]) -> Option<([u64; WORDS], &[u8])> {
     Some((words, body))
 }
 
-const RUN: u32 = 1;
-const DONE: u32 = 2;
-const LET_GO: u32 = 3;
-const END: u32 = 4;
+/// Where the body is that a record with this flag has.
+fn beside(is_beside: bool, body: &[u8]) -> Option<Option<Beside>> {
+    if !is_beside {
+        return Some(None);
+    }
+    let [at, bytes]: [[u8; 8]; 2] = *body.as_chunks().0.first_chunk()?;
+    let [at, bytes] = [at, bytes].map(u64::from_ne_bytes);
+    Some(Some(Beside { at, bytes }))
+}
+
+fn pair(high: u32, low: u32) -> u64 {
+    u64::from(high) << 32 | u64::from(low)
+}
+
+fn parts(pair: u64) -> (u32, u32) {
+    ((pair >> 32) as u32, pair as u32)
+}
+
+/// What the first word of a head tells: the kind, whether the body is beside, and two more numbers.
+fn first_word(kind: u8, is_beside: bool, small: u8, large: u32) -> u64 {
+    u64::from(large) << 32
+        | u64::from(small) << 16
+        | u64::from(is_beside) << 8
+        | u64::from(kind)
+}
+
+const RUN: u8 = 1;
+const DONE: u8 = 2;
+const LET_GO: u8 = 3;
+const END: u8 = 4;
+
+/// What stands for no claim.
+const NO_CLAIM: u32 = u32::MAX;
 
 const ENDINGS: [Ending; 3] = [Ending::Returned, Ending::Failed, Ending::Escaped];
 
 impl Order {
-    pub(super) fn head(self) -> Head {
+    pub(super) fn begin(self) -> Begin {
         match self {
             Self::Run(run) => {
                 let [offset, abi_hash] = run.function.to_words();
-                let [at, bytes] = place(run.beside);
-                let claim = pair(run.claim.n as u32, u32::from(run.claim.tag));
-                head([
-                    pair(RUN, u32::from(run.is_envelope)),
-                    run.task.to_bits(),
-                    pair(run.attempt.0, run.first),
-                    claim,
-                    offset,
-                    abi_hash,
-                    at,
-                    bytes,
-                ])
+                let claim = run.claim.map_or(NO_CLAIM, |Claim { n, tag }| {
+                    (n as u32) << 16 | u32::from(tag)
+                });
+                let first = first_word(RUN, run.beside.is_some(), u8::from(run.is_envelope), claim);
+                let item = pair(run.attempt.0, run.first);
+                Begin::new([first, run.task.to_bits(), item, offset, abi_hash], run.beside)
             }
-            Self::LetGo => head([pair(LET_GO, 0), 0, 0, 0, 0, 0, 0, 0]),
-            Self::End => head([pair(END, 0), 0, 0, 0, 0, 0, 0, 0]),
+            Self::LetGo => Begin::new([first_word(LET_GO, false, 0, 0), 0, 0, 0, 0], None),
+            Self::End => Begin::new([first_word(END, false, 0, 0), 0, 0, 0, 0], None),
         }
     }
 
     /// What a record says, and its body; `None` if it says nothing that a master says.
     pub(super) fn read(record: &[u8]) -> Option<(Self, &[u8])> {
-        let ([kind, task, attempt, claim, offset, abi_hash, at, bytes], body) = words(record)?;
-        let (kind, is_envelope) = parts(kind);
+        let ([first, task, item, offset, abi_hash], body) = words(record)?;
+        let [kind, is_beside, is_envelope, ..] = first.to_le_bytes();
         let order = match kind {
             RUN => {
-                let (attempt, first) = parts(attempt);
-                let (n, tag) = parts(claim);
+                let (claim, _) = parts(first);
+                let (attempt, first) = parts(item);
+                let (n, tag) = ((claim >> 16) as usize, claim as u16);
                 Self::Run(Run {
                     task: TaskId::from_bits(task),
                     attempt: Attempt(attempt),
                     function: FunctionRef::from_words([offset, abi_hash]),
-                    claim: Claim { n: n as usize, tag: tag as u16 },
+                    claim: (claim != NO_CLAIM).then_some(Claim { n, tag }),
                     first,
                     is_envelope: is_envelope == 1,
-                    beside: beside([at, bytes]),
+                    beside: beside(is_beside == 1, body)?,
                 })
             }
             LET_GO => Self::LetGo,
@@ -154,43 +175,34 @@ impl Order {
 }
 
 impl Report {
-    pub(super) fn head(self) -> Head {
+    pub(super) fn begin(self) -> Begin {
         match self {
-            Self::Done { answer, ending, place: n, beside } => {
+            Self::Done { answer, ending, place, beside } => {
                 let Answer { task, attempt, first, count } = answer;
                 let ending = ENDINGS.iter().position(|other| *other == ending).unwrap_or(0);
-                let [at, bytes] = place(beside);
-                head([
-                    pair(DONE, ending as u32),
-                    task.to_bits(),
-                    pair(attempt.0, first),
-                    u64::from(count),
-                    n as u64,
-                    0,
-                    at,
-                    bytes,
-                ])
+                let kind = first_word(DONE, beside.is_some(), ending as u8, count);
+                let item = pair(attempt.0, first);
+                Begin::new([kind, task.to_bits(), item, place as u64, 0], beside)
             }
-            Self::LetGo => head([pair(LET_GO, 0), 0, 0, 0, 0, 0, 0, 0]),
+            Self::LetGo => Begin::new([first_word(LET_GO, false, 0, 0), 0, 0, 0, 0], None),
         }
     }
 
     /// What a record says, and its body; `None` if it says nothing that a worker says.
     pub(super) fn read(record: &[u8]) -> Option<(Self, &[u8])> {
-        let ([kind, task, attempt, count, n, _, at, bytes], body) = words(record)?;
-        let (kind, ending) = parts(kind);
+        let ([first, task, item, place, _], body) = words(record)?;
+        let [kind, is_beside, ending, ..] = first.to_le_bytes();
         let report = match kind {
             DONE => {
-                let (attempt, first) = parts(attempt);
-                let answer = Answer {
-                    task: TaskId::from_bits(task),
-                    attempt: Attempt(attempt),
-                    first,
-                    count: u32::try_from(count).ok()?,
-                };
-                let ending = *ENDINGS.get(ending as usize)?;
-                let (place, beside) = (usize::try_from(n).ok()?, beside([at, bytes]));
-                Self::Done { answer, ending, place, beside }
+                let (count, _) = parts(first);
+                let (attempt, first) = parts(item);
+                let (task, attempt) = (TaskId::from_bits(task), Attempt(attempt));
+                Self::Done {
+                    answer: Answer { task, attempt, first, count },
+                    ending: *ENDINGS.get(usize::from(ending))?,
+                    place: usize::try_from(place).ok()?,
+                    beside: beside(is_beside == 1, body)?,
+                }
             }
             LET_GO => Self::LetGo,
             _ => return None,
@@ -209,30 +221,35 @@ mod tests {
             task: TaskId::from_bits(u64::MAX - 3),
             attempt: Attempt(7),
             function: FunctionRef::from_words([u64::MAX - 8, 12]),
-            claim: Claim { n: 9, tag: 65_535 },
+            claim: Some(Claim { n: 9, tag: 65_535 }),
             first: 4,
             is_envelope: true,
             beside: Some(Beside { at: 1 << 40, bytes: 12 }),
         };
+        let body = |begin: Begin| [begin.bytes(), b"body"].concat();
         for order in [
             Order::Run(run),
-            Order::Run(Run { is_envelope: false, beside: None, ..run }),
+            Order::Run(Run { is_envelope: false, claim: None, beside: None, ..run }),
             Order::LetGo,
             Order::End,
         ] {
-            let record = [&order.head()[..], b"body"].concat();
-            assert_eq!(Order::read(&record), Some((order, &b"body"[..])));
+            let record = body(order.begin());
+            let (read, rest) = Order::read(&record).expect("it is one");
+            assert!(read == order && rest.ends_with(b"body"));
         }
         for ending in ENDINGS {
             let answer = Answer { task: run.task, attempt: run.attempt, first: 3, count: 1 << 20 };
             for beside in [None, run.beside] {
                 let report = Report::Done { answer, ending, place: 5, beside };
-                let record = [&report.head()[..], b""].concat();
-                assert_eq!(Report::read(&record), Some((report, &b""[..])));
+                let record = body(report.begin());
+                let (read, rest) = Report::read(&record).expect("it is one");
+                assert!(read == report && rest.ends_with(b"body"));
             }
         }
-        assert_eq!(Report::read(&Order::End.head()), None);
+        assert_eq!(Report::read(Order::End.begin().bytes()), None);
         assert_eq!(Order::read(&[0; HEAD]), None);
         assert_eq!(Order::read(&[1; HEAD - 1]), None);
+        let long = Order::Run(run).begin();
+        assert_eq!(Order::read(&long.bytes()[..HEAD + BESIDE - 1]), None);
     }
 }

@@ -3,19 +3,21 @@
 //! ```text
 //!              tail                         head
 //!   ────────────▼────────────────────────────▼──────────────
-//!      free     │ record │ record │ ... │     open │   free     (bytes are counted without end; their place is the
-//!   ────────────┴────────┴────────┴─────┴──────────┴────────      count modulo the size of the ring)
+//!      free     │ record │ record │ ... │   0│ open │   free     (bytes are counted without end; their place is the
+//!   ────────────┴────────┴────────┴─────┴────┴──────┴────────      count modulo the size of the ring)
 //! ```
 //!
-//! A record is its length in four bytes and its bytes. The writer puts it in piece by piece, behind the head, and
-//! closes it by moving the head beyond it; the reader copies it out and then moves the tail. So a writer that dies in
-//! the middle has written nothing, and a reader never looks at bytes that may still change, but for
-//! [`Reader::left_open`], when the writer is dead. Each side keeps its own count to itself and only tells it to the
-//! other. What the other tells is not believed: a count that cannot be is [`Broken`].
+//! A record is a mark, which says how long it is, and its bytes. The writer puts it in piece by piece, behind the head,
+//! where the mark is 0 as long as the record is open. It closes the record by first putting a mark of 0 behind it, for
+//! the next, and then its own. The reader waits for the mark at its tail, copies the record out and moves the tail. So
+//! a small record arrives in one line of the cache, with its mark; a writer that dies in the middle has written nothing;
+//! and a reader never looks at bytes that may still change, but for [`Reader::left_open`], when the writer is dead.
+//! Each side keeps its own count to itself; the reader tells its own, so that the writer knows what is free. What the
+//! other side tells is not believed: what cannot be is [`Broken`].
 
 use std::sync::atomic::Ordering;
 
-use super::memory::{Count, Memory};
+use super::memory::{Count, Memory, Word};
 
 /// The other side has written what no partner writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,16 +26,28 @@ pub(crate) struct Broken;
 /// Where the parts of a ring are in the memory that both sides share.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
-    /// The numbers of the two counts.
-    pub(super) head: usize,
+    /// The number of the count by which the reader tells its tail.
     pub(super) tail: usize,
-    /// The first of the bytes, and how many there are.
+    /// The first of the bytes, and how many there are: whole lines.
     pub(super) start: usize,
     pub(super) size: usize,
 }
 
-/// The bytes of a record's length.
-pub(super) const LENGTH: usize = 4;
+/// The bytes of a mark, which is a word. Of its value, 0 stands for a record that is open.
+pub(super) const MARK: usize = 4;
+
+/// A record begins with a line of the cache.
+pub(super) const LINE: usize = 64;
+
+/// What a record of so many bytes takes up.
+fn room(bytes: usize) -> u64 {
+    (MARK + bytes).next_multiple_of(LINE) as u64
+}
+
+/// What a record of so many bytes must have before it, so that there is room for the mark behind it.
+fn needed(bytes: usize) -> u64 {
+    room(bytes) + LINE as u64
+}
 
 pub(super) struct Writer {
     place: Place,
@@ -56,13 +70,13 @@ impl Writer {
 
     /// Whether a record could ever have so many bytes.
     pub(super) fn could_take(&self, bytes: usize) -> bool {
-        LENGTH + bytes <= self.place.size
+        needed(bytes) <= self.place.size as u64
     }
 
     /// Whether so many bytes can be added to the open record.
     pub(super) fn has_room(&mut self, memory: &impl Memory, bytes: usize) -> Result<bool, Broken> {
-        let wanted = (LENGTH + self.open + bytes) as u64;
-        if self.head - self.tail + wanted > self.place.size as u64 {
+        let end = self.head + needed(self.open + bytes);
+        if end - self.tail > self.place.size as u64 {
             // Acquire: the reader has copied out what was there before.
             let tail = memory.count(self.place.tail).load(Ordering::Acquire);
             if !(self.tail..=self.head).contains(&tail) {
@@ -70,7 +84,7 @@ impl Writer {
             }
             self.tail = tail;
         }
-        Ok(self.head - self.tail + wanted <= self.place.size as u64)
+        Ok(end - self.tail <= self.place.size as u64)
     }
 
     /// Adds to the open record, if there is room; says whether there was.
@@ -96,13 +110,12 @@ impl Writer {
 
     /// Closes the open record, which makes it one.
     pub(super) fn close(&mut self, memory: &impl Memory) {
-        let length = (self.open as u32).to_ne_bytes();
-        // SAFETY: as in `put`.
-        self.place.pieces(self.head, LENGTH, |at, range| unsafe { memory.put(at, &length[range]) });
-        self.head += (LENGTH + self.open) as u64;
+        let next = self.head + room(self.open);
+        memory.mark(self.place.at(next)).store(0, Ordering::Relaxed);
+        // Release: whoever sees the mark sees the record, and the mark behind it.
+        memory.mark(self.place.at(self.head)).store(self.open as u32 + 1, Ordering::Release);
+        self.head = next;
         self.open = 0;
-        // Release: whoever sees the new head sees the record.
-        memory.count(self.place.head).store(self.head, Ordering::Release);
     }
 
     /// Whether the reader has not read all that is closed.
@@ -111,7 +124,7 @@ impl Writer {
     }
 
     fn put(&self, memory: &impl Memory, offset: usize, bytes: &[u8]) {
-        let at = self.head + (LENGTH + offset) as u64;
+        let at = self.head + (MARK + offset) as u64;
         self.place.pieces(at, bytes.len(), |at, range| {
             // SAFETY: there is room for them behind the head, where the reader does not look.
             unsafe { memory.put(at, &bytes[range]) }
@@ -126,7 +139,7 @@ impl Reader {
 
     /// Whether there is something to be read.
     pub(super) fn has_record(&self, memory: &impl Memory) -> bool {
-        memory.count(self.place.head).load(Ordering::Acquire) != self.tail
+        self.place.has_record(memory, self.tail)
     }
 
     /// Moves the next record to `record`; says whether there was one.
@@ -135,24 +148,15 @@ impl Reader {
         memory: &impl Memory,
         record: &mut Vec<u8>,
     ) -> Result<bool, Broken> {
-        // Acquire: pairs with the writer's release of the head.
-        let head = memory.count(self.place.head).load(Ordering::Acquire);
-        let there = head.wrapping_sub(self.tail);
-        if there == 0 {
-            return Ok(false);
-        }
-        if there > self.place.size as u64 || there < LENGTH as u64 {
-            return Err(Broken);
-        }
-        let mut prefix = [0; LENGTH];
-        self.copy(memory, self.tail, &mut prefix);
-        let length = u32::from_ne_bytes(prefix) as usize;
-        if (LENGTH + length) as u64 > there {
+        // Acquire: pairs with the writer's release.
+        let mark = memory.mark(self.place.at(self.tail)).load(Ordering::Acquire) as usize;
+        let Some(length) = mark.checked_sub(1) else { return Ok(false) };
+        if needed(length) > self.place.size as u64 {
             return Err(Broken);
         }
         record.resize(length, 0);
-        self.copy(memory, self.tail + LENGTH as u64, record);
-        self.tail += (LENGTH + length) as u64;
+        self.copy(memory, self.tail + MARK as u64, record);
+        self.tail += room(length);
         // Release: the writer uses this room again when it has seen that it is free.
         memory.count(self.place.tail).store(self.tail, Ordering::Release);
         Ok(true)
@@ -161,8 +165,8 @@ impl Reader {
     /// What a writer that is dead may have left in an open record, and, behind it, whatever was there before. All
     /// closed records must have been read.
     pub(super) fn left_open(&self, memory: &impl Memory) -> Vec<u8> {
-        let mut bytes = vec![0; self.place.size - LENGTH];
-        self.copy(memory, self.tail + LENGTH as u64, &mut bytes);
+        let mut bytes = vec![0; self.place.size - MARK];
+        self.copy(memory, self.tail + MARK as u64, &mut bytes);
         bytes
     }
 
@@ -175,6 +179,16 @@ impl Reader {
 }
 
 impl Place {
+    /// Where the byte with this count is.
+    fn at(&self, count: u64) -> usize {
+        self.start + (count % self.size as u64) as usize
+    }
+
+    /// Whether there is a record for a reader with this tail.
+    pub(super) fn has_record(&self, memory: &impl Memory, tail: u64) -> bool {
+        memory.mark(self.at(tail)).load(Ordering::Acquire) != 0
+    }
+
     /// The places of bytes in the ring: two where it ends between them.
     fn pieces(&self, at: u64, length: usize, mut each: impl FnMut(usize, std::ops::Range<usize>)) {
         let offset = (at % self.size as u64) as usize;
@@ -193,7 +207,8 @@ mod tests {
     use super::super::memory::loomed::Loomed;
     use super::*;
 
-    const PLACE: Place = Place { head: 0, tail: 1, start: 0, size: 24 };
+    const SIZE: usize = 4 * LINE;
+    const PLACE: Place = Place { tail: 0, start: 0, size: SIZE };
 
     fn write(writer: &mut Writer, memory: &Loomed, record: &[u8]) -> bool {
         let there = writer.add(memory, record).unwrap();
@@ -206,10 +221,10 @@ mod tests {
     #[test]
     fn records_arrive_whole_and_in_order_under_any_interleaving() {
         loom::model(|| {
-            let memory = Arc::new(Loomed::new(2, 0, 24));
+            let memory = Arc::new(Loomed::new(1, 0, SIZE));
             let ours = memory.clone();
             // The third has to wait for room, and lies where the first did.
-            let records: [&[u8]; 3] = [b"longest.", b"second", b"3rd"];
+            let records: [&[u8]; 3] = [&[1; LINE], &[2; 10], &[3; 70]];
             let writer = loom::thread::spawn(move || {
                 let mut writer = Writer::new(PLACE);
                 for record in records {
@@ -238,9 +253,9 @@ mod tests {
     #[test]
     fn what_a_dead_writer_has_left_open_can_be_read() {
         loom::model(|| {
-            let memory = Loomed::new(2, 0, 24);
+            let memory = Loomed::new(1, 0, SIZE);
             let (mut writer, mut reader) = (Writer::new(PLACE), Reader::new(PLACE));
-            assert!(write(&mut writer, &memory, b"0123456789"));
+            assert!(write(&mut writer, &memory, &[7; 100]));
             let mut record = Vec::new();
             assert_eq!(reader.read(&memory, &mut record), Ok(true));
             assert!(writer.add(&memory, b"open").unwrap() && writer.add(&memory, b"end").unwrap());
@@ -252,26 +267,26 @@ mod tests {
     #[test]
     fn what_no_partner_writes_is_refused() {
         loom::model(|| {
-            let memory = Loomed::new(2, 0, 24);
+            let memory = Loomed::new(1, 0, SIZE);
             let mut writer = Writer::new(PLACE);
-            assert!(write(&mut writer, &memory, b"0123456789abcdef"));
+            assert!(write(&mut writer, &memory, &[1; 2 * LINE - MARK]));
             assert!(write(&mut writer, &memory, b""));
             assert!(!write(&mut writer, &memory, b""), "it is full");
-            let read = |head: u64, length: u32| {
-                memory.count(0).store(head, Ordering::Release);
-                // SAFETY: nobody else is there.
-                unsafe { memory.put(0, &length.to_ne_bytes()) };
+            let most = (SIZE - LINE - MARK) as u32;
+            for (mark, read) in [
+                (0, Ok(false)),
+                (1, Ok(true)),
+                (most + 1, Ok(true)),
+                (most + 2, Err(Broken)),
+                (u32::MAX, Err(Broken)),
+            ] {
+                memory.mark(0).store(mark, Ordering::Release);
                 let mut record = Vec::new();
-                Reader::new(PLACE).read(&memory, &mut record).map(|_| record.len())
-            };
-            assert_eq!(read(24, 16), Ok(16));
-            assert_eq!(read(24, 20), Ok(20));
-            let lies = [(25, 16), (u64::MAX, 16), (1, 0), (3, 0), (20, 17), (24, 21), (24, u32::MAX)];
-            for (head, length) in lies {
-                assert_eq!(read(head, length), Err(Broken), "head {head}, length {length}");
+                assert_eq!(Reader::new(PLACE).read(&memory, &mut record), read, "mark {mark}");
+                assert!(read != Ok(true) || record.len() == mark as usize - 1);
             }
-            for tail in [25, u64::MAX] {
-                memory.count(1).store(tail, Ordering::Release);
+            for tail in [3 * LINE as u64 + 1, u64::MAX] {
+                memory.count(0).store(tail, Ordering::Release);
                 assert_eq!(writer.add(&memory, b""), Err(Broken), "tail {tail}");
             }
         });

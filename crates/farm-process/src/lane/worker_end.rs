@@ -132,7 +132,11 @@ impl WorkerEnd {
 
     /// Takes up the next item of a task, and counts it as running.
     pub(crate) fn take_up(&mut self, work: &Work) -> Option<u32> {
-        let item = work.run.claim.take_up(&self.block)?;
+        let item = match work.run.claim {
+            Some(claim) => claim.take_up(&self.block)?,
+            None if work.done + work.open == 0 => 0,
+            None => return None,
+        };
         self.taken_up += 1;
         // Release: what was answered before is there.
         self.block.count(TAKEN_UP).store(self.taken_up, Ordering::Release);
@@ -193,7 +197,7 @@ impl WorkerEnd {
         if work.open == 0 {
             self.wait_for_room(HEAD + bytes)?;
             let head = self.report(work, 0, Ending::Returned, None);
-            self.up.add(&self.block, &head.head())?;
+            self.up.add(&self.block, &head.begin().bytes())?;
             if work.is_envelope() {
                 self.up.add(&self.block, &Envelope::time(Duration::ZERO))?;
             }
@@ -213,7 +217,7 @@ impl WorkerEnd {
 
     pub(crate) fn has_let_go(&mut self) -> Result<(), Broken> {
         self.wait_for_room(HEAD)?;
-        self.up.add(&self.block, &Report::LetGo.head())?;
+        self.up.add(&self.block, &Report::LetGo.begin().bytes())?;
         self.close();
         self.bell.ring();
         Ok(())
@@ -225,12 +229,12 @@ impl WorkerEnd {
         let bytes: usize = body.iter().map(|part| part.len()).sum();
         if bytes <= MOST_INLINE {
             self.wait_for_room(HEAD + bytes)?;
-            self.up.add(&self.block, &self.report(work, 1, ending, None).head())?;
+            self.up.add(&self.block, &self.report(work, 1, ending, None).begin().bytes())?;
             for part in body {
                 self.up.add(&self.block, part)?;
             }
         } else {
-            self.wait_for_room(HEAD)?;
+            self.wait_for_room(2 * HEAD)?;
             let beside = loop {
                 if let Some(beside) = self.results.put(&self.block, body) {
                     break beside;
@@ -239,7 +243,7 @@ impl WorkerEnd {
                 self.bell.ring();
                 std::thread::sleep(Duration::from_micros(100));
             };
-            self.up.add(&self.block, &self.report(work, 1, ending, Some(beside)).head())?;
+            self.up.add(&self.block, &self.report(work, 1, ending, Some(beside)).begin().bytes())?;
         }
         work.done += 1;
         self.close();
@@ -250,7 +254,7 @@ impl WorkerEnd {
     /// Closes the open record, which then is the answer for all items in it.
     fn publish(&mut self, work: &mut Work) -> Result<(), Broken> {
         let head = self.report(work, work.open, Ending::Returned, None);
-        self.up.amend(&self.block, 0, &head.head());
+        self.up.amend(&self.block, 0, head.begin().bytes());
         if work.is_envelope() {
             self.up.amend(&self.block, HEAD, &Envelope::time(work.lap()));
         }
