@@ -9,6 +9,13 @@ use std::sync::Arc;
 /// [`Payload::Mapped`], and the value is decoded straight from it.
 #[derive(Clone)]
 pub enum Payload {
+    /// A few bytes.
+    Small {
+        /// They, and zeros behind them.
+        bytes: [u8; 22],
+        /// How many they are.
+        length: u8,
+    },
     /// Bytes on the heap.
     Owned(Vec<u8>),
     /// Bytes that a transport holds. Nobody writes to them any more.
@@ -18,8 +25,25 @@ pub enum Payload {
 impl AsRef<[u8]> for Payload {
     fn as_ref(&self) -> &[u8] {
         match self {
+            Self::Small { bytes, length } => bytes.get(..usize::from(*length)).unwrap_or_default(),
             Self::Owned(bytes) => bytes,
             Self::Mapped(block) => (**block).as_ref(),
+        }
+    }
+}
+
+/// How many bytes are a few.
+const SMALL: usize = 22;
+
+impl From<&[u8]> for Payload {
+    fn from(bytes: &[u8]) -> Self {
+        let mut small = [0; SMALL];
+        match small.get_mut(..bytes.len()) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                Self::Small { bytes: small, length: bytes.len() as u8 }
+            }
+            None => Self::Owned(bytes.to_vec()),
         }
     }
 }

@@ -52,6 +52,7 @@ impl Service {
         self.watch.wait_until_none_left(None);
         let kept = std::mem::take(&mut self.state.lock().kept);
         self.deliver(kept);
+        self.wake_who_waits();
         self.watch.close();
         self.watch.outputs.close();
         let _ = self.starts.send(Start::NoMore);

@@ -216,7 +216,9 @@ impl Service {
             seat.windows = state.windows();
         }
         let heard = self.hear(&mut state);
-        self.act(state);
+        // Nobody sleeps at the bell: the seat is ours.
+        let deliveries = self.carry_out(state);
+        self.deliver(deliveries);
         heard
     }
 

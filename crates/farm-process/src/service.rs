@@ -7,7 +7,7 @@
 //!
 //! Here are the tasks; the workers that come and go are in [`crate::staff`], the end in [`crate::closing`].
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::ops::Range;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ pub(crate) struct Service {
 pub(crate) struct State {
     pub(crate) master: Master,
     pub(crate) mailbox: Mailbox,
-    pub(crate) workers: HashMap<WorkerId, Worker>,
+    pub(crate) workers: BTreeMap<WorkerId, Worker>,
     /// Workers that are being started and have neither come up nor failed.
     pub(crate) starting: HashSet<WorkerId>,
     pub(crate) closed: bool,
@@ -64,6 +64,8 @@ pub(crate) struct State {
     pub(crate) last_start_error: Option<StartError>,
     /// Something has been submitted since the last beat.
     active: bool,
+    /// Some task has a limit of time, so that the time of each event matters.
+    keeps_time: bool,
 }
 
 impl Listener for Service {
@@ -96,12 +98,13 @@ impl Service {
             state: Mutex::new(State {
                 master: Master::new(rules),
                 mailbox: Mailbox::default(),
-                workers: HashMap::new(),
+                workers: BTreeMap::new(),
                 starting: HashSet::new(),
                 closed: false,
                 kept: Vec::new(),
                 last_start_error: None,
                 active: false,
+                keeps_time: false,
             }),
             changed: Condvar::new(),
             room: Condvar::new(),
@@ -122,10 +125,12 @@ impl Service {
         self.act(self.lock());
     }
 
-    /// Takes the lock, and tells the master what time it is.
+    /// Takes the lock, and tells the master what time it is, if that matters; else each beat does.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         let mut state = self.state.lock();
-        state.master.set_time(self.watch.clock.now());
+        if state.keeps_time {
+            state.master.set_time(self.watch.clock.now());
+        }
         state
     }
 
@@ -138,6 +143,9 @@ impl Service {
     ) {
         if let Some(lanes) = &self.lanes {
             lanes.put_beside_if_long(&mut task);
+        }
+        if task.policy.timeout.is_some() {
+            self.state.lock().keeps_time = true;
         }
         let mut state = self.lock();
         if let Some(most) = self.settings.max_queued.filter(|_| !threads::is_this_one_of_ours()) {
@@ -206,7 +214,16 @@ impl Service {
     }
 
     /// Carries out what the master has decided; delivers outcomes once the lock is released.
-    pub(crate) fn act(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
+    pub(crate) fn act(self: &Arc<Self>, state: MutexGuard<'_, State>) {
+        let deliveries = self.carry_out(state);
+        if !deliveries.is_empty() {
+            self.deliver(deliveries);
+            self.wake_who_waits();
+        }
+    }
+
+    /// Carries out what the master has decided, and returns what is to be delivered.
+    pub(crate) fn carry_out(self: &Arc<Self>, mut state: MutexGuard<'_, State>) -> Vec<Delivery> {
         let mut deliveries = Vec::new();
         while let Some(action) = state.master.next_action() {
             match action {
@@ -240,16 +257,12 @@ impl Service {
             self.room.notify_all();
         }
         self.grant_spinning(&mut state);
-        drop(state);
-        self.deliver(deliveries);
+        deliveries
     }
 
     /// Wakers are foreign code: they must not wait here for what this thread has to do.
     pub(crate) fn deliver(&self, deliveries: Vec<Delivery>) {
-        if !deliveries.is_empty() {
-            threads::as_ours(|| deliveries.into_iter().for_each(Delivery::deliver));
-            self.wake_who_waits();
-        }
+        threads::as_ours(|| deliveries.into_iter().for_each(Delivery::deliver));
     }
 
     fn send(&self, state: &mut State, worker: WorkerId, task: &Task) {

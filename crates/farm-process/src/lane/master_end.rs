@@ -188,7 +188,7 @@ impl MasterEnd {
             Report::LetGo => News::LetGo,
             Report::Done { answer, ending, place, beside } => {
                 let body = match beside {
-                    None => Payload::from(body.to_vec()),
+                    None => Payload::from(body),
                     Some(beside) => {
                         results::take(&self.block, place, beside).ok_or(Broken)?
                     }
