@@ -76,6 +76,12 @@ macro_rules! farm {
 farm!(Mono, "mono", farm_mono::Pool, farm_mono::Pool::builder());
 farm!(Rayon, "rayon", farm_rayon::Pool, farm_rayon::Pool::builder());
 farm!(Process, "process", farm_process::Pool, farm_process::Pool::builder());
+farm!(
+    ProcessChannel,
+    "process-channel",
+    farm_process::Pool,
+    farm_process::Pool::builder().transport(farm_process::Transport::Channel)
+);
 
 /// Rayon without a farm.
 pub(crate) struct RayonBare(rayon::ThreadPool);

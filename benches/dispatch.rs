@@ -11,7 +11,7 @@ use std::hint::black_box;
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
-use backends::{Backend, Mono, Process, Procspawn, Rayon, RayonBare, Task};
+use backends::{Backend, Mono, Process, ProcessChannel, Procspawn, Rayon, RayonBare, Task};
 use criterion::measurement::WallTime;
 use criterion::{BatchSize, BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 use farm_core::Data;
@@ -40,6 +40,8 @@ macro_rules! on_every_backend {
             RayonBare / 2,
             Process / 1,
             Process / 2,
+            ProcessChannel / 1,
+            ProcessChannel / 2,
             Procspawn / 1,
             Procspawn / 2,
         ], $($row)+)
@@ -260,9 +262,10 @@ fn array_refs(criterion: &mut Criterion, size: &str, bytes: usize) {
         Err(error) => panic!("{error}"),
     };
     let mut group = criterion.benchmark_group(format!("array_ref_{size}"));
-    on!([Mono / 1, Rayon / 1, Rayon / 2, Process / 1, Process / 2], |B, workers| {
-        array_ref::<B>(&mut group, workers, array)
-    });
+    on!(
+        [Mono / 1, Rayon / 1, Rayon / 2, Process / 1, Process / 2, ProcessChannel / 1],
+        |B, workers| { array_ref::<B>(&mut group, workers, array) }
+    );
 }
 
 /// A pool is made and has done its first task. Its end is not timed.
@@ -304,9 +307,10 @@ fn main() {
     array_refs(criterion, "1MiB", 1 << 20);
     array_refs(criterion, "1GiB", 1 << 30);
     let mut group = criterion.benchmark_group("pool_start");
-    on!([Mono / 2, Rayon / 2, RayonBare / 2, Process / 2, Procspawn / 2], |B, workers| {
-        pool_start::<B>(&mut group, workers)
-    });
+    on!(
+        [Mono / 2, Rayon / 2, RayonBare / 2, Process / 2, ProcessChannel / 2, Procspawn / 2],
+        |B, workers| { pool_start::<B>(&mut group, workers) }
+    );
     group.finish();
     criterion.final_summary();
 }

@@ -133,8 +133,11 @@ impl Batch {
             None => Err(CodecError::Decode("it is not among what has arrived".to_owned())),
         };
         piece.items.start += 1;
-        self.piece = (!piece.items.is_empty())
-            .then(|| Piece { outcome: Ok(results), items: piece.items, at: piece.at });
+        self.piece = (!piece.items.is_empty()).then(|| Piece {
+            outcome: Ok(results),
+            items: piece.items,
+            at: piece.at,
+        });
         Some(result.map_err(|error| TaskError::Decode {
             task: Arc::new(self.task.of_item(item)),
             what: "result",

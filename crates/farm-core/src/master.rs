@@ -642,7 +642,8 @@ impl Master {
         let found = match oldest {
             Some((worker, task)) => Some((worker, task.id(), Part::All)),
             None if self.todo.is_empty() => {
-                let running = ready.filter_map(|(worker, backlog)| Some((worker, backlog.front()?)));
+                let running =
+                    ready.filter_map(|(worker, backlog)| Some((worker, backlog.front()?)));
                 let largest = running.max_by_key(|(_, task)| task.items.len());
                 let largest = largest.filter(|(_, task)| task.items.len() > 1);
                 largest.map(|(worker, task)| (worker, task.id(), Part::Half))

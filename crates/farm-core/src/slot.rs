@@ -150,12 +150,7 @@ impl<R: DeserializeOwned> Slot<R> {
 }
 
 impl<R: Send> Deliver for Slot<R> {
-    fn deliver(
-        &self,
-        _: Range<u32>,
-        outcome: Result<Payload, TaskError>,
-        passengers: Passengers,
-    ) {
+    fn deliver(&self, _: Range<u32>, outcome: Result<Payload, TaskError>, passengers: Passengers) {
         self.put(match outcome {
             Ok(bytes) => Outcome::Encoded(bytes, passengers),
             Err(error) => {

@@ -10,7 +10,7 @@ use farm_conformance::watchdog::guard;
 use farm_core::prelude::*;
 use rustix::process::{Signal, getpid, kill_process};
 
-use crate::Pool;
+use crate::{Pool, Transport};
 
 crate::init_before_main!();
 
@@ -58,10 +58,17 @@ fn items() -> impl Iterator<Item = Vec<u8>> {
 }
 
 /// Kills a worker at that boundary of its life, and maps meanwhile; returns how many tasks were lost.
-fn round(workers: usize, boundary: usize, retries: u32, in_envelopes: bool) -> usize {
+fn round(
+    transport: Transport,
+    workers: usize,
+    boundary: usize,
+    retries: u32,
+    in_envelopes: bool,
+) -> usize {
     let mark = Mark::new();
     let pool = Pool::builder()
         .workers(workers)
+        .transport(transport)
         .retries(retries)
         .env(BOUNDARY, format!("{boundary}:{}", mark.0.display()))
         .build()
@@ -88,8 +95,10 @@ fn round(workers: usize, boundary: usize, retries: u32, in_envelopes: bool) -> u
 #[test]
 fn with_a_retry_no_death_at_a_boundary_costs_anything() {
     guard("boundaries", || {
-        for boundary in 1..=200 {
-            assert_eq!(round(2, boundary, 1, false), 0, "boundary {boundary}");
+        for transport in [Transport::Lanes, Transport::Channel] {
+            for boundary in 1..=200 {
+                assert_eq!(round(transport, 2, boundary, 1, false), 0, "boundary {boundary}");
+            }
         }
     });
 }
@@ -98,9 +107,9 @@ fn with_a_retry_no_death_at_a_boundary_costs_anything() {
 fn a_death_at_a_boundary_costs_one_item_of_an_envelope_at_most() {
     guard("boundaries", || {
         for boundary in 1..=20 {
-            assert_eq!(round(2, boundary, 1, true), 0, "boundary {boundary}");
+            assert_eq!(round(Transport::Lanes, 2, boundary, 1, true), 0, "boundary {boundary}");
             let most = usize::from(boundary > 6);
-            assert!(round(2, boundary, 0, true) <= most, "boundary {boundary}");
+            assert!(round(Transport::Lanes, 2, boundary, 0, true) <= most, "boundary {boundary}");
         }
     });
 }
@@ -111,9 +120,12 @@ fn without_retries_a_death_at_a_boundary_costs_one_task_if_it_had_been_taken_up(
         // One worker, since another would take tasks over, of which the message is then read in vain.
         // Three messages of two boundaries each come before the first task. Each task has four: before and
         // after it is received, before and after its answer is sent. It is taken up after the second.
-        for boundary in 1..=90 {
-            let is_between = boundary > 6 && (boundary - 6) % 4 == 3;
-            assert_eq!(round(1, boundary, 0, false), usize::from(is_between), "boundary {boundary}");
+        for transport in [Transport::Lanes, Transport::Channel] {
+            for boundary in 1..=90 {
+                let is_between = boundary > 6 && (boundary - 6) % 4 == 3;
+                let lost = round(transport, 1, boundary, 0, false);
+                assert_eq!(lost, usize::from(is_between), "{transport:?}, boundary {boundary}");
+            }
         }
     });
 }

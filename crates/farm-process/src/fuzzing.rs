@@ -8,7 +8,7 @@ use serde::ser::{Error, SerializeTuple};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::service;
-use crate::transport::{Down, Up, receive, send};
+use crate::transport::{Down, Means, Up, receive, send};
 
 /// What arrives in one packet: bytes, and descriptors beside them.
 #[derive(Deserialize)]
@@ -57,8 +57,10 @@ impl Serialize for Frame {
 /// A worker receives a frame: what it would call, be it task or initializer, and on what.
 pub fn worker_receives(frame: Frame) -> Option<(Result<Function, FunctionError>, Payload)> {
     match frame.arrive()? {
-        Down::Welcome { mark, initializer, .. } => {
-            mark.take_up();
+        Down::Welcome { means, initializer, .. } => {
+            if let Means::Channel(mark) = means {
+                mark.take_up();
+            }
             let initializer = initializer?;
             // SAFETY: there are no forged descriptors in the fuzz targets.
             let function = unsafe { initializer.function.resolve() };
@@ -77,7 +79,7 @@ pub fn worker_receives(frame: Frame) -> Option<(Result<Function, FunctionError>,
 pub fn master_receives(frame: Frame) -> Option<Result<Payload, Failure>> {
     match frame.arrive()? {
         Up::Message { head: FromWorker::Done { ending, .. }, body, .. } => {
-            Some(service::outcome(ending, body))
+            Some(service::outcome(ending, body.open()))
         }
         Up::Ready { .. }
         | Up::Unready { .. }

@@ -33,10 +33,10 @@ mod boundaries;
 mod builder;
 mod clock;
 mod closing;
+mod fork;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
-mod fork;
 mod init;
 mod lane;
 mod lifeline;

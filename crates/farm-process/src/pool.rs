@@ -4,8 +4,8 @@ use std::sync::{Arc, Weak, mpsc};
 use std::thread::JoinHandle;
 
 use farm_core::{
-    Data, Deliver, Envelopes, Farm, FarmError, Home, Owner, Passengers, Prepared, Stats, Task, TaskError, TaskFn, TaskHandle,
-    TaskOptions, keep, prepare,
+    Data, Deliver, Envelopes, Farm, FarmError, Home, Owner, Passengers, Prepared, Stats, Task,
+    TaskError, TaskFn, TaskHandle, TaskOptions, keep, prepare,
 };
 
 use crate::builder::Builder;
@@ -51,8 +51,7 @@ impl Pool {
         keep::listen(Arc::downgrade(&service) as _);
         let here = Here::new().map_err(refused("map a page"))?;
         let handles: Arc<dyn Home> = Arc::new(Handles(service.clone()));
-        let mut pool =
-            Self { service, handles, workers, threads: Vec::new(), here };
+        let mut pool = Self { service, handles, workers, threads: Vec::new(), here };
         let ours = pool.service.clone();
         pool.thread("farm-service", move || ours.run(&answers))?;
         if pool.service.lanes.is_some() {

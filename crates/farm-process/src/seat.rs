@@ -267,7 +267,8 @@ impl Service {
             let others = busy - usize::from(tasks > 0);
             // Of several that have nothing to do, only the last.
             let is_next = tasks > 0 || latest.is_some_and(|(_, latest)| latest == worker);
-            if let Some(Worker::Up { link: Link::Lane { end, .. }, .. }) = workers.get_mut(&worker) {
+            if let Some(Worker::Up { link: Link::Lane { end, .. }, .. }) = workers.get_mut(&worker)
+            {
                 end.may_spin(is_next && others + 2 <= lanes.cores);
             }
         }

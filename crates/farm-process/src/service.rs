@@ -17,21 +17,22 @@ use std::time::{Duration, Instant};
 
 use farm_core::keep::Listener;
 use farm_core::{
-    Action, Answer, Counters, Deliver, Delivery, Ending, Failure, FromWorker, Home, Mailbox, Master,
-    Outcome, Part, Passengers, Payload, Reach, Rules, Task, TaskError, TaskId, Why, WorkerId, codec,
+    Action, Answer, Counters, Deliver, Delivery, Ending, Failure, FromWorker, Home, Mailbox,
+    Master, Outcome, Part, Passengers, Payload, Reach, Rules, Task, TaskError, TaskId, Why,
+    WorkerId, codec,
 };
 use ipc_channel::ipc::{IpcReceiver, IpcSender};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::clock::BEAT;
-use crate::settings::{Settings, Transport};
+use crate::link::Unsent;
 use crate::seat::Lanes;
+use crate::settings::{Settings, Transport};
 use crate::staff::Worker;
 use crate::start::{Start, StartError};
-use crate::{lane, threads};
-use crate::link::Unsent;
 use crate::transport::{Body, Up, WINDOW, receive};
 use crate::watch::{Limits, Wanted, Watch};
+use crate::{lane, threads};
 
 /// What the threads of a pool share.
 pub(crate) struct Service {
@@ -294,7 +295,9 @@ impl Service {
 impl State {
     fn take_back_to_share(&mut self, worker: WorkerId, task: TaskId, part: Part) {
         let items = match self.workers.get_mut(&worker) {
-            Some(Worker::Up { link, .. }) => link.lane().and_then(|lane| lane.take_back(task, part)),
+            Some(Worker::Up { link, .. }) => {
+                link.lane().and_then(|lane| lane.take_back(task, part))
+            }
             _ => None,
         };
         let items = items.unwrap_or(0..0);
@@ -306,8 +309,7 @@ impl State {
         let mut any = false;
         for worker in self.master.sent_to(task) {
             let Some(Worker::Up { link, .. }) = self.workers.get_mut(&worker) else { continue };
-            while let Some(items) = link.lane().and_then(|lane| lane.take_back(task, Part::All))
-            {
+            while let Some(items) = link.lane().and_then(|lane| lane.take_back(task, Part::All)) {
                 self.master.taken_back(worker, task, items, Why::ToCancel);
                 any = true;
             }

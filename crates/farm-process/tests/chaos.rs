@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use farm_conformance::watchdog::guard;
 use farm_core::Stats;
 use farm_core::prelude::*;
-use farm_process::Pool;
+use farm_process::{Pool, Transport};
 use farm_shm::{ArrayRef, Band, SharedArray};
 use ndarray::{Array1, Ix1};
 use rand::{RngExt, SeedableRng};
@@ -39,10 +39,18 @@ fn strike(pool: &Pool, seed: u64, done: &AtomicBool) -> u64 {
     strikes
 }
 
+/// By whatever messages travel.
+const TRANSPORTS: [Transport; 2] = [Transport::Lanes, Transport::Channel];
+
 /// Runs `body` on a pool whose workers are struck meanwhile.
-fn under_chaos<T>(seed: u64, body: impl FnOnce(&Pool) -> T) -> (T, u64, Stats) {
+fn under_chaos<T>(
+    transport: Transport,
+    seed: u64,
+    body: impl FnOnce(&Pool) -> T,
+) -> (T, u64, Stats) {
     let pool = Pool::builder()
         .workers(3)
+        .transport(transport)
         .retries(1000)
         .stopped_after(Duration::from_millis(20))
         .build()
@@ -63,13 +71,16 @@ fn under_chaos<T>(seed: u64, body: impl FnOnce(&Pool) -> T) -> (T, u64, Stats) {
 fn twenty_thousand_tasks_under_fire_give_the_bits_of_mono() {
     guard("chaos", || {
         let expected = farm_mono::Pool::new().unwrap().map(work, 0..20_000).unwrap();
-        let begin = Instant::now();
-        let (results, strikes, stats) = under_chaos(1, |pool| pool.map(work, 0..20_000));
         let bits = |results: &[f64]| -> Vec<u64> { results.iter().map(|x| x.to_bits()).collect() };
-        assert_eq!(bits(&results.unwrap()), bits(&expected));
-        assert_eq!((stats.submitted, stats.completed, stats.failed), (20_000, 20_000, 0));
-        assert!(stats.retried > 50, "{strikes} strikes, {stats:?}");
-        eprintln!("{strikes} strikes in {:.1?}: {stats:?}", begin.elapsed());
+        for transport in TRANSPORTS {
+            let begin = Instant::now();
+            let map = |pool: &Pool| pool.map(work, 0..20_000);
+            let (results, strikes, stats) = under_chaos(transport, 1, map);
+            assert_eq!(bits(&results.unwrap()), bits(&expected));
+            assert_eq!((stats.submitted, stats.completed, stats.failed), (20_000, 20_000, 0));
+            assert!(stats.retried > 50, "{strikes} strikes, {stats:?}");
+            eprintln!("{transport:?}: {strikes} strikes in {:.1?}: {stats:?}", begin.elapsed());
+        }
     });
 }
 
@@ -97,34 +108,35 @@ fn arrays_under_fire_are_as_if_nothing_had_happened() {
     }
     guard("chaos_with_arrays", || {
         let expected = steps(&farm_mono::Pool::new().unwrap());
-        let (results, strikes, stats) = under_chaos(2, steps);
-        assert_eq!(results, expected);
-        assert!(stats.retried > 5, "{strikes} strikes, {stats:?}");
-        eprintln!("{strikes} strikes: {stats:?}");
+        for transport in TRANSPORTS {
+            let (results, strikes, stats) = under_chaos(transport, 2, steps);
+            assert_eq!(results, expected);
+            assert!(stats.retried > 5, "{strikes} strikes, {stats:?}");
+            eprintln!("{transport:?}: {strikes} strikes: {stats:?}");
+        }
     });
 }
 
 #[test]
 fn many_callers_under_fire_each_get_their_own() {
     guard("chaos_with_callers", || {
-        let (all_right, strikes, stats) = under_chaos(3, |pool| {
+        fn is_right(pool: &Pool, x: u32) -> bool {
+            pool.submit(work, x).get().unwrap().to_bits() == work(x).to_bits()
+        }
+        fn call(pool: &Pool) -> bool {
             std::thread::scope(|scope| {
-                let callers: Vec<_> = (0..4)
-                    .map(|caller| {
-                        scope.spawn(move || {
-                            (0..300).all(|n| {
-                                let x = caller * 1000 + n;
-                                pool.submit(work, x).get().unwrap().to_bits() == work(x).to_bits()
-                            })
-                        })
-                    })
-                    .collect();
+                let call =
+                    |caller: u32| move || (0..300).all(|n| is_right(pool, caller * 1000 + n));
+                let callers: Vec<_> = (0..4).map(|caller| scope.spawn(call(caller))).collect();
                 callers.into_iter().all(|caller| caller.join().unwrap())
             })
-        });
-        assert!(all_right);
-        assert_eq!((stats.completed, stats.failed), (1200, 0));
-        assert!(strikes > 5, "{strikes} strikes, {stats:?}");
+        }
+        for transport in TRANSPORTS {
+            let (all_right, strikes, stats) = under_chaos(transport, 3, call);
+            assert!(all_right);
+            assert_eq!((stats.completed, stats.failed), (1200, 0));
+            assert!(strikes > 5, "{transport:?}: {strikes} strikes, {stats:?}");
+        }
     });
 }
 

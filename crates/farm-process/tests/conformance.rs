@@ -1,13 +1,13 @@
-//! What every pool promises, on this one.
+//! What every pool promises, on this one, by whatever its messages travel.
 
 farm_process::init_before_main!();
 
 use farm_conformance::Backend;
-use farm_process::Pool;
+use farm_process::{Pool, Transport};
 
-struct ThisPool;
+struct ByLanes;
 
-impl Backend for ThisPool {
+impl Backend for ByLanes {
     type Pool = Pool;
     const ENCODES: bool = true;
     const CONCURRENT: bool = true;
@@ -17,4 +17,23 @@ impl Backend for ThisPool {
     }
 }
 
-farm_conformance::conformance_tests!(ThisPool);
+struct ByChannel;
+
+impl Backend for ByChannel {
+    type Pool = Pool;
+    const ENCODES: bool = true;
+    const CONCURRENT: bool = true;
+
+    fn pool(workers: usize) -> Pool {
+        let builder = Pool::builder().workers(workers).transport(Transport::Channel);
+        builder.build().expect("a pool")
+    }
+}
+
+mod by_lanes {
+    farm_conformance::conformance_tests!(super::ByLanes);
+}
+
+mod by_channel {
+    farm_conformance::conformance_tests!(super::ByChannel);
+}

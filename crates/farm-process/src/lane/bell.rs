@@ -144,7 +144,8 @@ mod tests {
                     ours.ring();
                 }
             });
-            let answers = || (0..2).filter(|n| bell.memory().count(*n).load(Ordering::Acquire) == 1).count();
+            let answers =
+                || (0..2).filter(|n| bell.memory().count(*n).load(Ordering::Acquire) == 1).count();
             // A lost wake-up would leave this thread asleep for ever, which the model reports.
             let mut seen = 0;
             while seen < 2 {
@@ -163,7 +164,8 @@ mod tests {
     fn the_service_thread_sees_what_a_caller_leaves_behind() {
         model(|| {
             let bell = Arc::new(Bell::new(Loomed::new(1, WORDS, 0)));
-            let is_answered = |bell: &Bell<Loomed>| bell.memory().count(0).load(Ordering::Acquire) == 1;
+            let is_answered =
+                |bell: &Bell<Loomed>| bell.memory().count(0).load(Ordering::Acquire) == 1;
             let ours = bell.clone();
             // It sleeps while a caller has the seat.
             let ticket = bell.ticket(Sleeper::Service);

@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::time::Duration;
 
 use memmap2::{Advice, MmapOptions, MmapRaw};
+use rustix::event::Timespec;
 use rustix::fs::{FallocateFlags, MemfdFlags, memfd_create};
 use rustix::thread::futex;
-use rustix::event::Timespec;
 
 use super::memory::Memory;
 

@@ -25,7 +25,8 @@ impl Extents {
     /// Takes so many bytes, if there are so many in one place.
     pub(super) fn take(&mut self, bytes: usize) -> Option<Range<usize>> {
         let bytes = bytes.max(1).checked_next_multiple_of(PAGE)?;
-        let fits = |(start, end): (&usize, &usize)| (end - start >= bytes).then_some((*start, *end));
+        let fits =
+            |(start, end): (&usize, &usize)| (end - start >= bytes).then_some((*start, *end));
         let (start, end) = self.free.iter().find_map(fits)?;
         self.free.remove(&start);
         if end - start > bytes {
@@ -37,7 +38,10 @@ impl Extents {
 
     /// Takes back what was given out. Returns what is to be given back to the system.
     #[must_use]
-    pub(super) fn put_back(&mut self, Range { mut start, mut end }: Range<usize>) -> Option<Range<usize>> {
+    pub(super) fn put_back(
+        &mut self,
+        Range { mut start, mut end }: Range<usize>,
+    ) -> Option<Range<usize>> {
         if let Some((before, touching)) = self.free.range(..start).next_back()
             && *touching == start
         {

@@ -189,9 +189,7 @@ impl MasterEnd {
             Report::Done { answer, ending, place, beside } => {
                 let body = match beside {
                     None => Payload::from(body),
-                    Some(beside) => {
-                        results::take(&self.block, place, beside).ok_or(Broken)?
-                    }
+                    Some(beside) => results::take(&self.block, place, beside).ok_or(Broken)?,
                 };
                 self.is_answered(answer)?;
                 News::Done { answer, ending, body }
@@ -260,7 +258,8 @@ impl MasterEnd {
         let (task, start, left) = (first.task, first.items.start, first.items.len());
         // The last that it took up was running.
         let done = self.taken_up().checked_sub(answered)?.checked_sub(1)?;
-        let done = u32::try_from(done).ok().filter(|done| (1..=left).contains(&(*done as usize)))?;
+        let done =
+            u32::try_from(done).ok().filter(|done| (1..=left).contains(&(*done as usize)))?;
         let mut record = self.up.left_open(&*self.block);
         let Some((Report::Done { answer, ending: Ending::Returned, beside: None, .. }, _)) =
             Report::read(&record)

@@ -73,7 +73,8 @@ impl Begin {
     fn new(words: [u64; WORDS], beside: Option<Beside>) -> Self {
         let mut bytes = [0; HEAD + BESIDE];
         let behind = beside.map_or([0; 2], |Beside { at, bytes }| [at, bytes]);
-        for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(words.into_iter().chain(behind)) {
+        for (bytes, word) in bytes.as_chunks_mut().0.iter_mut().zip(words.into_iter().chain(behind))
+        {
             *bytes = word.to_ne_bytes();
         }
         Self { bytes, is_beside: beside.is_some() }
@@ -114,10 +115,7 @@ fn parts(pair: u64) -> (u32, u32) {
 
 /// What the first word of a head tells: the kind, whether the body is beside, and two more numbers.
 fn first_word(kind: u8, is_beside: bool, small: u8, large: u32) -> u64 {
-    u64::from(large) << 32
-        | u64::from(small) << 16
-        | u64::from(is_beside) << 8
-        | u64::from(kind)
+    u64::from(large) << 32 | u64::from(small) << 16 | u64::from(is_beside) << 8 | u64::from(kind)
 }
 
 const RUN: u8 = 1;
@@ -135,9 +133,9 @@ impl Order {
         match self {
             Self::Run(run) => {
                 let [offset, abi_hash] = run.function.to_words();
-                let claim = run.claim.map_or(NO_CLAIM, |Claim { n, tag }| {
-                    (n as u32) << 16 | u32::from(tag)
-                });
+                let claim = run
+                    .claim
+                    .map_or(NO_CLAIM, |Claim { n, tag }| (n as u32) << 16 | u32::from(tag));
                 let first = first_word(RUN, run.beside.is_some(), u8::from(run.is_envelope), claim);
                 let item = pair(run.attempt.0, run.first);
                 Begin::new([first, run.task.to_bits(), item, offset, abi_hash], run.beside)

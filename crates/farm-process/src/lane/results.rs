@@ -32,10 +32,11 @@ impl Results {
     pub(super) fn put(&mut self, block: &Block, result: &[&[u8]]) -> Option<(usize, Beside)> {
         for (n, place) in self.rooms.iter_mut().enumerate() {
             // Acquire: the master has read what was there.
-            if place.is_some() && block.count(RESULT_COUNTS + n).load(Ordering::Acquire) == FREE {
-                if let Some(idle) = place.take().and_then(|room| self.extents.put_back(room)) {
-                    block.give_back(idle.start, idle.len());
-                }
+            if place.is_some()
+                && block.count(RESULT_COUNTS + n).load(Ordering::Acquire) == FREE
+                && let Some(idle) = place.take().and_then(|room| self.extents.put_back(room))
+            {
+                block.give_back(idle.start, idle.len());
             }
         }
         let n = self.rooms.iter().position(Option::is_none)?;

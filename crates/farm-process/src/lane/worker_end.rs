@@ -156,8 +156,7 @@ impl WorkerEnd {
                 unsafe { self.arguments.bytes(at, bytes) }
             }
         };
-        let argument =
-            if work.run.is_envelope { Envelope::item(body, item)? } else { body };
+        let argument = if work.run.is_envelope { Envelope::item(body, item)? } else { body };
         Some((work.run.function, argument))
     }
 
@@ -197,7 +196,7 @@ impl WorkerEnd {
         if work.open == 0 {
             self.wait_for_room(HEAD + bytes)?;
             let head = self.report(work, 0, Ending::Returned, None);
-            self.up.add(&self.block, &head.begin().bytes())?;
+            self.up.add(&self.block, head.begin().bytes())?;
             if work.is_envelope() {
                 self.up.add(&self.block, &Envelope::time(Duration::ZERO))?;
             }
@@ -217,7 +216,7 @@ impl WorkerEnd {
 
     pub(crate) fn has_let_go(&mut self) -> Result<(), Broken> {
         self.wait_for_room(HEAD)?;
-        self.up.add(&self.block, &Report::LetGo.begin().bytes())?;
+        self.up.add(&self.block, Report::LetGo.begin().bytes())?;
         self.close();
         self.bell.ring();
         Ok(())
@@ -229,7 +228,7 @@ impl WorkerEnd {
         let bytes: usize = body.iter().map(|part| part.len()).sum();
         if bytes <= MOST_INLINE {
             self.wait_for_room(HEAD + bytes)?;
-            self.up.add(&self.block, &self.report(work, 1, ending, None).begin().bytes())?;
+            self.up.add(&self.block, self.report(work, 1, ending, None).begin().bytes())?;
             for part in body {
                 self.up.add(&self.block, part)?;
             }
@@ -243,7 +242,7 @@ impl WorkerEnd {
                 self.bell.ring();
                 std::thread::sleep(Duration::from_micros(100));
             };
-            self.up.add(&self.block, &self.report(work, 1, ending, Some(beside)).begin().bytes())?;
+            self.up.add(&self.block, self.report(work, 1, ending, Some(beside)).begin().bytes())?;
         }
         work.done += 1;
         self.close();
