@@ -324,7 +324,12 @@ impl Master {
         ready.backlog[at].items.end = items.start;
         if ready.backlog[at].items.is_empty() {
             ready.backlog.remove(at);
+            if at == 0 {
+                ready.since = self.now;
+            }
         }
+        let deadline = ready.deadline();
+        self.set_alarm(deadline);
         match why {
             Why::ToShare => self.todo.put_back(part),
             Why::ToCancel => self.cancelled([part]),

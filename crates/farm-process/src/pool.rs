@@ -9,7 +9,6 @@ use farm_core::{
 };
 
 use crate::builder::Builder;
-use crate::fork::Here;
 use crate::service::{Handles, Service};
 use crate::settings::Settings;
 use crate::staff::Process;
@@ -23,7 +22,6 @@ pub struct Pool {
     handles: Arc<dyn Home>,
     workers: usize,
     threads: Vec<JoinHandle<()>>,
-    here: Here,
 }
 
 impl Pool {
@@ -49,9 +47,8 @@ impl Pool {
         let service = Service::new(settings, workers, up, starts)
             .map_err(refused("open an event descriptor"))?;
         keep::listen(Arc::downgrade(&service) as _);
-        let here = Here::new().map_err(refused("map a page"))?;
         let handles: Arc<dyn Home> = Arc::new(Handles(service.clone()));
-        let mut pool = Self { service, handles, workers, threads: Vec::new(), here };
+        let mut pool = Self { service, handles, workers, threads: Vec::new() };
         let ours = pool.service.clone();
         pool.thread("farm-service", move || ours.run(&answers))?;
         if pool.service.lanes.is_some() {
@@ -113,7 +110,7 @@ impl Pool {
 
     /// Whether this is the process that made the pool, and no fork of it.
     fn is_here(&self) -> bool {
-        self.here.is_here()
+        self.service.is_here()
     }
 }
 

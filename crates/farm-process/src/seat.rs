@@ -8,14 +8,13 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::time::{Duration, Instant};
 
 use farm_core::{Outcome, Payload, Task};
 use ipc_channel::ipc::IpcSender;
 use parking_lot::Mutex;
 
-use crate::fork::Here;
 use crate::lane::bell::{Bell, Sleeper, WORDS};
 use crate::lane::block::{Block, CELL};
 use crate::lane::{MOST_INLINE, MasterEnd, News, Store, Way, Window};
@@ -32,6 +31,9 @@ const SPIN: Duration = Duration::from_micros(50);
 /// How long the service thread leaves answers that keep coming alone: to be woken for each would cost more.
 const NAP: Duration = Duration::from_micros(50);
 
+/// How often a caller that has its result still looks after others, before it leaves that to the service thread.
+const HAND_OVERS: usize = 20;
+
 /// What a pool has where tasks travel by lanes.
 pub(crate) struct Lanes {
     store: Arc<Store>,
@@ -39,13 +41,14 @@ pub(crate) struct Lanes {
     /// How much room for long results each lane has.
     room: usize,
     seat: Mutex<Seat>,
+    /// A caller sleeps at the bell. Workers cannot write to this as they can to the bell.
+    caller_sleeps: AtomicBool,
     /// Workers have come or gone since the windows were opened.
     has_changed: AtomicBool,
     /// Cores on which no worker is busy.
     spare: AtomicUsize,
     /// As many as this process may use.
     cores: usize,
-    here: Here,
     is_closed: AtomicBool,
 }
 
@@ -73,10 +76,10 @@ impl Lanes {
             bell: Bell::new(Block::create("farm-bell", WORDS * CELL)?),
             room: memory.min(MOST_ADDRESSES / 2 / workers),
             seat: Mutex::default(),
+            caller_sleeps: AtomicBool::new(false),
             has_changed: AtomicBool::new(false),
             spare: AtomicUsize::new(cores),
             cores,
-            here: Here::new()?,
             is_closed: AtomicBool::new(false),
         })
     }
@@ -122,7 +125,7 @@ impl Service {
 
     /// A caller waits for an outcome, and looks after the answers meanwhile, unless somebody else does.
     pub(crate) fn attend(self: &Arc<Self>, outcome: &dyn Outcome, deadline: Option<Instant>) {
-        let Some(lanes) = self.lanes.as_ref().filter(|lanes| lanes.here.is_here()) else { return };
+        let Some(lanes) = &self.lanes else { return };
         let Some(mut seat) = lanes.seat.try_lock() else { return };
         lanes.bell.is_looked_after();
         loop {
@@ -138,15 +141,22 @@ impl Service {
                 break;
             }
             let ticket = lanes.bell.ticket(Sleeper::Caller);
+            lanes.caller_sleeps.store(true, Ordering::SeqCst);
             let is_due = || seat.has_news() || outcome.is_in() || lanes.has_changed();
             if lanes.bell.is_to_wake(Sleeper::Caller, is_due) {
                 lanes.bell.sleep(ticket, left);
                 lanes.bell.is_looked_after();
             }
+            lanes.caller_sleeps.store(false, Ordering::Relaxed);
         }
-        while !lanes.bell.is_to_wake(Sleeper::Service, || seat.has_news() || lanes.has_changed()) {
+        for _ in 0..HAND_OVERS {
+            if lanes.bell.is_to_wake(Sleeper::Service, || seat.has_news() || lanes.has_changed()) {
+                return;
+            }
             self.collect(lanes, &mut seat);
         }
+        // There is always more. The service thread goes on.
+        lanes.bell.wake(Sleeper::Service);
     }
 
     /// Looks for news for a while, if there is a core to do it on; says whether there is any.
@@ -202,7 +212,19 @@ impl Service {
     /// Somebody else than who has the seat has delivered: who sleeps there may wait for just that.
     pub(crate) fn wake_who_waits(&self) {
         if let Some(lanes) = &self.lanes {
-            let _ = lanes.bell.ring_for_caller();
+            // As in a worker's ring, with the outcome in the answer's place.
+            fence(Ordering::SeqCst);
+            if lanes.caller_sleeps.load(Ordering::SeqCst) {
+                lanes.bell.wake(Sleeper::Caller);
+            }
+        }
+    }
+
+    /// Something may have gone by without a ring: its worker may have died before it rang, or runs wild.
+    pub(crate) fn wake_the_seat(&self) {
+        if let Some(lanes) = &self.lanes {
+            lanes.bell.wake(Sleeper::Caller);
+            lanes.bell.wake(Sleeper::Service);
         }
     }
 
@@ -236,7 +258,7 @@ impl Service {
                         master.done(*worker, answer, outcome(ending, Ok(body)));
                     }
                     Ok(Some(News::LetGo)) => have_let_go.push(*worker),
-                    Ok(None) => break if heard { end.has_heard() } else { Ok(()) },
+                    Ok(None) => break if heard || end.waits() { end.has_heard() } else { Ok(()) },
                     Err(broken) => break Err(broken),
                 }
                 heard = true;

@@ -25,6 +25,7 @@ use ipc_channel::ipc::{IpcReceiver, IpcSender};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::clock::BEAT;
+use crate::fork::Here;
 use crate::link::Unsent;
 use crate::seat::Lanes;
 use crate::settings::{Settings, Transport};
@@ -51,6 +52,7 @@ pub(crate) struct Service {
     has_dropped: AtomicBool,
     /// Where tasks travel by lanes.
     pub(crate) lanes: Option<Lanes>,
+    here: Here,
 }
 
 pub(crate) struct State {
@@ -113,7 +115,13 @@ impl Service {
             starts,
             has_dropped: AtomicBool::new(false),
             lanes,
+            here: Here::new()?,
         }))
+    }
+
+    /// Whether this is the process that made the pool, and no fork of it.
+    pub(crate) fn is_here(&self) -> bool {
+        self.here.is_here()
     }
 
     /// A new sender to the service thread.
@@ -178,8 +186,12 @@ impl Service {
     /// The watch has looked at the clock.
     pub(crate) fn beat(self: &Arc<Self>, now: Duration) -> Wanted {
         let mut state = self.state.lock();
+        state.master.set_time(now);
+        // What has ended in time has not run over it.
+        if self.hear(&mut state) {
+            self.wake_the_seat();
+        }
         let at = state.master.tick(now);
-        self.hear(&mut state);
         if self.has_dropped.swap(false, Ordering::AcqRel) {
             self.tell_to_let_go(&mut state);
         }
@@ -339,11 +351,13 @@ pub(crate) struct Handles(pub(crate) Arc<Service>);
 
 impl Home for Handles {
     fn cancel(&self, task: TaskId, reach: Reach) -> bool {
-        self.0.cancel(task, reach)
+        self.0.is_here() && self.0.cancel(task, reach)
     }
 
     fn attend(&self, outcome: &dyn Outcome, deadline: Option<Instant>) {
-        self.0.attend(outcome, deadline);
+        if self.0.is_here() {
+            self.0.attend(outcome, deadline);
+        }
     }
 }
 

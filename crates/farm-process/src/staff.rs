@@ -173,6 +173,7 @@ impl Service {
                     self.staff_has_changed();
                 }
                 self.follow(state, worker);
+                self.wake_the_seat();
             }
             Some(Worker::Dead { .. } | Worker::DeadAtStart(_)) | None => {}
         }

@@ -38,9 +38,8 @@ impl Block {
     pub(crate) fn create(name: &str, bytes: usize) -> io::Result<Self> {
         let file = File::from(memfd_create(name, MemfdFlags::CLOEXEC)?);
         file.set_len(bytes as u64)?;
+        // What this process forks may still drop what lies there, or read it; it does not write to it.
         let mapping = MmapOptions::new().len(bytes).no_reserve_swap().map_raw(&file)?;
-        // What this process forks has no business with it, and would keep its memory.
-        mapping.advise(Advice::DontFork)?;
         Ok(Self { mapping, file: Some(file) })
     }
 

@@ -12,7 +12,7 @@ use super::ring::Place;
 
 // The numbers of the counts and words, which share one numbering.
 const DOWN_TAIL: usize = 0;
-pub(super) const UP_TAIL: usize = 1;
+const UP_TAIL: usize = 1;
 /// How many items the worker has taken up. It tells an item that was running when the worker died from one that was not.
 /// The worker writes it; one that runs wild can write anything, and the worst that comes of it is that the wrong item is
 /// charged with its death, or none.
@@ -20,6 +20,12 @@ pub(super) const TAKEN_UP: usize = 4;
 /// Whether the worker may look for its next task without sleeping: a word.
 pub(super) const MAY_SPIN: usize = 5;
 pub(super) const BED: Bed = Bed(6);
+/// Whether the master waits for room in the ring down: a word, with one of the values below. A worker says that there is
+/// room when it goes to sleep; until then its answers tell.
+pub(super) const ROOM: usize = 7;
+pub(super) const ENOUGH: u32 = 0;
+pub(super) const WANTED: u32 = 1;
+pub(super) const THERE: u32 = 2;
 pub(super) const CLAIM_COUNTS: usize = 8;
 /// How many tasks a worker can have been sent ahead.
 pub(super) const CLAIMS: usize = 32;

@@ -5,22 +5,26 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use farm_core::{Answer, Ending, Part, Payload, Task, TaskId};
+use farm_core::{Answer, Attempt, Ending, Part, Payload, Task, TaskId};
 
 use super::block::Block;
 use super::claim::{Claim, MOST_ITEMS};
+
 use super::layout::{
-    BED, CLAIM_COUNTS, CLAIMS, MAY_SPIN, RING_DOWN, RING_UP, TAKEN_UP, UP_TAIL, block_with,
+    BED, CLAIM_COUNTS, CLAIMS, ENOUGH, MAY_SPIN, RING_DOWN, RING_UP, ROOM, TAKEN_UP, THERE, WANTED,
+    block_with,
 };
 use super::memory::Memory;
 use super::record::{Begin, HEAD, Order, Report, Run};
 use super::ring::{Broken, Reader, Writer};
 use super::store::Store;
 use super::{MOST_INLINE, results};
+use crate::fork::Here;
 
 pub(crate) struct MasterEnd {
+    here: Here,
     block: Arc<Block>,
     store: Arc<Store>,
     down: Writer,
@@ -36,12 +40,15 @@ pub(crate) struct MasterEnd {
     /// How many bytes it has said since there was nothing to be heard.
     heard: usize,
     may_spin: bool,
+    /// Up to where this end has read, for windows; the worker could write to what it is told of that.
+    read: Arc<AtomicU64>,
     /// The worker has written what none writes, and is listened to no more.
     is_given_up: bool,
 }
 
 struct Sent {
     task: TaskId,
+    attempt: Attempt,
     claim: Option<Claim>,
     /// The item at which its claim begins to count.
     base: u32,
@@ -60,6 +67,7 @@ impl MasterEnd {
     /// A lane with so much room for long results.
     pub(crate) fn new(store: &Arc<Store>, room: usize) -> io::Result<Self> {
         Ok(Self {
+            here: Here::new()?,
             block: Arc::new(Block::create("farm-lane", block_with(room))?),
             store: store.clone(),
             down: Writer::new(RING_DOWN),
@@ -71,6 +79,7 @@ impl MasterEnd {
             record: Vec::new(),
             heard: 0,
             may_spin: false,
+            read: Arc::default(),
             is_given_up: false,
         })
     }
@@ -82,7 +91,7 @@ impl MasterEnd {
 
     /// To look whether there is news without the lock.
     pub(crate) fn window(&self) -> Option<Window> {
-        (!self.is_given_up).then(|| Window(self.block.clone()))
+        (!self.is_given_up).then(|| Window(self.block.clone(), self.read.clone()))
     }
 
     /// Listens to the worker no more.
@@ -106,6 +115,7 @@ impl MasterEnd {
         };
         self.sent.push_back(Sent {
             task: task.id(),
+            attempt: task.attempt,
             claim,
             base: task.items.start,
             items: task.items.clone(),
@@ -143,10 +153,10 @@ impl MasterEnd {
     ) -> Result<(), Broken> {
         if self.waiting.is_empty() && self.try_to_write(&begin, body)? {
             BED.wake(&*self.block);
-        } else {
-            self.waiting.push_back((begin, body.cloned(), claim));
+            return Ok(());
         }
-        Ok(())
+        self.waiting.push_back((begin, body.cloned(), claim));
+        self.catch_up()
     }
 
     fn try_to_write(&mut self, begin: &Begin, body: Option<&Arc<Payload>>) -> Result<bool, Broken> {
@@ -166,11 +176,17 @@ impl MasterEnd {
 
     /// Writes what there was no room for, as far as there is now.
     fn catch_up(&mut self) -> Result<(), Broken> {
+        self.block.word(ROOM).store(WANTED, Ordering::Relaxed);
+        // A worker that sleeps has seen that, or what it has made room of is seen here.
+        Block::fence();
         while let Some((begin, body, claim)) = self.waiting.pop_front() {
             if !self.try_to_write(&begin, body.as_ref())? {
                 self.waiting.push_front((begin, body, claim));
                 break;
             }
+        }
+        if self.waiting.is_empty() {
+            self.block.word(ROOM).store(ENOUGH, Ordering::Relaxed);
         }
         BED.wake(&*self.block);
         Ok(())
@@ -183,13 +199,17 @@ impl MasterEnd {
         }
         self.up.read(&*self.block, &mut self.record)?;
         self.heard += self.record.len();
+        // It orders nothing: whoever looks through a window takes the lock before it reads.
+        self.read.store(self.up.tail(), Ordering::Relaxed);
         let (report, body) = Report::read(&self.record).ok_or(Broken)?;
         let news = match report {
             Report::LetGo => News::LetGo,
             Report::Done { answer, ending, place, beside } => {
                 let body = match beside {
                     None => Payload::from(body),
-                    Some(beside) => results::take(&self.block, place, beside).ok_or(Broken)?,
+                    Some(beside) => {
+                        results::take(self.here, &self.block, place, beside).ok_or(Broken)?
+                    }
                 };
                 self.is_answered(answer)?;
                 News::Done { answer, ending, body }
@@ -198,18 +218,25 @@ impl MasterEnd {
         Ok(Some(news))
     }
 
+    /// Whether something waits for room, or the worker has been told so and does not know better.
+    pub(crate) fn waits(&self) -> bool {
+        !self.waiting.is_empty() || self.block.word(ROOM).load(Ordering::Relaxed) == THERE
+    }
+
     /// All that was said is known: makes use of the room that there is for it.
     pub(crate) fn has_heard(&mut self) -> Result<(), Broken> {
         if std::mem::take(&mut self.heard) > RING_UP.size / 4 {
             // The worker may wait for room to say more.
             BED.wake(&*self.block);
         }
-        if self.waiting.is_empty() { Ok(()) } else { self.catch_up() }
+        if self.waits() { self.catch_up() } else { Ok(()) }
     }
 
     fn is_answered(&mut self, answer: Answer) -> Result<(), Broken> {
         let is_it = |sent: &Sent| {
             sent.task == answer.task
+                && sent.attempt == answer.attempt
+                && answer.count > 0
                 && sent.items.start == answer.first
                 && answer.count as usize <= sent.items.len()
         };
@@ -255,7 +282,8 @@ impl MasterEnd {
     /// heard, and told of `answered` items.
     pub(crate) fn left_behind(&mut self, answered: u64) -> Option<(Answer, Payload)> {
         let first = self.sent.front().filter(|sent| sent.is_envelope && !self.is_given_up)?;
-        let (task, start, left) = (first.task, first.items.start, first.items.len());
+        let (task, attempt) = (first.task, first.attempt);
+        let (start, left) = (first.items.start, first.items.len());
         // The last that it took up was running.
         let done = self.taken_up().checked_sub(answered)?.checked_sub(1)?;
         let done =
@@ -266,7 +294,7 @@ impl MasterEnd {
         else {
             return None;
         };
-        if (answer.task, answer.first) != (task, start) {
+        if (answer.task, answer.first) != (task, start) || answer.attempt != attempt {
             return None;
         }
         self.sent[0].items.start += done;
@@ -286,11 +314,12 @@ impl MasterEnd {
 
 /// A look at a lane from outside.
 #[derive(Clone)]
-pub(crate) struct Window(Arc<Block>);
+pub(crate) struct Window(Arc<Block>, Arc<AtomicU64>);
 
 impl Window {
-    /// Whether the worker has said something.
+    /// Whether the worker has said something, or has made room that is waited for.
     pub(crate) fn has_news(&self) -> bool {
-        RING_UP.has_record(&*self.0, self.0.count(UP_TAIL).load(Ordering::Relaxed))
+        RING_UP.has_record(&*self.0, self.1.load(Ordering::Relaxed))
+            || self.0.word(ROOM).load(Ordering::Acquire) == THERE
     }
 }

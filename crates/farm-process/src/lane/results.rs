@@ -12,6 +12,7 @@ use super::extents::Extents;
 use super::layout::{RESULT_COUNTS, RESULTS, result_room};
 use super::memory::Memory;
 use super::record::Beside;
+use crate::fork::Here;
 
 const FREE: u64 = 0;
 const IN_USE: u64 = 1;
@@ -58,6 +59,8 @@ impl Results {
 
 /// A result as the master has it.
 struct Lent {
+    /// A fork of the master's process gives nothing back.
+    here: Here,
     block: Arc<Block>,
     n: usize,
     at: usize,
@@ -71,14 +74,19 @@ const MOST_LENT: usize = 16;
 static LENT: AtomicUsize = AtomicUsize::new(0);
 
 /// The master takes a result; `None` if it is not where a worker could have put it.
-pub(super) fn take(block: &Arc<Block>, n: usize, Beside { at, bytes }: Beside) -> Option<Payload> {
+pub(super) fn take(
+    here: Here,
+    block: &Arc<Block>,
+    n: usize,
+    Beside { at, bytes }: Beside,
+) -> Option<Payload> {
     let (at, bytes) = (usize::try_from(at).ok()?, usize::try_from(bytes).ok()?);
     let room = result_room(block);
     if n >= RESULTS || at < room.start || at.checked_add(bytes)? > room.end {
         return None;
     }
     let is_one_too_many = LENT.fetch_add(1, Ordering::Relaxed) >= MOST_LENT;
-    let lent = Lent { block: block.clone(), n, at, bytes };
+    let lent = Lent { here, block: block.clone(), n, at, bytes };
     Some(if is_one_too_many {
         Payload::Owned(lent.as_ref().to_vec())
     } else {
@@ -98,6 +106,9 @@ impl AsRef<[u8]> for Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         LENT.fetch_sub(1, Ordering::Relaxed);
+        if !self.here.is_here() {
+            return;
+        }
         // Release: what was read was read before.
         self.block.count(RESULT_COUNTS + self.n).store(FREE, Ordering::Release);
     }

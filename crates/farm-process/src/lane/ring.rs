@@ -162,6 +162,11 @@ impl Reader {
         Ok(true)
     }
 
+    /// How much has been read.
+    pub(super) fn tail(&self) -> u64 {
+        self.tail
+    }
+
     /// What a writer that is dead may have left in an open record, and, behind it, whatever was there before. All
     /// closed records must have been read.
     pub(super) fn left_open(&self, memory: &impl Memory) -> Vec<u8> {

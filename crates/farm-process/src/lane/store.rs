@@ -13,10 +13,12 @@ use super::block::Block;
 use super::extents::Extents;
 use super::memory::Memory;
 use super::record::Beside;
+use crate::fork::Here;
 
 pub(crate) struct Store {
     block: Block,
     extents: Mutex<Extents>,
+    here: Here,
 }
 
 /// A long argument.
@@ -29,7 +31,8 @@ struct Stored {
 impl Store {
     pub(crate) fn new(bytes: usize) -> io::Result<Arc<Self>> {
         let block = Block::create("farm-arguments", bytes)?;
-        Ok(Arc::new(Self { extents: Mutex::new(Extents::new(0..bytes)), block }))
+        let extents = Mutex::new(Extents::new(0..bytes));
+        Ok(Arc::new(Self { block, extents, here: Here::new()? }))
     }
 
     pub(crate) fn descriptor(&self) -> RawFd {
@@ -62,6 +65,10 @@ impl AsRef<[u8]> for Stored {
 
 impl Drop for Stored {
     fn drop(&mut self) {
+        // A fork of the master's process gives nothing back.
+        if !self.store.here.is_here() {
+            return;
+        }
         let mut extents = self.store.extents.lock();
         if let Some(idle) = extents.put_back(self.room.clone()) {
             // Before anybody else can be given it.

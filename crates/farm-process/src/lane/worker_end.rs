@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bell::Bell;
 use super::block::{Access, Block};
-use super::layout::{BED, MAY_SPIN, RING_DOWN, RING_UP, TAKEN_UP};
+use super::layout::{BED, MAY_SPIN, RING_DOWN, RING_UP, ROOM, TAKEN_UP, THERE, WANTED};
 use super::memory::Memory;
 use super::record::{Beside, HEAD, Order, Report, Run};
 use super::results::Results;
@@ -105,6 +105,7 @@ impl WorkerEnd {
         while self.owes_ring || self.block.word(MAY_SPIN).load(Ordering::Relaxed) == 1 {
             for _ in 0..20 {
                 if self.down.has_record(&self.block) {
+                    self.pay_ring();
                     return;
                 }
                 std::hint::spin_loop();
@@ -117,9 +118,17 @@ impl WorkerEnd {
                 break;
             }
         }
-        let Self { block, down, .. } = self;
+        let Self { block, down, bell, .. } = self;
         while !down.has_record(block) {
-            BED.sleep(block, || down.has_record(block));
+            BED.sleep(block, || {
+                // What it was sent and did not have to do has made room, of which no answer tells.
+                let room = block.word(ROOM);
+                if room.load(Ordering::Relaxed) == WANTED {
+                    room.store(THERE, Ordering::Release);
+                    bell.ring();
+                }
+                down.has_record(block)
+            });
         }
     }
 
@@ -132,6 +141,8 @@ impl WorkerEnd {
 
     /// Takes up the next item of a task, and counts it as running.
     pub(crate) fn take_up(&mut self, work: &Work) -> Option<u32> {
+        // The item may take long, and what was said before it should not wait as long.
+        self.pay_ring();
         let item = match work.run.claim {
             Some(claim) => claim.take_up(&self.block)?,
             None if work.done + work.open == 0 => 0,
