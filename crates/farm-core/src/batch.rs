@@ -1,8 +1,10 @@
-//! Where the outcomes of an envelope wait: each for itself, or many together, as they have come.
+//! Where the outcomes of the envelopes of one map wait, as they come: each for itself, or many together.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
@@ -12,19 +14,21 @@ use crate::{
     Data, Deliver, Envelope, Home, Outcome, Passengers, Payload, Reach, TaskError, TaskName,
 };
 
-/// The place of an envelope in the mailbox.
+/// What has come of all envelopes of one map.
 #[derive(Default)]
-pub(crate) struct BatchSlot {
+pub(crate) struct Arrivals {
     arrived: Mutex<Arrived>,
     changed: Condvar,
+    /// How many envelopes have all their outcomes. Changed under the lock; it can be read without.
+    finished: AtomicUsize,
 }
 
 #[derive(Default)]
 struct Arrived {
-    /// By the first item that each is about.
-    pieces: BTreeMap<u32, Piece>,
-    /// How many items they are about, in all that have come.
-    items: usize,
+    /// By the envelope, and the first item that each is about.
+    pieces: BTreeMap<(usize, u32), Piece>,
+    /// How long how many items have taken, since this was last asked.
+    took: (Duration, usize),
 }
 
 struct Piece {
@@ -32,6 +36,48 @@ struct Piece {
     outcome: Result<Payload, TaskError>,
     /// Where in the results the first of the items is.
     at: usize,
+}
+
+impl Arrivals {
+    pub(crate) fn finished(&self) -> usize {
+        self.finished.load(Ordering::Relaxed)
+    }
+
+    /// How long how many items have taken, since this was last asked.
+    pub(crate) fn took(&self) -> (Duration, usize) {
+        std::mem::take(&mut self.arrived.lock().took)
+    }
+
+    /// Waits until something is so; lends the pool this thread meanwhile.
+    fn wait(&self, home: Option<&Weak<dyn Home>>, is_so: &dyn Fn(&Self, &Arrived) -> bool) {
+        let wanted = Wanted(self, is_so);
+        if !wanted.is_in()
+            && let Some(home) = home.and_then(Weak::upgrade)
+        {
+            home.attend(&wanted, None);
+        }
+        let mut arrived = self.arrived.lock();
+        while !is_so(self, &arrived) {
+            self.changed.wait(&mut arrived);
+        }
+    }
+}
+
+/// What somebody waits for.
+struct Wanted<'a>(&'a Arrivals, &'a dyn Fn(&Arrivals, &Arrived) -> bool);
+
+impl Outcome for Wanted<'_> {
+    fn is_in(&self) -> bool {
+        self.1(self.0, &self.0.arrived.lock())
+    }
+}
+
+/// The place of an envelope in the mailbox.
+pub(crate) struct BatchSlot {
+    arrivals: Arc<Arrivals>,
+    number: usize,
+    /// How many items have no outcome yet.
+    owed: AtomicUsize,
 }
 
 impl Deliver for BatchSlot {
@@ -42,11 +88,18 @@ impl Deliver for BatchSlot {
         passengers: Passengers,
     ) {
         drop(passengers);
-        let mut arrived = self.arrived.lock();
-        arrived.items += items.len();
+        let mut arrived = self.arrivals.arrived.lock();
+        if let Ok(results) = &outcome {
+            arrived.took.0 += Envelope::time_of(results.as_ref());
+            arrived.took.1 += items.len();
+        }
+        let count = items.len();
         let piece = Piece { items, outcome, at: Envelope::FIRST_RESULT };
-        arrived.pieces.entry(piece.items.start).or_insert(piece);
-        self.changed.notify_all();
+        arrived.pieces.insert((self.number, piece.items.start), piece);
+        if self.owed.fetch_sub(count, Ordering::Relaxed) == count {
+            self.arrivals.finished.fetch_add(1, Ordering::Relaxed);
+        }
+        self.arrivals.changed.notify_all();
     }
 }
 
@@ -62,29 +115,11 @@ pub(crate) struct Batch {
     pub(crate) bytes: usize,
 }
 
-/// What somebody waits for.
-struct Part<'a>(&'a BatchSlot, Wanted);
-
-#[derive(Clone, Copy)]
-enum Wanted {
-    /// The outcome of that item.
-    Item(u32),
-    /// So many outcomes.
-    All(usize),
-}
-
-impl Part<'_> {
-    fn is_in(arrived: &Arrived, wanted: Wanted) -> bool {
-        match wanted {
-            Wanted::Item(item) => arrived.pieces.contains_key(&item),
-            Wanted::All(items) => arrived.items >= items,
-        }
-    }
-}
-
-impl Outcome for Part<'_> {
-    fn is_in(&self) -> bool {
-        Self::is_in(&self.0.arrived.lock(), self.1)
+impl BatchSlot {
+    /// A place for so many items of the envelope with that number.
+    pub(crate) fn new(arrivals: &Arc<Arrivals>, number: usize, items: u32) -> Arc<Self> {
+        let owed = AtomicUsize::new(items as usize);
+        Arc::new(Self { arrivals: arrivals.clone(), number, owed })
     }
 }
 
@@ -104,23 +139,23 @@ impl Batch {
         self.items.len()
     }
 
-    /// Waits for the next outcome; `None` if there is none left. `told` is told how long how many items have taken.
-    pub(crate) fn next<R: Data>(
-        &mut self,
-        told: impl FnOnce(std::time::Duration, usize),
-    ) -> Option<Result<R, TaskError>> {
+    /// Waits until the next outcome is in, or until more envelopes than `finished` are finished; says whether it is in.
+    pub(crate) fn wait_for_next(&mut self, finished: usize) -> bool {
+        if self.piece.is_some() {
+            return true;
+        }
+        let place = (self.slot.number, self.items.start);
+        self.slot.arrivals.wait(self.home.as_ref(), &|arrivals, arrived| {
+            arrived.pieces.contains_key(&place) || arrivals.finished() > finished
+        });
+        self.piece = self.slot.arrivals.arrived.lock().pieces.remove(&place);
+        self.piece.is_some()
+    }
+
+    /// The next outcome, which has been waited for.
+    pub(crate) fn next<R: Data>(&mut self) -> Option<Result<R, TaskError>> {
+        let mut piece = self.piece.take()?;
         let item = self.items.next()?;
-        let mut piece = match self.piece.take() {
-            Some(piece) => piece,
-            None => {
-                self.wait_for(Wanted::Item(item));
-                let piece = self.slot.arrived.lock().pieces.remove(&item)?;
-                if let Ok(results) = &piece.outcome {
-                    told(Envelope::time_of(results.as_ref()), piece.items.len());
-                }
-                piece
-            }
-        };
         let results = match piece.outcome {
             Ok(results) => results,
             Err(error) => return Some(Err(error)),
@@ -154,19 +189,7 @@ impl Batch {
 
     /// Waits until all have their outcome.
     pub(crate) fn wait(&self) {
-        self.wait_for(Wanted::All(self.items.end as usize));
-    }
-
-    fn wait_for(&self, wanted: Wanted) {
-        let part = Part(&self.slot, wanted);
-        if !part.is_in()
-            && let Some(home) = self.home.as_ref().and_then(Weak::upgrade)
-        {
-            home.attend(&part, None);
-        }
-        let mut arrived = self.slot.arrived.lock();
-        while !Part::is_in(&arrived, wanted) {
-            self.slot.changed.wait(&mut arrived);
-        }
+        let slot = &self.slot;
+        slot.arrivals.wait(self.home.as_ref(), &|_, _| slot.owed.load(Ordering::Relaxed) == 0);
     }
 }

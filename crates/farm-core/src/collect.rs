@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
-use crate::batch::{Batch, BatchSlot};
+use crate::batch::{Arrivals, Batch, BatchSlot};
 use crate::pace::Pace;
 use crate::prepare::{Calls, Put};
 use crate::{
@@ -53,6 +53,8 @@ pub struct Imap<'a, P, F, I: Iterator, R> {
     in_flight: usize,
     envelopes: Option<Enveloped<'a, F, I::Item, R>>,
     submitted: VecDeque<Submitted<R>>,
+    /// As far as is known.
+    items_are_left: bool,
     /// How many items are submitted, and the size of their arguments.
     waiting: usize,
     bytes: usize,
@@ -63,6 +65,9 @@ struct Enveloped<'a, F, A, R> {
     pool: &'a dyn Envelopes,
     calls: Calls<F>,
     pace: Pace,
+    arrivals: Arc<Arrivals>,
+    /// How many have been submitted.
+    submitted: usize,
     marker: std::marker::PhantomData<fn(A) -> R>,
 }
 
@@ -91,8 +96,9 @@ where
     pub(crate) fn new(farm: &'a P, options: TaskOptions, function: F, items: I) -> Self {
         let envelopes = farm.envelopes().and_then(|pool| {
             let calls = Calls::new::<I::Item, R>(function, pool.options(&options)?)?;
-            let (pace, marker) = (Pace::default(), std::marker::PhantomData);
-            Some(Enveloped { pool, calls, pace, marker })
+            let (pace, arrivals) = (Pace::default(), Arc::default());
+            let marker = std::marker::PhantomData;
+            Some(Enveloped { pool, calls, pace, arrivals, submitted: 0, marker })
         });
         Self {
             farm,
@@ -103,6 +109,7 @@ where
             in_flight: farm.in_flight().max(1),
             envelopes,
             submitted: VecDeque::new(),
+            items_are_left: true,
             waiting: 0,
             bytes: 0,
         }
@@ -120,12 +127,15 @@ where
         let workers = self.farm.workers();
         self.waiting < self.in_flight
             && (self.bytes < MOST_BYTES || self.waiting < 2 * workers)
-            && (self.envelopes.is_none() || self.submitted.len() < ENVELOPES * workers)
+            && self.envelopes.as_ref().is_none_or(|envelopes| {
+                envelopes.submitted - envelopes.arrivals.finished() < ENVELOPES * workers
+            })
     }
 
     /// Submits what comes next; says whether there was anything.
     fn submit_next(&mut self) -> bool {
-        let Some(Enveloped { pool, calls, pace, .. }) = &mut self.envelopes else {
+        let Some(Enveloped { pool, calls, pace, arrivals, submitted, .. }) = &mut self.envelopes
+        else {
             let Some(item) = self.items.next() else { return false };
             let options = self.options.clone().item(self.next_item);
             self.next_item += 1;
@@ -139,10 +149,17 @@ where
             (least, Some(most)) if least == most => Some(least),
             _ => None,
         };
+        let (took, items) = arrivals.took();
+        if items > 0 {
+            pace.took(took, items);
+        }
         let size = pace.next(left, self.farm.workers()).min(self.in_flight - self.waiting).max(1);
         let mut last = None;
         while calls.envelope().len() < size && calls.envelope().bytes() < FULL {
-            let Some(item) = self.items.next() else { break };
+            let Some(item) = self.items.next() else {
+                self.items_are_left = false;
+                break;
+            };
             self.next_item += 1;
             match calls.put::<I::Item, R>(self.next_item - 1, item) {
                 Put::In => {}
@@ -155,8 +172,9 @@ where
         let before = self.submitted.len();
         if !calls.envelope().is_empty() {
             let (bytes, task) = (calls.envelope().bytes(), calls.seal());
-            let (slot, name) = (Arc::new(BatchSlot::default()), task.name.clone());
-            let items = task.items.end;
+            let (items, name) = (task.items.end, task.name.clone());
+            let slot = BatchSlot::new(arrivals, *submitted, items);
+            *submitted += 1;
             let home = pool.accept(task, slot.clone(), Passengers::default());
             self.waiting += items as usize;
             self.bytes += bytes;
@@ -184,7 +202,7 @@ where
     }
 }
 
-/// How many envelopes each worker may have ahead.
+/// How many envelopes that are not finished there may be for each worker.
 const ENVELOPES: usize = 6;
 
 impl<P, F, I, R> Iterator for Imap<'_, P, F, I, R>
@@ -198,23 +216,26 @@ where
     type Item = Result<R, TaskError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while self.has_room() && self.submit_next() {}
-        let outcome = match self.submitted.front_mut()? {
-            Submitted::One(_) => None,
-            Submitted::Many(batch) => {
-                let envelopes = &mut self.envelopes;
-                let outcome = batch.next(|time, items| {
-                    if let Some(envelopes) = envelopes {
-                        envelopes.pace.took(time, items);
+        let outcome = loop {
+            while self.has_room() && self.submit_next() {}
+            let more = self.items_are_left && self.waiting < self.in_flight;
+            let finished = self.envelopes.as_ref().map_or(0, |e| e.arrivals.finished());
+            match self.submitted.front_mut()? {
+                Submitted::One(_) => break None,
+                // When others are finished before it, there is room for more.
+                Submitted::Many(batch) => {
+                    if batch.wait_for_next(if more { finished } else { usize::MAX }) {
+                        break batch.next();
                     }
-                });
-                self.waiting -= 1;
-                if batch.len() > 0 {
-                    return outcome;
                 }
-                outcome
             }
         };
+        if let Some(Submitted::Many(batch)) = self.submitted.front() {
+            self.waiting -= 1;
+            if batch.len() > 0 {
+                return outcome;
+            }
+        }
         let first = self.submitted.pop_front()?;
         self.bytes -= first.bytes();
         match first {

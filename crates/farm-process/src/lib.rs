@@ -20,8 +20,8 @@
 //! Under `cargo test` there is no `main` of one's own; see [`init_before_main!`].
 //!
 //! The journey of a task, in the names of this crate's files: `pool` puts it on the list, `service` has
-//! the master decide and carries out what it decides, `transport` carries it to the process that `start`
-//! has brought up, where `worker` runs it. `watch` sees workers die and kills those that have to, `staff`
+//! the master decide and carries out what it decides, a `lane` carries it (or, where asked for, `transport`, which is what
+//! `start` brings workers up by) to its process, where `worker` runs it; who has the `seat` hears the answer. `watch` sees workers die and kills those that have to, `staff`
 //! knows who is there, `output` keeps their last words, `lifeline` ties a worker to its master.
 
 #[cfg(not(target_os = "linux"))]
