@@ -60,7 +60,8 @@ impl Builder {
         self
     }
 
-    /// How many tasks `map` keeps submitted at a time; by default 64 per worker and at least 256.
+    /// How many tasks `map` and `imap` keep submitted at a time; by default 65,536 for `map`, of which all results are
+    /// wanted, and for `imap` 64 per worker and at least 256.
     pub fn in_flight(mut self, tasks: usize) -> Self {
         self.settings.in_flight = Some(tasks.max(1));
         self
