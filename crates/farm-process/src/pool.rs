@@ -45,7 +45,7 @@ impl Pool {
         Owner::sweep();
         let (starts, wanted) = mpsc::channel();
         let service = Service::new(settings, workers, up, starts)
-            .map_err(refused("open an event descriptor"))?;
+            .map_err(refused("make descriptors and memory for the pool"))?;
         keep::listen(Arc::downgrade(&service) as _);
         let handles: Arc<dyn Home> = Arc::new(Handles(service.clone()));
         let mut pool = Self { service, handles, workers, threads: Vec::new() };

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use farm_core::{Outcome, Payload, Task};
 use ipc_channel::ipc::IpcSender;
 use parking_lot::Mutex;
+use rustix::process::{Resource, getrlimit};
 
 use crate::lane::bell::{Bell, Sleeper, WORDS};
 use crate::lane::block::{Block, CELL};
@@ -72,9 +73,9 @@ impl Lanes {
         let memory = usize::try_from(memory).unwrap_or(usize::MAX >> 2).next_power_of_two();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
-            store: Store::new(memory.min(MOST_ADDRESSES / 2))?,
+            store: Store::new(memory.min(addresses() / 2))?,
             bell: Bell::new(Block::create("farm-bell", WORDS * CELL)?),
-            room: memory.min(MOST_ADDRESSES / 2 / workers),
+            room: memory.min(addresses() / 2 / workers),
             seat: Mutex::default(),
             caller_sleeps: AtomicBool::new(false),
             has_changed: AtomicBool::new(false),
@@ -95,8 +96,13 @@ impl Lanes {
     }
 }
 
-/// How many addresses all lanes of a pool may take up together. A process has 128 TiB of them.
-const MOST_ADDRESSES: usize = 32 << 40;
+/// How many addresses all lanes of a pool may take up together: a quarter of those that a process has, which are 128 TiB if
+/// there is no limit (`RLIMIT_AS`).
+fn addresses() -> usize {
+    const ALL: u64 = 128 << 40;
+    let limit = getrlimit(Resource::As).current.unwrap_or(ALL).min(ALL);
+    usize::try_from(limit / 4).unwrap_or(usize::MAX)
+}
 
 impl Service {
     /// By what a worker will take its tasks, and how it is reached.
@@ -107,7 +113,10 @@ impl Service {
         };
         let end = MasterEnd::new(&lanes.store, lanes.room).map_err(|error| StartError {
             pid: 0,
-            reason: format!("its lane cannot be made: {error}"),
+            reason: format!(
+                "its lane cannot be made: {error}; `transport(Transport::Channel)` of the pool's builder does without \
+                 lanes"
+            ),
         })?;
         let way = Way {
             lane: end.descriptor(),
