@@ -26,9 +26,8 @@ use crate::staff::Worker;
 use crate::start::StartError;
 use crate::transport::{Down, Means};
 
-/// How long a caller looks for its result before it sleeps, where there is a core to spare: longer than it takes to wake a
-/// worker on another core, which is some 60 us in a virtual machine.
-const SPIN: Duration = Duration::from_micros(150);
+/// How long a caller looks for its result before it sleeps, where there is a core to spare.
+const SPIN: Duration = Duration::from_micros(50);
 
 /// How long the service thread leaves answers that keep coming alone: to be woken for each would cost more.
 const NAP: Duration = Duration::from_micros(50);
