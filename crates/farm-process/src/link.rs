@@ -14,7 +14,7 @@ pub(crate) enum Link {
     },
     Lane {
         end: Box<MasterEnd>,
-        /// Its worker takes the end of this channel for the end of its master.
+        /// The channel by which it was welcomed, open as long as it is up.
         #[allow(dead_code, reason = "it is held")]
         down: IpcSender<Down>,
     },

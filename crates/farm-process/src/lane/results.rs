@@ -96,9 +96,9 @@ pub(super) fn take(
 
 impl AsRef<[u8]> for Lent {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: a worker that keeps to the protocol does not write here until the count says that it may. One that
-        // runs wild can change the bytes while they are decoded, as with any memory that is shared: a decoder takes
-        // each byte as it finds it, and never the length of the slice from it.
+        // SAFETY: a worker that keeps to the protocol does not write here until the count says that it may, and the
+        // length is the master's own. One that runs wild can change the bytes while they are decoded, as with any
+        // memory that a crashing process shares; text that was found to be UTF-8 could then be copied as something else.
         unsafe { self.block.bytes(self.at, self.bytes) }
     }
 }
