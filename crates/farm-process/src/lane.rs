@@ -24,12 +24,14 @@ pub(crate) mod memory;
 mod record;
 mod results;
 mod ring;
+mod spin;
 mod store;
 mod worker_end;
 
 pub(crate) use master_end::{MasterEnd, News, Window};
 pub(crate) use record::MOST_INLINE;
 pub(crate) use ring::Broken;
+pub(crate) use spin::look;
 pub(crate) use store::Store;
 pub(crate) use worker_end::{Told, Way, WorkerEnd};
 

@@ -18,7 +18,7 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::lane::bell::{Bell, Sleeper, WORDS};
 use crate::lane::block::{Block, CELL};
-use crate::lane::{MOST_INLINE, MasterEnd, News, Store, Way, Window};
+use crate::lane::{MOST_INLINE, MasterEnd, News, Store, Way, Window, look};
 use crate::link::Link;
 use crate::mark::Mark;
 use crate::service::{Service, State, outcome};
@@ -142,7 +142,7 @@ impl Service {
             if outcome.is_in() {
                 break;
             }
-            if self.look(lanes, &seat) {
+            if look(|| seat.has_news(), |passed| passed < SPIN && lanes.has_spare_core()) {
                 continue;
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -166,22 +166,6 @@ impl Service {
         }
         // There is always more. The service thread goes on.
         lanes.bell.wake(Sleeper::Service);
-    }
-
-    /// Looks for news for a while, if there is a core to do it on; says whether there is any.
-    fn look(&self, lanes: &Lanes, seat: &Seat) -> bool {
-        let start = Instant::now();
-        loop {
-            for _ in 0..20 {
-                if seat.has_news() {
-                    return true;
-                }
-                std::hint::spin_loop();
-            }
-            if lanes.spare.load(Ordering::Relaxed) == 0 || start.elapsed() > SPIN {
-                return false;
-            }
-        }
     }
 
     /// The body of the service thread for lanes.
@@ -307,6 +291,10 @@ impl Service {
 }
 
 impl Lanes {
+    fn has_spare_core(&self) -> bool {
+        self.spare.load(Ordering::Relaxed) > 0
+    }
+
     fn has_changed(&self) -> bool {
         self.has_changed.load(Ordering::Acquire)
     }

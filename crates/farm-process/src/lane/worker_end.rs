@@ -15,6 +15,7 @@ use super::memory::Memory;
 use super::record::{Beside, HEAD, Order, Report, Run};
 use super::results::Results;
 use super::ring::{Broken, Reader, Writer};
+use super::spin::look;
 use super::{MOST_INLINE, at_boundary};
 
 /// How long a worker looks for its next task before it sleeps, where it may.
@@ -101,23 +102,19 @@ impl WorkerEnd {
             self.pay_ring();
             return;
         }
-        let start = Instant::now();
-        while self.owes_ring || self.block.word(MAY_SPIN).load(Ordering::Relaxed) == 1 {
-            for _ in 0..20 {
-                if self.down.has_record(&self.block) {
-                    self.pay_ring();
-                    return;
+        let Self { block, down, up, bell, owes_ring, .. } = self;
+        let is_there = || down.has_record(block);
+        look(is_there, |passed| {
+            let may_spin = block.word(MAY_SPIN).load(Ordering::Relaxed) == 1;
+            if *owes_ring && (passed > PATIENCE || !may_spin) {
+                *owes_ring = false;
+                if up.is_unread(block) {
+                    bell.ring();
                 }
-                std::hint::spin_loop();
             }
-            let passed = start.elapsed();
-            if passed > PATIENCE || self.block.word(MAY_SPIN).load(Ordering::Relaxed) == 0 {
-                self.pay_ring();
-            }
-            if passed > SPIN {
-                break;
-            }
-        }
+            may_spin && passed < SPIN
+        });
+        self.pay_ring();
         let Self { block, down, bell, .. } = self;
         while !down.has_record(block) {
             BED.sleep(block, || {
