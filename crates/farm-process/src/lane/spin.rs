@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-/// For how long nobody else is let in: most of what is worth to be looked for is there by then.
-const ALONE: Duration = Duration::from_micros(3);
+/// For how long nobody else is let in: what is worth to be looked for is mostly there by then.
+const ALONE: Duration = Duration::from_nanos(250);
 
 /// Looks until it is there, which is told, or until that is no longer wanted, being told how long it has taken.
 ///
