@@ -47,7 +47,7 @@ pub(crate) fn task_begins() {
 
 /// The task has ended.
 pub(crate) fn task_ends() {
-    BUSY.store(false, Ordering::SeqCst);
+    BUSY.store(false, Ordering::Release);
 }
 
 /// Ties this process to `master`.

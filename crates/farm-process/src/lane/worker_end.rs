@@ -176,7 +176,9 @@ impl WorkerEnd {
         outcome: Result<&[u8], Failure>,
     ) -> Result<(), Broken> {
         match outcome {
-            Ok(result) if result.len() <= MOST_INLINE => self.add(work, result),
+            Ok(result) if work.is_envelope() && result.len() <= MOST_INLINE => {
+                self.add(work, result)
+            }
             Ok(result) if work.is_envelope() && u32::try_from(result.len()).is_err() => {
                 let reason = format!("it is too long for a `map`, with {} bytes", result.len());
                 self.answer(work, Err(Failure::Encode(reason)))
@@ -192,7 +194,7 @@ impl WorkerEnd {
         }
     }
 
-    /// Adds a result to the open record.
+    /// Adds a result of an envelope to the open record.
     fn add(&mut self, work: &mut Work, result: &[u8]) -> Result<(), Broken> {
         let bytes = RESULT_HEAD + result.len();
         if work.open > 0
@@ -205,13 +207,9 @@ impl WorkerEnd {
             self.wait_for_room(HEAD + bytes)?;
             let head = self.report(work, 0, Ending::Returned, None);
             self.up.add(&self.block, head.begin().bytes())?;
-            if work.is_envelope() {
-                self.up.add(&self.block, &Envelope::time(Duration::ZERO))?;
-            }
+            self.up.add(&self.block, &Envelope::time(Duration::ZERO))?;
         }
-        if work.is_envelope() {
-            self.up.add(&self.block, &Envelope::length(result.len()))?;
-        }
+        self.up.add(&self.block, &Envelope::length(result.len()))?;
         self.up.add(&self.block, result)?;
         work.open += 1;
         Ok(())
@@ -224,6 +222,7 @@ impl WorkerEnd {
 
     pub(crate) fn has_let_go(&mut self) -> Result<(), Broken> {
         self.wait_for_room(HEAD)?;
+        flush();
         self.up.add(&self.block, Report::LetGo.begin().bytes())?;
         self.close();
         self.bell.ring();
@@ -233,6 +232,7 @@ impl WorkerEnd {
     /// Answers for one item in a record of its own, with a body of these parts.
     fn say(&mut self, work: &mut Work, ending: Ending, body: &[&[u8]]) -> Result<(), Broken> {
         self.finish(work)?;
+        flush();
         let bytes: usize = body.iter().map(|part| part.len()).sum();
         if bytes <= MOST_INLINE {
             self.wait_for_room(HEAD + bytes)?;
@@ -260,11 +260,10 @@ impl WorkerEnd {
 
     /// Closes the open record, which then is the answer for all items in it.
     fn publish(&mut self, work: &mut Work) -> Result<(), Broken> {
+        flush();
         let head = self.report(work, work.open, Ending::Returned, None);
         self.up.amend(&self.block, 0, head.begin().bytes());
-        if work.is_envelope() {
-            self.up.amend(&self.block, HEAD, &Envelope::time(work.lap()));
-        }
+        self.up.amend(&self.block, HEAD, &Envelope::time(work.lap()));
         work.done += std::mem::take(&mut work.open);
         self.close();
         self.ring_for_answer();
@@ -272,8 +271,6 @@ impl WorkerEnd {
     }
 
     fn close(&mut self) {
-        // What the task has printed is out before its answer.
-        let _ = io::stdout().flush();
         at_boundary();
         self.up.close(&self.block);
         at_boundary();
@@ -309,6 +306,14 @@ impl WorkerEnd {
         }
         Ok(())
     }
+}
+
+/// What a task has printed is out before its answer.
+///
+/// This comes before the answer is written, too: the master looks at the place where that will be, and each lock or fence
+/// between the first byte there and the last would let it look in vain.
+fn flush() {
+    let _ = io::stdout().flush();
 }
 
 impl Work {
