@@ -39,6 +39,7 @@ struct Piece {
 }
 
 impl Arrivals {
+    #[inline]
     pub(crate) fn finished(&self) -> usize {
         self.finished.load(Ordering::Relaxed)
     }
@@ -135,6 +136,7 @@ impl Batch {
     }
 
     /// How many outcomes are left.
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.items.len()
     }

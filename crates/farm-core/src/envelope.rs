@@ -30,22 +30,26 @@ pub struct Envelope {
 
 impl Envelope {
     /// How many items are in it.
+    #[inline]
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
     /// Whether nothing is in it.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
     /// How many bytes its items have.
+    #[inline]
     pub fn bytes(&self) -> usize {
         self.items.len()
     }
 
     /// Puts an item in; says whether it fits.
     #[must_use]
+    #[inline]
     pub fn put(&mut self, item: &[u8]) -> bool {
         let Ok(end) = u32::try_from(self.items.len() + item.len()) else { return false };
         self.items.extend_from_slice(item);
@@ -78,6 +82,7 @@ impl Envelope {
     /// # Panics
     ///
     /// If it is too long to be in an envelope.
+    #[inline]
     pub fn length(result: usize) -> [u8; WORD] {
         u32::try_from(result).expect("a longer one is not put in").to_le_bytes()
     }
@@ -92,6 +97,7 @@ impl Envelope {
     pub(crate) const FIRST_RESULT: usize = TIME;
 
     /// The result at that place, and where the next is.
+    #[inline]
     pub(crate) fn result(results: &[u8], at: usize) -> Option<(&[u8], usize)> {
         let (length, rest) = results.get(at..)?.split_first_chunk::<WORD>()?;
         let length = u32::from_le_bytes(*length) as usize;
@@ -99,6 +105,7 @@ impl Envelope {
     }
 
     /// An item of a sealed envelope; `None` if the envelope is not one that has it.
+    #[inline]
     pub fn item(envelope: &[u8], item: u32) -> Option<&[u8]> {
         let (count, rest) = envelope.split_first_chunk::<WORD>()?;
         let count = u32::from_le_bytes(*count);

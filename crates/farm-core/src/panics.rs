@@ -45,6 +45,7 @@ pub(crate) fn catch<T>(body: impl FnOnce() -> T) -> Result<T, Box<Caught>> {
     caught
 }
 
+#[inline]
 fn watch() -> Watch {
     if !CHAIN.is_completed() {
         chain_hook();
@@ -52,6 +53,7 @@ fn watch() -> Watch {
     WATCH.replace(Watch::Catching)
 }
 
+#[inline]
 fn unwatch(outer: Watch) {
     WATCH.set(outer);
 }

@@ -87,6 +87,7 @@ impl<T> Keyed<T> {
         self.0.get_or_insert_default().push((key, item));
     }
 
+    #[inline]
     fn as_slice(&self) -> &[(Key, T)] {
         self.0.as_deref().map_or(&[], Vec::as_slice)
     }
@@ -95,6 +96,7 @@ impl<T> Keyed<T> {
         self.0.iter_mut().flat_map(|items| items.iter_mut())
     }
 
+    #[inline]
     fn is_empty(&self) -> bool {
         self.as_slice().is_empty()
     }
@@ -129,6 +131,7 @@ impl Luggage {
     const NONE: Self =
         Self { passengers: Passengers(Keyed::NONE), lendings: Lendings(Keyed::NONE) };
 
+    #[inline]
     fn is_empty(&self) -> bool {
         self.passengers.0.is_empty() && self.lendings.0.is_empty()
     }
@@ -138,11 +141,13 @@ impl Luggage {
 const LENGTH: usize = 4;
 
 impl Lendings {
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.0.as_slice().len()
     }
 
     /// Puts them behind an encoded argument.
+    #[inline]
     pub(crate) fn append_to(&self, argument: &mut Vec<u8>) -> Result<(), CodecError> {
         let before = argument.len();
         if !self.0.is_empty() {
@@ -155,6 +160,7 @@ impl Lendings {
     }
 
     /// Takes an argument and what is behind it apart.
+    #[inline]
     pub(crate) fn split_from(bytes: &[u8]) -> Result<(&[u8], Self), CodecError> {
         let short = || CodecError::Decode("it is too short".to_owned());
         let (bytes, length) = bytes.split_last_chunk::<LENGTH>().ok_or_else(short)?;
@@ -185,6 +191,7 @@ pub struct Stranded(#[allow(dead_code, reason = "it is held")] Arc<Mutex<Passeng
 pub struct Passengers(Keyed<Box<dyn Passenger>>);
 
 impl Passengers {
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.0.as_slice().is_empty()
     }
@@ -280,6 +287,7 @@ pub unsafe fn receive(guest: Arc<dyn Guest>) {
 }
 
 /// How many handles the task that is beginning on this thread has received.
+#[inline]
 pub(crate) fn received() -> usize {
     if HAS_GUESTS.get() { GUESTS.with_borrow(Vec::len) } else { 0 }
 }
@@ -288,6 +296,7 @@ pub(crate) fn received() -> usize {
 const MOST_NAMES: usize = 20;
 
 /// The names of those guests of the task that has just ended on this thread which somebody still holds.
+#[inline]
 pub(crate) fn escaped() -> Vec<String> {
     if HAS_GUESTS.replace(false) { look_for_escaped() } else { Vec::new() }
 }
@@ -325,6 +334,7 @@ pub(crate) fn strand(passengers: Passengers) {
 }
 
 /// Puts `luggage` in the place of what is there.
+#[inline]
 fn exchange(luggage: Luggage) -> Luggage {
     let has_some = !luggage.is_empty();
     if HAS_LUGGAGE.replace(has_some) || has_some { LUGGAGE.replace(luggage) } else { luggage }
@@ -342,14 +352,17 @@ pub(crate) fn cross<T>(way: Crossing, luggage: Luggage, body: impl FnOnce() -> T
 struct Outer(Option<Crossing>, Luggage);
 
 impl Outer {
+    #[inline]
     fn enter(way: Crossing, luggage: Luggage) -> Self {
         Self(CROSSING.replace(Some(way)), exchange(luggage))
     }
 
+    #[inline]
     fn leave(self) -> Luggage {
         ManuallyDrop::new(self).restore()
     }
 
+    #[inline]
     fn restore(&mut self) -> Luggage {
         CROSSING.set(self.0);
         exchange(std::mem::take(&mut self.1))

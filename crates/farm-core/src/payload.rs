@@ -23,6 +23,7 @@ pub enum Payload {
 }
 
 impl AsRef<[u8]> for Payload {
+    #[inline]
     fn as_ref(&self) -> &[u8] {
         match self {
             Self::Small { bytes, length } => bytes.get(..usize::from(*length)).unwrap_or_default(),
