@@ -1,6 +1,6 @@
 //! Where the outcomes of the envelopes of one map wait, as they come: each for itself, or many together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
-use crate::codec::CodecError;
-use crate::run::decode_result;
+use crate::run::decode_each;
 use crate::{
     Data, Deliver, Envelope, Home, Outcome, Passengers, Payload, Reach, TaskError, TaskName,
 };
@@ -112,6 +111,8 @@ pub(crate) struct Batch {
     items: Range<u32>,
     /// What is being taken apart.
     piece: Option<Piece>,
+    /// What is to be told before it.
+    failed: Option<TaskError>,
     /// The size of its arguments.
     pub(crate) bytes: usize,
 }
@@ -132,18 +133,17 @@ impl Batch {
         items: u32,
         bytes: usize,
     ) -> Self {
-        Self { task, slot, home, items: 0..items, piece: None, bytes }
+        Self { task, slot, home, items: 0..items, piece: None, failed: None, bytes }
     }
 
-    /// How many outcomes are left.
-    #[inline]
-    pub(crate) fn len(&self) -> usize {
-        self.items.len()
+    /// Whether there are no outcomes left.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.items.is_empty() && self.failed.is_none()
     }
 
     /// Waits until the next outcome is in, or until more envelopes than `finished` are finished; says whether it is in.
     pub(crate) fn wait_for_next(&mut self, finished: usize) -> bool {
-        if self.piece.is_some() {
+        if self.piece.is_some() || self.failed.is_some() {
             return true;
         }
         let place = (self.slot.number, self.items.start);
@@ -154,32 +154,38 @@ impl Batch {
         self.piece.is_some()
     }
 
-    /// The next outcome, which has been waited for.
-    pub(crate) fn next<R: Data>(&mut self) -> Option<Result<R, TaskError>> {
+    /// Decodes the next outcomes, which have been waited for, as far as they are results. If the next is none, it is returned.
+    pub(crate) fn take<R: Data>(&mut self, results: &mut VecDeque<R>) -> Option<TaskError> {
+        if self.failed.is_some() {
+            return self.failed.take();
+        }
         let mut piece = self.piece.take()?;
-        let item = self.items.next()?;
-        let results = match piece.outcome {
-            Ok(results) => results,
-            Err(error) => return Some(Err(error)),
-        };
-        let result = match Envelope::result(results.as_ref(), piece.at) {
-            Some((result, next)) => {
-                piece.at = next;
-                decode_result(result, Passengers::default())
+        let encoded = match &piece.outcome {
+            Ok(encoded) => encoded.as_ref(),
+            Err(error) => {
+                self.items.start = piece.items.end;
+                return Some(error.clone());
             }
-            None => Err(CodecError::Decode("it is not among what has arrived".to_owned())),
         };
-        piece.items.start += 1;
-        self.piece = (!piece.items.is_empty()).then(|| Piece {
-            outcome: Ok(results),
-            items: piece.items,
-            at: piece.at,
+        let before = results.len();
+        let (mut left, at) = (piece.items.len(), &mut piece.at);
+        let decoded = decode_each(results, || {
+            left = left.checked_sub(1)?;
+            let result = Envelope::result(encoded, *at);
+            *at = result.map_or(usize::MAX, |(_, next)| next);
+            Some(result.map(|(result, _)| result))
         });
-        Some(result.map_err(|error| TaskError::Decode {
-            task: Arc::new(self.task.of_item(item)),
-            what: "result",
-            reason: error.to_string(),
-        }))
+        let count = results.len() - before;
+        self.items.start += count as u32;
+        if let Err(error) = decoded {
+            let task = Arc::new(self.task.of_item(self.items.start));
+            self.items.start += 1;
+            self.failed =
+                Some(TaskError::Decode { task, what: "result", reason: error.to_string() });
+        }
+        piece.items.start = self.items.start;
+        self.piece = (!piece.items.is_empty()).then_some(piece);
+        if count == 0 { self.failed.take() } else { None }
     }
 
     /// Cancels what no worker has started.

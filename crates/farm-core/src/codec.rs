@@ -15,6 +15,7 @@ pub(crate) use self::plainly::collect;
 use self::deserializer::Decoder;
 use self::serializer::Encoder;
 use self::sink::{Fixed, Growing};
+use postcard::ser_flavors::Flavor;
 
 mod deserializer;
 mod plainly;
@@ -57,6 +58,34 @@ pub fn encode_into<T: Serialize + ?Sized>(
     value.serialize(&mut encoder).map_err(|error| CodecError::Encode(explain(&error)))?;
     *bytes = encoder.into_sink().0;
     Ok(())
+}
+
+/// Values that are encoded one after the other.
+#[derive(Default)]
+pub(crate) struct Row(Encoder<Growing>);
+
+impl Row {
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0.sink().0
+    }
+
+    /// Encodes a value behind the others. After an error, or a panic, a part of it may be there.
+    #[inline]
+    pub(crate) fn encode<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), CodecError> {
+        GIVEN.set(false);
+        value.serialize(&mut self.0).map_err(|error| CodecError::Encode(explain(&error)))
+    }
+
+    /// Puts bytes behind the others.
+    #[inline]
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
+        let _ = self.0.sink_mut().try_extend(bytes);
+    }
+
+    pub(crate) fn truncate(&mut self, bytes: usize) {
+        self.0.sink_mut().0.truncate(bytes);
+    }
 }
 
 /// Encodes a value into `room` and says how many bytes it takes up there; `None` if it does not fit.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
 use crate::batch::{Arrivals, Batch, BatchSlot};
-use crate::pace::Pace;
+use crate::pace::{PARTS, Pace};
 use crate::prepare::{Calls, Put};
 use crate::{
     Data, Deliver, Farm, Home, Passengers, Reach, Task, TaskError, TaskFn, TaskHandle, TaskOptions,
@@ -53,6 +53,8 @@ pub struct Imap<'a, P, F, I: Iterator, R> {
     in_flight: usize,
     envelopes: Option<Enveloped<'a, F, I::Item, R>>,
     submitted: VecDeque<Submitted<R>>,
+    /// The next results.
+    at_hand: VecDeque<R>,
     /// As far as is known.
     items_are_left: bool,
     /// How many items are submitted, and the size of their arguments.
@@ -63,12 +65,12 @@ pub struct Imap<'a, P, F, I: Iterator, R> {
 /// What it takes to put items into envelopes.
 struct Enveloped<'a, F, A, R> {
     pool: &'a dyn Envelopes,
-    calls: Calls<F>,
+    calls: Calls<F, A>,
     pace: Pace,
     arrivals: Arc<Arrivals>,
     /// How many have been submitted.
     submitted: usize,
-    marker: std::marker::PhantomData<fn(A) -> R>,
+    marker: std::marker::PhantomData<fn() -> R>,
 }
 
 enum Submitted<R> {
@@ -95,7 +97,7 @@ where
 {
     pub(crate) fn new(farm: &'a P, options: TaskOptions, function: F, items: I) -> Self {
         let envelopes = farm.envelopes().and_then(|pool| {
-            let calls = Calls::new::<I::Item, R>(function, pool.options(&options)?)?;
+            let calls = Calls::new::<R>(function, pool.options(&options)?)?;
             let (pace, arrivals) = (Pace::default(), Arc::default());
             let marker = std::marker::PhantomData;
             Some(Enveloped { pool, calls, pace, arrivals, submitted: 0, marker })
@@ -109,6 +111,7 @@ where
             in_flight: farm.in_flight().max(1),
             envelopes,
             submitted: VecDeque::new(),
+            at_hand: VecDeque::new(),
             items_are_left: true,
             waiting: 0,
             bytes: 0,
@@ -153,52 +156,72 @@ where
         if items > 0 {
             pace.took(took, items);
         }
-        let size = pace.next(left, self.farm.workers()).min(self.in_flight - self.waiting).max(1);
-        let mut last = None;
-        while calls.envelope().len() < size && calls.envelope().bytes() < FULL {
-            let Some(item) = self.items.next() else {
-                self.items_are_left = false;
-                break;
-            };
-            self.next_item += 1;
-            match calls.put::<I::Item, R>(self.next_item - 1, item) {
-                Put::In => {}
-                other => {
-                    last = Some(other);
-                    break;
-                }
-            }
-        }
+        let workers = self.farm.workers();
+        // All workers have some of what may be submitted.
+        let share = (self.in_flight / (PARTS * workers)).max(1);
+        let size = pace.next(left, workers).min(share).min(self.in_flight - self.waiting);
         let before = self.submitted.len();
-        if !calls.envelope().is_empty() {
-            let (bytes, task) = (calls.envelope().bytes(), calls.seal());
-            let (items, name) = (task.items.end, task.name.clone());
-            let slot = BatchSlot::new(arrivals, *submitted, items);
-            *submitted += 1;
-            let home = pool.accept(task, slot.clone(), Passengers::default());
-            self.waiting += items as usize;
-            self.bytes += bytes;
-            self.submitted.push_back(Submitted::Many(Batch::new(name, slot, home, items, bytes)));
-        }
-        let handle = match last {
-            Some(Put::Alone(prepared)) => {
-                let bytes = (*prepared.task.argument).as_ref().len();
-                let slot = prepared.slot.clone();
-                let home = pool.accept(prepared.task, prepared.slot, prepared.passengers);
-                Some(TaskHandle::new(slot, home, bytes))
-            }
-            Some(Put::Failed(handle)) => {
-                pool.failed();
-                Some(handle)
-            }
-            Some(Put::In) | None => None,
-        };
-        if let Some(handle) = handle {
+        for put in calls.put(&mut self.items, size).into_iter().flatten() {
+            let handle = match put {
+                Put::Task(task) => {
+                    let bytes = (*task.argument).as_ref().len();
+                    let (items, name) = (task.items.end, task.name.clone());
+                    let slot = BatchSlot::new(arrivals, *submitted, items);
+                    *submitted += 1;
+                    let home = pool.accept(task, slot.clone(), Passengers::default());
+                    self.waiting += items as usize;
+                    self.bytes += bytes;
+                    let batch = Batch::new(name, slot, home, items, bytes);
+                    self.submitted.push_back(Submitted::Many(batch));
+                    continue;
+                }
+                Put::Alone(prepared) => {
+                    let bytes = (*prepared.task.argument).as_ref().len();
+                    let slot = prepared.slot.clone();
+                    let home = pool.accept(prepared.task, prepared.slot, prepared.passengers);
+                    TaskHandle::new(slot, home, bytes)
+                }
+                Put::Failed(handle) => {
+                    pool.failed();
+                    handle
+                }
+            };
             self.waiting += 1;
             self.bytes += handle.bytes();
             self.submitted.push_back(Submitted::One(handle));
         }
-        self.submitted.len() > before
+        self.items_are_left = self.submitted.len() > before;
+        self.items_are_left
+    }
+
+    /// Waits for what comes next, and submits more meanwhile.
+    fn next_arrival(&mut self) -> Option<Result<R, TaskError>> {
+        loop {
+            while self.has_room() && self.submit_next() {}
+            let more = self.items_are_left && self.waiting < self.in_flight;
+            let finished = self.envelopes.as_ref().map_or(0, |e| e.arrivals.finished());
+            let (outcome, is_done) = match self.submitted.front_mut()? {
+                Submitted::One(_) => (None, true),
+                // When others are finished before it, there is room for more.
+                Submitted::Many(batch) => {
+                    if !batch.wait_for_next(if more { finished } else { usize::MAX }) {
+                        continue;
+                    }
+                    let error = batch.take(&mut self.at_hand);
+                    (error.map(Err), batch.is_empty())
+                }
+            };
+            let first = if is_done { self.submitted.pop_front() } else { None };
+            self.bytes -= first.as_ref().map_or(0, Submitted::bytes);
+            let outcome = match first {
+                Some(Submitted::One(handle)) => Some(handle.get()),
+                _ => outcome.or_else(|| self.at_hand.pop_front().map(Ok)),
+            };
+            if outcome.is_some() {
+                self.waiting -= 1;
+                return outcome;
+            }
+        }
     }
 }
 
@@ -215,35 +238,14 @@ where
 {
     type Item = Result<R, TaskError>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let outcome = loop {
-            while self.has_room() && self.submit_next() {}
-            let more = self.items_are_left && self.waiting < self.in_flight;
-            let finished = self.envelopes.as_ref().map_or(0, |e| e.arrivals.finished());
-            match self.submitted.front_mut()? {
-                Submitted::One(_) => break None,
-                // When others are finished before it, there is room for more.
-                Submitted::Many(batch) => {
-                    if batch.wait_for_next(if more { finished } else { usize::MAX }) {
-                        break batch.next();
-                    }
-                }
-            }
-        };
-        if let Some(Submitted::Many(batch)) = self.submitted.front() {
-            self.waiting -= 1;
-            if batch.len() > 0 {
-                return outcome;
-            }
-        }
-        let first = self.submitted.pop_front()?;
-        self.bytes -= first.bytes();
-        match first {
-            Submitted::Many(_) => outcome,
-            Submitted::One(handle) => {
+        match self.at_hand.pop_front() {
+            Some(result) => {
                 self.waiting -= 1;
-                Some(handle.get())
+                Some(Ok(result))
             }
+            None => self.next_arrival(),
         }
     }
 }

@@ -18,73 +18,101 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use crate::codec::{CodecError, Row};
+
 const WORD: usize = 4;
 const TIME: usize = 8;
 
 /// An envelope that is being filled.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Envelope {
     ends: Vec<u32>,
-    items: Vec<u8>,
+    items: Row,
 }
 
 impl Envelope {
     /// How many items are in it.
     #[inline]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
 
     /// Whether nothing is in it.
     #[inline]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
     /// How many bytes its items have.
     #[inline]
-    pub fn bytes(&self) -> usize {
-        self.items.len()
+    pub(crate) fn bytes(&self) -> usize {
+        self.ends.last().map_or(0, |end| *end as usize)
     }
 
-    /// Puts an item in; says whether it fits.
-    #[must_use]
+    /// Where the next item is put together.
     #[inline]
-    pub fn put(&mut self, item: &[u8]) -> bool {
-        let Ok(end) = u32::try_from(self.items.len() + item.len()) else { return false };
-        self.items.extend_from_slice(item);
-        self.ends.push(end);
-        true
+    pub(crate) fn row(&mut self) -> &mut Row {
+        &mut self.items
     }
 
-    /// The bytes of the envelope.
-    pub fn seal(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity((1 + self.ends.len()) * WORD + self.items.len());
+    /// What has been put together is an item.
+    #[inline]
+    pub(crate) fn close_item(&mut self) {
+        // It takes far less than that to be full.
+        self.ends.push(self.items.bytes().len() as u32);
+    }
+
+    /// How many bytes have been put together that are no item yet.
+    #[inline]
+    pub(crate) fn open(&self) -> usize {
+        self.items.bytes().len() - self.bytes()
+    }
+
+    /// The last item is none any more, and what has been put together is that.
+    pub(crate) fn open_last(&mut self) {
+        self.ends.pop();
+    }
+
+    /// Takes out what has been put together and is no item.
+    pub(crate) fn take_open(&mut self) -> Vec<u8> {
+        let open = self.items.bytes()[self.bytes()..].to_vec();
+        self.items.truncate(self.bytes());
+        open
+    }
+
+    /// The bytes of the envelope, which is empty then, to be used again.
+    pub(crate) fn seal(&mut self) -> Vec<u8> {
+        let items = self.items.bytes();
+        let mut bytes = Vec::with_capacity((1 + self.ends.len()) * WORD + items.len());
         bytes.extend((self.ends.len() as u32).to_le_bytes());
-        bytes.extend(self.ends.iter().flat_map(|end| end.to_le_bytes()));
-        bytes.extend(&self.items);
+        bytes.extend(self.ends.drain(..).flat_map(u32::to_le_bytes));
+        bytes.extend(items);
+        self.items.truncate(0);
         bytes
     }
 
-    /// Empties it, to be used again.
-    pub fn clear(&mut self) {
-        self.ends.clear();
-        self.items.clear();
-    }
-
     /// What stands before results that took so long.
-    pub fn time(time: Duration) -> [u8; TIME] {
-        u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).to_le_bytes()
+    pub const fn time(time: Duration) -> [u8; TIME] {
+        // It is enough for five hundred years.
+        (time.as_nanos() as u64).to_le_bytes()
     }
 
     /// What stands before a result of so many bytes.
-    ///
-    /// # Panics
-    ///
-    /// If it is too long to be in an envelope.
     #[inline]
-    pub fn length(result: usize) -> [u8; WORD] {
-        u32::try_from(result).expect("a longer one is not put in").to_le_bytes()
+    pub(crate) fn length(result: u32) -> [u8; WORD] {
+        result.to_le_bytes()
+    }
+
+    /// Tells how long a result is in the room for that before it.
+    #[inline]
+    pub(crate) fn tell_length(bytes: &mut [u8]) -> Result<(), CodecError> {
+        let Some((length, result)) = bytes.split_first_chunk_mut::<WORD>() else { return Ok(()) };
+        let too_long = |_| {
+            let bytes = result.len();
+            CodecError::Encode(format!("it is too long for a `map`, with {bytes} bytes"))
+        };
+        *length = Self::length(u32::try_from(result.len()).map_err(too_long)?);
+        Ok(())
     }
 
     /// How long results took together; zero if that is not known.
@@ -131,9 +159,13 @@ mod tests {
         fn what_is_put_in_is_taken_out(items in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 0..20)) {
             let mut envelope = Envelope::default();
             for item in &items {
-                prop_assert!(envelope.put(item));
+                envelope.row().put(item);
+                envelope.close_item();
             }
+            envelope.row().put(b"no item");
+            prop_assert_eq!(envelope.take_open(), b"no item");
             let sealed = envelope.seal();
+            prop_assert!(envelope.is_empty() && envelope.bytes() == 0);
             for (n, item) in items.iter().enumerate() {
                 prop_assert_eq!(Envelope::item(&sealed, n as u32), Some(&item[..]));
             }
@@ -144,8 +176,10 @@ mod tests {
         fn results_are_found_one_after_the_other(results in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 0..20)) {
             let mut bytes = Envelope::time(Duration::from_nanos(17)).to_vec();
             for result in &results {
-                bytes.extend(Envelope::length(result.len()));
+                let at = bytes.len();
+                bytes.extend(Envelope::length(0));
                 bytes.extend(result);
+                prop_assert!(Envelope::tell_length(&mut bytes[at..]).is_ok());
             }
             prop_assert_eq!(Envelope::time_of(&bytes), Duration::from_nanos(17));
             let mut at = Envelope::FIRST_RESULT;

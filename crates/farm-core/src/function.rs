@@ -17,8 +17,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::Envelope;
 use crate::codec::{self, CodecError};
-use crate::passenger::{self, Crossing, Lendings, Luggage, cross};
+use crate::passenger::{self, Crossing, Lendings, Luggage, cross, cross_with_nothing};
+use crate::Failure;
 
 /// What travels between master and worker: owned data that serde can encode and decode.
 pub trait Data: Serialize + DeserializeOwned + Send + 'static {}
@@ -66,6 +68,19 @@ struct Descriptor {
     abi_hash: u64,
     name: fn() -> &'static str,
     call: fn(&[u8], &mut Vec<u8>) -> Result<(), CodecError>,
+    call_each: fn(&mut dyn Items, &mut Vec<u8>) -> Result<(), CodecError>,
+}
+
+/// The items of an envelope, on the side of whoever runs them.
+pub trait Items {
+    /// Takes up the next item and returns its encoded argument; `None` if there is none left.
+    fn take_up(&mut self) -> Option<&[u8]>;
+
+    /// Answers for the item that was taken up last. The result comes as an [`Envelope`] has it, behind its length.
+    fn returned(&mut self, result: &[u8]);
+
+    /// Answers for the item that was taken up last and has not returned.
+    fn failed(&mut self, failure: Failure);
 }
 
 /// A function of this executable, its types erased.
@@ -113,11 +128,37 @@ impl<F: TaskFn<A, R>, A: Data, R: Data> Describe<F, A, R> {
         abi_hash: abi_hash(&[size_of::<A>(), align_of::<A>(), size_of::<R>(), align_of::<R>()]),
         name: std::any::type_name::<F>,
         call: Self::call,
+        call_each: Self::call_each,
     };
 
-    /// Decode, run, encode. The argument belongs to the function; the result is dropped here.
     fn call(input: &[u8], output: &mut Vec<u8>) -> Result<(), CodecError> {
         let (input, lendings) = Lendings::split_from(input)?;
+        Self::call_with(input, lendings, output)
+    }
+
+    /// Goes on until there are no more items, or one fails.
+    fn call_each(items: &mut dyn Items, room: &mut Vec<u8>) -> Result<(), CodecError> {
+        while let Some(input) = items.take_up() {
+            let (input, lendings) = Lendings::split_from(input)?;
+            if lendings.len() > 0 {
+                return Err(CodecError::Decode("nothing is lent to an item".to_owned()));
+            }
+            room.clear();
+            room.extend(Envelope::length(0));
+            Self::call_with(input, lendings, room)?;
+            Envelope::tell_length(room)?;
+            items.returned(room);
+        }
+        Ok(())
+    }
+
+    /// Decode, run, encode. The argument belongs to the function; the result is dropped here.
+    #[inline]
+    fn call_with(
+        input: &[u8],
+        lendings: Lendings,
+        output: &mut Vec<u8>,
+    ) -> Result<(), CodecError> {
         let handles = lendings.len();
         let argument: A = crossing(Crossing::ArgumentIn, lendings, || codec::decode(input))?;
         // Whoever leaves one out, be it because it could not be opened, leaves rows as a failed attempt has.
@@ -127,12 +168,16 @@ impl<F: TaskFn<A, R>, A: Data, R: Data> Describe<F, A, R> {
         let function: F = conjure();
         let result = function(argument);
         let encode = || codec::encode_into(&result, output);
-        crossing(Crossing::ResultOut, Lendings::default(), encode)
+        cross_with_nothing(Crossing::ResultOut, encode)
     }
 }
 
 /// A crossing on the worker's side, where no array has an owner to be kept or reclaimed.
+#[inline]
 fn crossing<T>(way: Crossing, lendings: Lendings, body: impl FnOnce() -> T) -> T {
+    if lendings.len() == 0 {
+        return cross_with_nothing(way, body);
+    }
     cross(way, Luggage { lendings, ..Luggage::default() }, body).0
 }
 
@@ -172,6 +217,16 @@ impl Function {
     /// Calls the function on an encoded argument and encodes the result.
     pub(crate) fn call(self, input: &[u8], output: &mut Vec<u8>) -> Result<(), CodecError> {
         (self.0.call)(input, output)
+    }
+
+    /// Calls the function on one item after the other, and answers for each, until one fails, for which there is no answer
+    /// yet.
+    pub(crate) fn call_each(
+        self,
+        items: &mut dyn Items,
+        room: &mut Vec<u8>,
+    ) -> Result<(), CodecError> {
+        (self.0.call_each)(items, room)
     }
 }
 

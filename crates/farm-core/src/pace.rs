@@ -7,7 +7,7 @@ use std::time::Duration;
 const TARGET: Duration = Duration::from_millis(1);
 
 /// Of how many parts the work of each worker consists, at least, where it is known how much there is.
-const PARTS: usize = 4;
+pub(crate) const PARTS: usize = 4;
 
 /// How much a new figure counts.
 const WEIGHT: f64 = 0.25;

@@ -146,16 +146,29 @@ impl Lendings {
         self.0.as_slice().len()
     }
 
+    /// What is behind an argument that lends nothing.
+    pub(crate) const NOTHING: [u8; LENGTH] = [0; LENGTH];
+
+    /// What is behind an argument that lends these.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, CodecError> {
+        if self.0.is_empty() {
+            return Ok(Self::NOTHING.to_vec());
+        }
+        let mut bytes = codec::encode(self.0.as_slice())?;
+        let too_many = |_| CodecError::Encode("it has too many handles".to_owned());
+        let length = u32::try_from(bytes.len()).map_err(too_many)?;
+        bytes.extend_from_slice(&length.to_le_bytes());
+        Ok(bytes)
+    }
+
     /// Puts them behind an encoded argument.
     #[inline]
     pub(crate) fn append_to(&self, argument: &mut Vec<u8>) -> Result<(), CodecError> {
-        let before = argument.len();
-        if !self.0.is_empty() {
-            codec::encode_into(self.0.as_slice(), argument)?;
+        if self.0.is_empty() {
+            argument.extend_from_slice(&Self::NOTHING);
+        } else {
+            argument.extend_from_slice(&self.encode()?);
         }
-        let too_many = |_| CodecError::Encode("it has too many handles".to_owned());
-        let length = u32::try_from(argument.len() - before).map_err(too_many)?;
-        argument.extend_from_slice(&length.to_le_bytes());
         Ok(())
     }
 
@@ -191,11 +204,6 @@ pub struct Stranded(#[allow(dead_code, reason = "it is held")] Arc<Mutex<Passeng
 pub struct Passengers(Keyed<Box<dyn Passenger>>);
 
 impl Passengers {
-    #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.as_slice().is_empty()
-    }
-
     /// Whether nobody else has what they stand for; see [`Passenger::is_alone`].
     pub fn are_alone(&mut self) -> bool {
         self.0.iter_mut().all(|(_, passenger)| passenger.is_alone())
@@ -286,6 +294,12 @@ pub unsafe fn receive(guest: Arc<dyn Guest>) {
     GUESTS.with_borrow_mut(|guests| guests.push(guest));
 }
 
+/// Whether the argument that is being encoded on this thread has passengers.
+#[inline]
+pub(crate) fn are_aboard() -> bool {
+    HAS_LUGGAGE.get()
+}
+
 /// How many handles the task that is beginning on this thread has received.
 #[inline]
 pub(crate) fn received() -> usize {
@@ -346,6 +360,23 @@ pub(crate) fn cross<T>(way: Crossing, luggage: Luggage, body: impl FnOnce() -> T
     let outer = Outer::enter(way, luggage);
     let value = body();
     (value, outer.leave())
+}
+
+/// Runs `body` as a crossing on which nothing travels beside the bytes and nothing can come aboard.
+#[inline]
+pub(crate) fn cross_with_nothing<T>(way: Crossing, body: impl FnOnce() -> T) -> T {
+    struct Outer(Option<Crossing>);
+    impl Drop for Outer {
+        #[inline]
+        fn drop(&mut self) {
+            CROSSING.set(self.0);
+        }
+    }
+    if HAS_LUGGAGE.get() {
+        return cross(way, Luggage::default(), body).0;
+    }
+    let _outer = Outer(CROSSING.replace(Some(way)));
+    body()
 }
 
 /// The crossing that one within it is to be followed by, also when that panics.

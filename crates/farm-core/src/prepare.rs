@@ -1,13 +1,15 @@
 //! From a function and its argument to a task on the wire: the first step of every pool whose workers
 //! do not share the master's values.
 
+use std::collections::VecDeque;
+use std::marker::PhantomData;
 use std::mem::needs_drop;
 use std::sync::Arc;
 
 use crate::codec::CodecError;
 use crate::collect::FULL;
 use crate::panics;
-use crate::run::{encode_argument, encode_argument_into};
+use crate::run::{encode_argument, encode_each};
 use crate::{
     Data, Envelope, Function, FunctionRef, Passengers, Payload, Policy, Slot, Task, TaskError,
     TaskFn, TaskHandle, TaskName, TaskOptions, inside_a_task,
@@ -94,32 +96,34 @@ fn complete<R: Data>(
 }
 
 /// Many calls of one function, whose arguments are put into envelopes.
-pub(crate) struct Calls<F> {
+pub(crate) struct Calls<F, A> {
     function: Function,
     reference: FunctionRef,
     options: TaskOptions,
     policy: Policy,
     envelope: Envelope,
-    /// Room for an item.
-    item: Vec<u8>,
-    /// The index of the first item in the envelope.
-    first: usize,
-    marker: std::marker::PhantomData<F>,
+    /// Items that have been taken and are not encoded yet.
+    taken: VecDeque<A>,
+    /// The index of the first item that is not encoded yet.
+    next: usize,
+    /// How many bytes the items of the last envelope had each.
+    bytes_each: usize,
+    marker: PhantomData<F>,
 }
 
-/// What has become of an item.
+/// What items have become.
 pub(crate) enum Put<R> {
-    /// It is in the envelope.
-    In,
-    /// It has to go by itself, because of the arrays that travel beside it, or of its size.
+    /// A task.
+    Task(Task),
+    /// A task of its own for the next, because of the arrays that travel beside it, or of its size.
     Alone(Box<Prepared<R>>),
-    /// It has failed already.
+    /// The next has failed already.
     Failed(TaskHandle<R>),
 }
 
-impl<F> Calls<F> {
+impl<F, A: Data> Calls<F, A> {
     /// `None` if they have to go one by one, which then tells why.
-    pub(crate) fn new<A: Data, R: Data>(function: F, options: TaskOptions) -> Option<Self>
+    pub(crate) fn new<R: Data>(function: F, options: TaskOptions) -> Option<Self>
     where
         F: TaskFn<A, R>,
     {
@@ -135,49 +139,71 @@ impl<F> Calls<F> {
             options,
             policy,
             envelope: Envelope::default(),
-            item: Vec::new(),
-            first: 0,
-            marker: std::marker::PhantomData,
+            taken: VecDeque::new(),
+            next: 0,
+            bytes_each: FULL,
+            marker: PhantomData,
         })
     }
 
-    pub(crate) fn envelope(&self) -> &Envelope {
-        &self.envelope
+    /// Makes the next of up to so many items into a task, and, where one cannot go with others, that one into another.
+    pub(crate) fn put<R: Data>(
+        &mut self,
+        items: &mut impl Iterator<Item = A>,
+        size: usize,
+    ) -> [Option<Put<R>>; 2] {
+        let first = self.next;
+        let mut odd = None;
+        while self.envelope.len() < size && self.envelope.bytes() < FULL && odd.is_none() {
+            if self.taken.is_empty() {
+                // No more than are likely to fit.
+                let fit = (FULL - self.envelope.bytes()).div_ceil(self.bytes_each);
+                self.taken.extend(items.take(fit.min(size - self.envelope.len())));
+                if self.taken.is_empty() {
+                    break;
+                }
+            }
+            odd = self.encode(size);
+        }
+        let envelope = (!self.envelope.is_empty()).then(|| Put::Task(self.seal(first)));
+        [envelope, odd]
     }
 
-    /// Encodes the item with that index behind those in the envelope.
-    pub(crate) fn put<A: Data, R: Data>(&mut self, index: usize, item: A) -> Put<R> {
-        if self.envelope.is_empty() {
-            self.first = index;
+    /// Encodes items that have been taken, up to one that cannot go with the others.
+    fn encode<R: Data>(&mut self, size: usize) -> Option<Put<R>> {
+        let before = self.envelope.len();
+        // Whether an item can be dropped belongs to what becomes of it, so that one comes before the next.
+        let most = if needs_drop::<A>() { 1 } else { size - before };
+        let items = self.taken.iter().take(most);
+        let encoded = encode_each(items, self.policy.retries > 0, &mut self.envelope, FULL);
+        let odd = usize::from(!matches!(encoded, Ok(None)));
+        let count = self.envelope.len() - before + odd;
+        let mut dropped = Ok(());
+        self.taken.drain(..count).for_each(|item| dropped = drop_contained(item));
+        self.next += count;
+        if odd == 0 {
+            if dropped.is_ok() {
+                return None;
+            }
+            self.envelope.open_last();
         }
-        let repeatable = self.policy.retries > 0;
-        self.item.clear();
-        let encoded = encode_argument_into(&item, repeatable, &mut self.item);
-        let dropped = drop_contained(item);
-        if dropped.is_ok()
-            && encoded.as_ref().is_ok_and(Passengers::is_empty)
-            && self.item.len() <= FULL
-            && self.envelope.put(&self.item)
-        {
-            return Put::In;
-        }
-        let bytes = std::mem::take(&mut self.item);
-        let options = self.options.clone().item(index);
+        let bytes = self.envelope.take_open();
+        let encoded = encoded.map(|passengers| (bytes, passengers.unwrap_or_default()));
+        let options = self.options.clone().item(self.next - 1);
         let name = Arc::new(TaskName::new(self.function, &options));
-        let encoded = encoded.map(|passengers| (bytes, passengers));
-        match complete(name, self.reference, self.policy, encoded, dropped) {
+        Some(match complete(name, self.reference, self.policy, encoded, dropped) {
             Ok(prepared) => Put::Alone(Box::new(prepared)),
             Err(handle) => Put::Failed(handle),
-        }
+        })
     }
 
     /// Makes a task of the envelope, and begins another.
-    pub(crate) fn seal(&mut self) -> Task {
+    fn seal(&mut self, first: usize) -> Task {
         let items = self.envelope.len() as u32;
-        let options = self.options.clone().item(self.first);
+        self.bytes_each = (self.envelope.bytes() / self.envelope.len()).max(1);
+        let options = self.options.clone().item(first);
         let name = Arc::new(TaskName::of_many(self.function, &options, items));
         let argument = Payload::from(self.envelope.seal());
-        self.envelope.clear();
         let task = Task::new(name, self.reference, argument, self.policy);
         Task { items: 0..items, envelope: Some(items), ..task }
     }

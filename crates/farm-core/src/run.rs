@@ -1,13 +1,14 @@
 //! Running one task, on the worker's side of the wire or of a thread.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 
 use serde::Serialize;
 
 use crate::codec::{self, CodecError};
 use crate::panics::{self, Caught};
-use crate::passenger::{self, Crossing, Lendings, Luggage, Passengers, cross};
-use crate::{Failure, FunctionRef, TaskFn};
+use crate::passenger::{self, Crossing, Lendings, Luggage, Passengers, cross, cross_with_nothing};
+use crate::{Envelope, Failure, Function, FunctionRef, Items, TaskFn};
 
 thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
@@ -30,7 +31,7 @@ pub fn inside_a_task() -> bool {
 ///
 /// # Safety
 ///
-/// The reference is one that [`Function::reference`](crate::Function::reference) has given in this build. The argument is one
+/// The reference is one that [`Function::reference`] has given in this build. The argument is one
 /// that [`prepare`](crate::prepare) or [`encode_call`] has made, whole, and what it lends is lent to nobody else until this
 /// call has returned: bytes behind the argument decide which memory its handles of shared arrays lead to.
 pub unsafe fn run(
@@ -39,23 +40,62 @@ pub unsafe fn run(
     result: &mut Vec<u8>,
 ) -> Result<(), Failure> {
     result.clear();
-    if inside_a_task() {
-        return Err(Failure::Decode("a task cannot run another".to_owned()));
-    }
-    // SAFETY: the caller has it from where the argument is from.
-    let function = unsafe { reference.resolve() }.map_err(|error| match error {
-        crate::FunctionError::Unknown { offset } => Failure::Unknown { offset },
-        crate::FunctionError::Foreign { .. } => Failure::Unknown { offset: 0 },
-    })?;
+    // SAFETY: the caller promises it.
+    let function = unsafe { find(reference) }?;
     let outcome = as_a_task(|| function.call(argument, result));
     let handles = passenger::escaped();
     if !handles.is_empty() {
         return Err(Failure::Escaped { handles });
     }
-    outcome?.map_err(|error| match error {
-        CodecError::Encode(reason) => Failure::Encode(reason),
-        CodecError::Decode(reason) => Failure::Decode(reason),
+    outcome?.map_err(Failure::from)
+}
+
+/// Runs the function that `reference` names on each of the items; `room` is used again and again.
+///
+/// # Safety
+///
+/// As with [`run`].
+pub unsafe fn run_each(reference: FunctionRef, items: &mut dyn Items, room: &mut Vec<u8>) {
+    // SAFETY: the caller promises it.
+    let function = match unsafe { find(reference) } {
+        Ok(function) => function,
+        Err(failure) => {
+            while items.take_up().is_some() {
+                items.failed(failure.clone());
+            }
+            return;
+        }
+    };
+    loop {
+        match as_a_task(|| function.call_each(items, room)) {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => items.failed(error.into()),
+            Err(failure) => items.failed(failure),
+        }
+    }
+}
+
+/// # Safety
+///
+/// The reference is one that [`Function::reference`] has given in this build.
+unsafe fn find(reference: FunctionRef) -> Result<Function, Failure> {
+    if inside_a_task() {
+        return Err(Failure::Decode("a task cannot run another".to_owned()));
+    }
+    // SAFETY: the caller promises it.
+    unsafe { reference.resolve() }.map_err(|error| match error {
+        crate::FunctionError::Unknown { offset } => Failure::Unknown { offset },
+        crate::FunctionError::Foreign { .. } => Failure::Unknown { offset: 0 },
     })
+}
+
+impl From<CodecError> for Failure {
+    fn from(error: CodecError) -> Self {
+        match error {
+            CodecError::Encode(reason) => Self::Encode(reason),
+            CodecError::Decode(reason) => Self::Decode(reason),
+        }
+    }
 }
 
 /// Calls `function` on `argument` as a task of this thread: for pools that share the master's memory.
@@ -95,24 +135,70 @@ pub(crate) fn encode_argument<A: Serialize>(
 ) -> Result<(Vec<u8>, Passengers), CodecError> {
     // Room for what is commonly sent, and what is behind it.
     let mut bytes = Vec::with_capacity(64);
-    let passengers = encode_argument_into(argument, repeatable, &mut bytes)?;
+    let way = Crossing::ArgumentOut { repeatable };
+    let encode = || panics::catch(|| codec::encode_into(argument, &mut bytes));
+    let (encoded, Luggage { passengers, lendings }) = cross(way, Luggage::default(), encode);
+    encoded.unwrap_or_else(|caught| Err(failed_to_encode(&caught)))?;
+    lendings.append_to(&mut bytes)?;
     Ok((bytes, passengers))
 }
 
-/// Encodes an argument behind what `bytes` holds, which after an error holds that and maybe more.
-pub(crate) fn encode_argument_into<A: Serialize>(
-    argument: &A,
+/// Encodes arguments of many calls into an envelope, until it holds `full` bytes or one of them has to go by itself: that is
+/// left open in it, and is told with the passengers that it has.
+pub(crate) fn encode_each<'a, A: Serialize + 'a>(
+    arguments: impl Iterator<Item = &'a A>,
     repeatable: bool,
-    bytes: &mut Vec<u8>,
-) -> Result<Passengers, CodecError> {
+    envelope: &mut Envelope,
+    full: usize,
+) -> Result<Option<Passengers>, CodecError> {
     let way = Crossing::ArgumentOut { repeatable };
-    let encode = || panics::catch(|| codec::encode_into(argument, bytes));
+    let encode = || {
+        for argument in arguments {
+            envelope.row().encode(argument)?;
+            if passenger::are_aboard() || envelope.open() > full {
+                return Ok(true);
+            }
+            envelope.row().put(&Lendings::NOTHING);
+            envelope.close_item();
+            if envelope.bytes() >= full {
+                break;
+            }
+        }
+        Ok(false)
+    };
+    let encode = || panics::catch(encode);
     let (encoded, Luggage { passengers, lendings }) = cross(way, Luggage::default(), encode);
-    encoded.unwrap_or_else(|caught| {
-        Err(CodecError::Encode(format!("its `Serialize` panicked: {}", caught.message)))
-    })?;
-    lendings.append_to(bytes)?;
-    Ok(passengers)
+    let is_open = encoded.unwrap_or_else(|caught| Err(failed_to_encode(&caught)))?;
+    if is_open {
+        envelope.row().put(&lendings.encode()?);
+    }
+    Ok(is_open.then_some(passengers))
+}
+
+fn failed_to_encode(caught: &Caught) -> CodecError {
+    CodecError::Encode(format!("its `Serialize` panicked: {}", caught.message))
+}
+
+/// Decodes results of an envelope in the master, one after the other, until one fails. `next` gives `Some(None)` for one that
+/// is missing.
+pub(crate) fn decode_each<'a, R: serde::de::DeserializeOwned>(
+    decoded: &mut VecDeque<R>,
+    mut next: impl FnMut() -> Option<Option<&'a [u8]>>,
+) -> Result<(), CodecError> {
+    let missing = || CodecError::Decode("it is not among what has arrived".to_owned());
+    let decode = || {
+        while let Some(result) = next() {
+            decoded.push_back(codec::decode(result.ok_or_else(missing)?)?);
+        }
+        Ok(())
+    };
+    let decode = || panics::catch(decode);
+    cross_with_nothing(Crossing::ResultIn, decode)
+        .unwrap_or_else(|caught| Err(failed_to_decode(&caught)))
+}
+
+fn failed_to_decode(caught: &Caught) -> CodecError {
+    CodecError::Decode(format!("its `Deserialize` panicked: {}", caught.message))
 }
 
 /// Decodes a result in the master, and gives the arrays that come back with it their owners.
@@ -122,7 +208,7 @@ pub(crate) fn decode_result<R: serde::de::DeserializeOwned>(
 ) -> Result<R, CodecError> {
     let decode = || panics::catch(|| codec::decode(bytes));
     let luggage = Luggage { passengers, ..Luggage::default() };
-    cross(Crossing::ResultIn, luggage, decode).0.unwrap_or_else(|caught| {
-        Err(CodecError::Decode(format!("its `Deserialize` panicked: {}", caught.message)))
-    })
+    cross(Crossing::ResultIn, luggage, decode)
+        .0
+        .unwrap_or_else(|caught| Err(failed_to_decode(&caught)))
 }

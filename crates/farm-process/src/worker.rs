@@ -172,14 +172,21 @@ fn work_by_lane(lane: &mut WorkerEnd) -> Result<(), Broken> {
             Told::End => return Ok(()),
         };
         lifeline::task_begins();
-        while let Some(item) = lane.take_up(&task) {
-            let (function, argument) = lane.argument(&task, item).ok_or(Broken)?;
+        if task.is_envelope() {
+            let mut items = lane.items(&mut task);
+            // SAFETY: they have come whole from the master, which lends nothing to them.
+            unsafe { farm_core::run_each(items.function(), &mut items, &mut room) };
+            items.finish()?;
+        } else if let Some(item) = lane.take_up(&task) {
+            let argument = lane.argument(&task, item).ok_or(Broken)?;
             // SAFETY: it has come whole from the master, which lends nothing to two tasks at once.
-            let outcome = unsafe { farm_core::run(function, argument, &mut room) };
-            lane.answer(&mut task, outcome.map(|()| &room[..]))?;
+            let outcome = unsafe { farm_core::run(task.function(), argument, &mut room) };
+            match outcome {
+                Ok(()) => lane.returned(&mut task, &room)?,
+                Err(failure) => lane.failed(&mut task, &failure)?,
+            }
         }
         lifeline::task_ends();
-        lane.finish(&mut task)?;
         // The room is used again, but one large result does not hold its memory for ever.
         if room.capacity() > MOST_ROOM {
             room = Vec::new();

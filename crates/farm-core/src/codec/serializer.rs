@@ -28,6 +28,22 @@ impl<F: Flavor> Encoder<F> {
     pub(super) fn into_sink(self) -> F {
         self.0.output
     }
+
+    #[inline]
+    pub(super) fn sink(&self) -> &F {
+        &self.0.output
+    }
+
+    #[inline]
+    pub(super) fn sink_mut(&mut self) -> &mut F {
+        &mut self.0.output
+    }
+}
+
+impl<F: Flavor + Default> Default for Encoder<F> {
+    fn default() -> Self {
+        Self::new(F::default())
+    }
 }
 
 impl<F: Flavor + Default> Encoder<F> {

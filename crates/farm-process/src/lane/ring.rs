@@ -28,7 +28,7 @@ pub(crate) struct Broken;
 pub(super) struct Place {
     /// The number of the count by which the reader tells its tail.
     pub(super) tail: usize,
-    /// The first of the bytes, and how many there are: whole lines.
+    /// The first of the bytes, and how many there are: whole lines, and a power of two.
     pub(super) start: usize,
     pub(super) size: usize,
 }
@@ -185,8 +185,10 @@ impl Reader {
 
 impl Place {
     /// Where the byte with this count is.
+    #[inline]
     fn at(&self, count: u64) -> usize {
-        self.start + (count % self.size as u64) as usize
+        debug_assert!(self.size.is_power_of_two());
+        self.start + (count as usize & (self.size - 1))
     }
 
     /// Whether there is a record for a reader with this tail.
@@ -196,9 +198,9 @@ impl Place {
 
     /// The places of bytes in the ring: two where it ends between them.
     fn pieces(&self, at: u64, length: usize, mut each: impl FnMut(usize, std::ops::Range<usize>)) {
-        let offset = (at % self.size as u64) as usize;
-        let first = length.min(self.size - offset);
-        each(self.start + offset, 0..first);
+        let at = self.at(at);
+        let first = length.min(self.start + self.size - at);
+        each(at, 0..first);
         if first < length {
             each(self.start, first..length);
         }

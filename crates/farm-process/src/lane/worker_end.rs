@@ -5,7 +5,7 @@ use std::os::fd::RawFd;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use farm_core::{Answer, Ending, Envelope, Failure, FunctionRef, codec};
+use farm_core::{Answer, Ending, Envelope, Failure, FunctionRef, Items, codec};
 use serde::{Deserialize, Serialize};
 
 use super::bell::Bell;
@@ -151,8 +151,8 @@ impl WorkerEnd {
         work.run.first.checked_add(item)
     }
 
-    /// The function to call, and the argument for an item.
-    pub(crate) fn argument(&self, work: &Work, item: u32) -> Option<(FunctionRef, &[u8])> {
+    /// The argument for an item.
+    pub(crate) fn argument(&self, work: &Work, item: u32) -> Option<&[u8]> {
         let body = match work.run.beside {
             None => self.record.get(HEAD..)?,
             Some(Beside { at, bytes }) => {
@@ -164,59 +164,53 @@ impl WorkerEnd {
                 unsafe { self.arguments.bytes(at, bytes) }
             }
         };
-        let argument = if work.run.is_envelope { Envelope::item(body, item)? } else { body };
-        Some((work.run.function, argument))
+        if work.is_envelope() { Envelope::item(body, item) } else { Some(body) }
     }
 
-    /// Answers for an item. What has returned waits in the open record until the task is [finished](Self::finish), or until
-    /// that is full; but the master finds it there if this process dies.
-    pub(crate) fn answer(
-        &mut self,
-        work: &mut Work,
-        outcome: Result<&[u8], Failure>,
-    ) -> Result<(), Broken> {
-        match outcome {
-            Ok(result) if work.is_envelope() && result.len() <= MOST_INLINE => {
-                self.add(work, result)
-            }
-            Ok(result) if work.is_envelope() && u32::try_from(result.len()).is_err() => {
-                let reason = format!("it is too long for a `map`, with {} bytes", result.len());
-                self.answer(work, Err(Failure::Encode(reason)))
-            }
-            Ok(result) => {
-                let head = if work.is_envelope() { &result_head(work, result)[..] } else { &[] };
-                self.say(work, Ending::Returned, &[head, result])
-            }
-            Err(failure) => {
-                let ending = Ending::of::<()>(&Err(failure.clone()));
-                self.say(work, ending, &[&codec::encode(&failure).unwrap_or_default()])
-            }
+    /// The items of an envelope.
+    pub(crate) fn items<'a>(&'a mut self, work: &'a mut Work) -> Opened<'a> {
+        Opened { lane: self, work, state: Ok(()) }
+    }
+
+    /// Answers for an item that has returned; a result of an envelope comes behind its length. That waits in the open record
+    /// until the task is [finished](Self::finish), or until that is full; but the master finds it there if this process dies.
+    #[inline]
+    pub(crate) fn returned(&mut self, work: &mut Work, result: &[u8]) -> Result<(), Broken> {
+        if !work.is_envelope() {
+            return self.say(work, Ending::Returned, &[result]);
         }
+        if result.len() <= MOST_INLINE {
+            return self.add(work, result);
+        }
+        let time = Envelope::time(work.lap());
+        self.say(work, Ending::Returned, &[&time, result])
+    }
+
+    /// Answers for an item that has failed.
+    pub(crate) fn failed(&mut self, work: &mut Work, failure: &Failure) -> Result<(), Broken> {
+        let ending = Ending::of::<()>(&Err(failure.clone()));
+        self.say(work, ending, &[&codec::encode(failure).unwrap_or_default()])
     }
 
     /// Adds a result of an envelope to the open record.
     fn add(&mut self, work: &mut Work, result: &[u8]) -> Result<(), Broken> {
-        let bytes = RESULT_HEAD + result.len();
-        if work.open > 0
-            && (self.up.open() + bytes > HEAD + MOST_INLINE
-                || !self.up.has_room(&self.block, bytes)?)
-        {
-            self.publish(work)?;
+        let fits = work.open > 0 && self.up.open() + result.len() <= HEAD + MOST_INLINE;
+        if !(fits && self.up.add(&self.block, result)?) {
+            if work.open > 0 {
+                self.publish(work)?;
+            }
+            let (head, time) = (self.report(work, 0, Ending::Returned, None), [0; TIME]);
+            self.wait_for_room(HEAD + TIME + result.len())?;
+            for part in [head.begin().bytes(), &time, result] {
+                self.up.add(&self.block, part)?;
+            }
         }
-        if work.open == 0 {
-            self.wait_for_room(HEAD + bytes)?;
-            let head = self.report(work, 0, Ending::Returned, None);
-            self.up.add(&self.block, head.begin().bytes())?;
-            self.up.add(&self.block, &Envelope::time(Duration::ZERO))?;
-        }
-        self.up.add(&self.block, &Envelope::length(result.len()))?;
-        self.up.add(&self.block, result)?;
         work.open += 1;
         Ok(())
     }
 
     /// All items of a task that could be taken up are answered.
-    pub(crate) fn finish(&mut self, work: &mut Work) -> Result<(), Broken> {
+    fn finish(&mut self, work: &mut Work) -> Result<(), Broken> {
         if work.open > 0 { self.publish(work) } else { Ok(()) }
     }
 
@@ -316,8 +310,56 @@ fn flush() {
     let _ = io::stdout().flush();
 }
 
+/// What stands before results.
+const TIME: usize = Envelope::time(Duration::ZERO).len();
+
+/// An envelope that is being worked on.
+pub(crate) struct Opened<'a> {
+    lane: &'a mut WorkerEnd,
+    work: &'a mut Work,
+    /// Whether all is well with the lane.
+    state: Result<(), Broken>,
+}
+
+impl Opened<'_> {
+    /// What is to be called on each.
+    pub(crate) fn function(&self) -> FunctionRef {
+        self.work.function()
+    }
+
+    /// All that could be taken up are answered.
+    pub(crate) fn finish(self) -> Result<(), Broken> {
+        self.state?;
+        self.lane.finish(self.work)
+    }
+}
+
+impl Items for Opened<'_> {
+    fn take_up(&mut self) -> Option<&[u8]> {
+        self.state.ok()?;
+        let item = self.lane.take_up(self.work)?;
+        let argument = self.lane.argument(self.work, item);
+        if argument.is_none() {
+            self.state = Err(Broken);
+        }
+        argument
+    }
+
+    fn returned(&mut self, result: &[u8]) {
+        self.state = self.state.and_then(|()| self.lane.returned(self.work, result));
+    }
+
+    fn failed(&mut self, failure: Failure) {
+        self.state = self.state.and_then(|()| self.lane.failed(self.work, &failure));
+    }
+}
+
 impl Work {
-    fn is_envelope(&self) -> bool {
+    pub(crate) fn function(&self) -> FunctionRef {
+        self.run.function
+    }
+
+    pub(crate) fn is_envelope(&self) -> bool {
         self.run.is_envelope
     }
 
@@ -326,15 +368,4 @@ impl Work {
         let now = Instant::now();
         self.since.replace(now).map_or(Duration::ZERO, |since| now - since)
     }
-}
-
-/// What stands in a record of results before the first, and before each, at most.
-const RESULT_HEAD: usize = 12;
-
-/// What stands before a result in a record of its own.
-fn result_head(work: &mut Work, result: &[u8]) -> [u8; RESULT_HEAD] {
-    let mut head = [0; RESULT_HEAD];
-    head[..8].copy_from_slice(&Envelope::time(work.lap()));
-    head[8..].copy_from_slice(&Envelope::length(result.len()));
-    head
 }
