@@ -18,9 +18,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::Envelope;
+use crate::Failure;
 use crate::codec::{self, CodecError};
 use crate::passenger::{self, Crossing, Lendings, Luggage, cross, cross_with_nothing};
-use crate::Failure;
 
 /// What travels between master and worker: owned data that serde can encode and decode.
 pub trait Data: Serialize + DeserializeOwned + Send + 'static {}
@@ -154,11 +154,7 @@ impl<F: TaskFn<A, R>, A: Data, R: Data> Describe<F, A, R> {
 
     /// Decode, run, encode. The argument belongs to the function; the result is dropped here.
     #[inline]
-    fn call_with(
-        input: &[u8],
-        lendings: Lendings,
-        output: &mut Vec<u8>,
-    ) -> Result<(), CodecError> {
+    fn call_with(input: &[u8], lendings: Lendings, output: &mut Vec<u8>) -> Result<(), CodecError> {
         let handles = lendings.len();
         let argument: A = crossing(Crossing::ArgumentIn, lendings, || codec::decode(input))?;
         // Whoever leaves one out, be it because it could not be opened, leaves rows as a failed attempt has.

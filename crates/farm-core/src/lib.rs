@@ -19,6 +19,7 @@
 //! ```
 
 mod batch;
+mod by_age;
 pub mod codec;
 mod collect;
 mod distribute;
@@ -63,7 +64,6 @@ pub use run::{call, encode_call, inside_a_task, run, run_each};
 pub use slot::{Deliver, Slot};
 pub use stats::{Counters, Stats};
 pub use task::{Attempt, Policy, Task, TaskId, TaskName, TaskOptions, WorkerId};
-pub use todo::TodoList;
 
 /// What a program that uses a farm needs: `use farm_core::prelude::*;`.
 pub mod prelude {

@@ -4,14 +4,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-
+use crate::by_age::ByAge;
 use crate::{Deliver, Passengers, Payload, TaskError, TaskId, passenger};
 
 /// The places of all outcomes that a pool still owes.
 #[derive(Default)]
 pub struct Mailbox {
-    entries: FxHashMap<TaskId, Entry>,
+    entries: ByAge<TaskId, Entry>,
 }
 
 struct Entry {
@@ -49,7 +48,7 @@ impl Mailbox {
 
     /// Notes that `task` is about to be handed to a worker.
     pub fn sent(&mut self, task: TaskId) {
-        if let Some(entry) = self.entries.get_mut(&task) {
+        if let Some(entry) = self.entries.get_mut(task) {
             entry.sent = true;
         }
     }
@@ -57,7 +56,7 @@ impl Mailbox {
     /// Leaves the arrays that are out with `task`, which has just run on this thread, out until what it has kept
     /// of them is gone.
     pub fn strand(&mut self, task: TaskId) {
-        if let Some(entry) = self.entries.get_mut(&task) {
+        if let Some(entry) = self.entries.get_mut(task) {
             entry.passengers.lost();
             passenger::strand(std::mem::take(&mut entry.passengers));
         }
@@ -70,7 +69,7 @@ impl Mailbox {
         items: Range<u32>,
         outcome: Result<Payload, TaskError>,
     ) -> Option<Delivery> {
-        let entry = self.entries.get_mut(&task)?;
+        let entry = self.entries.get_mut(task)?;
         entry.owed = entry.owed.saturating_sub(items.len());
         if entry.owed > 0 {
             let slot = entry.slot.clone();
@@ -78,7 +77,7 @@ impl Mailbox {
             let passengers = Passengers::default();
             return Some(Delivery { slot, items, passengers, sent: entry.sent, outcome });
         }
-        let Entry { slot, passengers, sent, .. } = self.entries.remove(&task)?;
+        let Entry { slot, passengers, sent, .. } = self.entries.remove(task)?;
         Some(Delivery { slot, items, passengers, sent, outcome })
     }
 

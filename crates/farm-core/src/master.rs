@@ -36,7 +36,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::refill::Refill;
-use crate::{Attempt, Failure, Loss, Payload, Task, TaskError, TaskId, TodoList, WorkerId};
+use crate::todo::TodoList;
+use crate::{Attempt, Failure, Loss, Payload, Task, TaskError, TaskId, WorkerId};
 
 /// What the pool has to do next.
 #[derive(Debug)]
@@ -331,7 +332,7 @@ impl Master {
         let deadline = ready.deadline();
         self.set_alarm(deadline);
         match why {
-            Why::ToShare => self.todo.put_back(part),
+            Why::ToShare => self.todo.push(part),
             Why::ToCancel => self.cancelled([part]),
         }
         self.retire(worker);
@@ -392,7 +393,7 @@ impl Master {
             }
             for mut task in backlog.into_iter().rev() {
                 task.attempt = task.attempt.next();
-                self.todo.put_back(task);
+                self.todo.push(task);
             }
         }
         self.ended(in_vain, &reason);
@@ -504,7 +505,7 @@ impl Master {
         if forgiven && task.failures <= task.policy.retries && !self.closed {
             task.attempt = task.attempt.next();
             self.forgiven += 1;
-            self.todo.put_back(task);
+            self.todo.push(task);
             return;
         }
         let (id, items, attempts) = (task.id(), task.items.clone(), task.failures);
@@ -617,7 +618,7 @@ impl Master {
             if (task.items.len() as u64) > share {
                 let rest = task.items.start + share as u32..task.items.end;
                 task.items.end = rest.start;
-                self.todo.put_back(Task { items: rest, ..task.clone() });
+                self.todo.push(Task { items: rest, ..task.clone() });
             }
             if ready.backlog.is_empty() {
                 ready.since = self.now;
