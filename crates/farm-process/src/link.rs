@@ -8,16 +8,8 @@ use crate::mark::Mark;
 use crate::transport::{Body, Down, send};
 
 pub(crate) enum Link {
-    Channel {
-        down: IpcSender<Down>,
-        mark: Mark,
-    },
-    Lane {
-        end: Box<MasterEnd>,
-        /// The channel by which it was welcomed, open as long as it is up.
-        #[allow(dead_code, reason = "it is held")]
-        down: IpcSender<Down>,
-    },
+    Channel { down: IpcSender<Down>, mark: Mark },
+    Lane(Box<MasterEnd>),
 }
 
 /// Why something does not get to a worker.
@@ -43,7 +35,7 @@ impl Link {
                 let head = ToWorker::Run { task: id, attempt, function: task.function };
                 tell(down, Down::Task { head, body })
             }
-            Self::Lane { end, .. } => {
+            Self::Lane(end) => {
                 let bytes = (*task.argument).as_ref().len();
                 if bytes > MOST_INLINE && matches!(*task.argument, Payload::Owned(_)) {
                     return Err(Unsent::Refused(format!(
@@ -59,7 +51,7 @@ impl Link {
     pub(crate) fn tell_to_let_go(&mut self) -> Result<(), Unsent> {
         match self {
             Self::Channel { down, .. } => tell(down, Down::LetGo),
-            Self::Lane { end, .. } => Ok(end.tell_to_let_go()?),
+            Self::Lane(end) => Ok(end.tell_to_let_go()?),
         }
     }
 
@@ -67,7 +59,7 @@ impl Link {
     pub(crate) fn tell_to_end(&mut self) -> Result<(), Unsent> {
         match self {
             Self::Channel { down, .. } => tell(down, Down::End),
-            Self::Lane { end, .. } => Ok(end.tell_to_end()?),
+            Self::Lane(end) => Ok(end.tell_to_end()?),
         }
     }
 
@@ -75,14 +67,14 @@ impl Link {
     pub(crate) fn taken_up(&self) -> u64 {
         match self {
             Self::Channel { mark, .. } => mark.taken_up(),
-            Self::Lane { end, .. } => end.taken_up(),
+            Self::Lane(end) => end.taken_up(),
         }
     }
 
     pub(crate) fn lane(&mut self) -> Option<&mut MasterEnd> {
         match self {
             Self::Channel { .. } => None,
-            Self::Lane { end, .. } => Some(end),
+            Self::Lane(end) => Some(end),
         }
     }
 }

@@ -123,7 +123,7 @@ impl Service {
             arguments: lanes.store.descriptor(),
             bell: lanes.bell.memory().descriptor(),
         };
-        Ok((Means::Lane(way), Link::Lane { end: Box::new(end), down }))
+        Ok((Means::Lane(way), Link::Lane(Box::new(end))))
     }
 
     pub(crate) fn staff_has_changed(&self) {
@@ -243,7 +243,7 @@ impl Service {
         let State { workers, master, .. } = state;
         let mut have_let_go = Vec::new();
         for (worker, known) in workers {
-            let Worker::Up { link: Link::Lane { end, .. }, .. } = known else { continue };
+            let Worker::Up { link: Link::Lane(end), .. } = known else { continue };
             let mut heard = false;
             let result = loop {
                 match end.hear() {
@@ -282,8 +282,7 @@ impl Service {
             let others = busy - usize::from(tasks > 0);
             // Of several that have nothing to do, only the last.
             let is_next = tasks > 0 || latest.is_some_and(|(_, latest)| latest == worker);
-            if let Some(Worker::Up { link: Link::Lane { end, .. }, .. }) = workers.get_mut(&worker)
-            {
+            if let Some(Worker::Up { link: Link::Lane(end), .. }) = workers.get_mut(&worker) {
                 end.may_spin(is_next && others + 2 <= lanes.cores);
             }
         }
@@ -303,7 +302,7 @@ impl Lanes {
 impl State {
     fn windows(&self) -> Vec<Window> {
         let lane = |worker: &Worker| match worker {
-            Worker::Up { link: Link::Lane { end, .. }, .. } => end.window(),
+            Worker::Up { link: Link::Lane(end), .. } => end.window(),
             _ => None,
         };
         self.workers.values().filter_map(lane).collect()

@@ -256,7 +256,10 @@ impl Service {
                 }
             }
         }
-        self.counters.retried(state.master.take_forgiven());
+        let forgiven = state.master.take_forgiven();
+        if forgiven > 0 {
+            self.counters.retried(forgiven);
+        }
         if let Some(at) = state.master.take_alarm() {
             self.watch.wake_by(at);
         }
