@@ -71,6 +71,14 @@ pub fn what_cannot_be_encoded_or_decoded_is_an_error_twenty_times_in_a_row<B: Ba
     fn give(kind: u8) -> Stubborn {
         Stubborn(kind)
     }
+    // Much is encoded before it turns out.
+    type Behind = (Vec<(u8, u8)>, Stubborn);
+    fn behind(kind: u8) -> Behind {
+        (vec![(1, 2); 50_000], Stubborn(kind))
+    }
+    fn take_behind(items: Behind) -> u8 {
+        items.1.0
+    }
     let pool = B::pool(2);
     for _ in 0..20 {
         let outcomes = [
@@ -78,6 +86,10 @@ pub fn what_cannot_be_encoded_or_decoded_is_an_error_twenty_times_in_a_row<B: Ba
             (pool.apply(take, Stubborn(ONE_WAY)).map(|_| ()), "Decode", "argument"),
             (pool.apply(give, NO_WAY).map(|_| ()), "Encode", "result"),
             (pool.apply(give, ONE_WAY).map(|_| ()), "Decode", "result"),
+            (pool.apply(take_behind, behind(NO_WAY)).map(|_| ()), "Encode", "argument"),
+            (pool.apply(take_behind, behind(ONE_WAY)).map(|_| ()), "Decode", "argument"),
+            (pool.apply(behind, NO_WAY).map(|_| ()), "Encode", "result"),
+            (pool.apply(behind, ONE_WAY).map(|_| ()), "Decode", "result"),
         ];
         for (outcome, kind, which) in outcomes {
             if !B::ENCODES {
@@ -91,6 +103,7 @@ pub fn what_cannot_be_encoded_or_decoded_is_an_error_twenty_times_in_a_row<B: Ba
             }
         }
         assert_eq!(pool.apply(take, Stubborn(9)).unwrap(), 9);
+        assert_eq!(pool.apply(behind, 9).unwrap().0.len(), 50_000);
     }
     assert_eq!(pool.stats().workers_lost, 0);
 }

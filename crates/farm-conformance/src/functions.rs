@@ -53,6 +53,27 @@ pub fn large_arguments_and_results_arrive_whole<B: Backend>() {
     }
 }
 
+/// How long they become shows only while they are encoded, several at a time.
+pub fn long_values_grow_as_they_are_encoded<B: Backend>() {
+    type Pairs = Vec<(u64, String)>;
+    fn unchanged(pairs: Pairs) -> Pairs {
+        pairs
+    }
+    let pool = &B::pool(2);
+    std::thread::scope(|scope| {
+        for n in [3_000, 30_000, 100_000] {
+            scope.spawn(move || {
+                let pairs: Pairs = (0..n).map(|x| (x << 20, format!("<{x}>"))).collect();
+                for _ in 0..3 {
+                    assert_eq!(pool.apply(unchanged, pairs.clone()).unwrap(), pairs);
+                    let several = pool.map(unchanged, [vec![], pairs.clone(), pairs.clone()]);
+                    assert_eq!(several.unwrap(), [vec![], pairs.clone(), pairs.clone()]);
+                }
+            });
+        }
+    });
+}
+
 /// Handles know their task, not their turn.
 pub fn submitted_tasks_answer_in_any_order_of_asking<B: Backend>() {
     let pool = B::pool(2);

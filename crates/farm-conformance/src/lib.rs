@@ -65,6 +65,7 @@ macro_rules! conformance_tests {
                 errors_name_the_function_the_item_and_the_label;
             functions: every_kind_of_function_without_captures_can_be_sent,
                 large_arguments_and_results_arrive_whole,
+                long_values_grow_as_they_are_encoded,
                 submitted_tasks_answer_in_any_order_of_asking,
                 a_handle_is_a_future,
                 many_threads_submit_to_one_pool;

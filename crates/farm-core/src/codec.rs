@@ -10,14 +10,15 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+pub use self::output::{Encoded, Output, Shelf};
 pub(crate) use self::plainly::collect;
 
 use self::deserializer::Decoder;
 use self::serializer::Encoder;
-use self::sink::{Fixed, Growing};
-use postcard::ser_flavors::Flavor;
+use self::sink::Sink;
 
 mod deserializer;
+mod output;
 mod plainly;
 mod serializer;
 mod sink;
@@ -44,7 +45,7 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
     encode_into(value, &mut bytes).map(|()| bytes)
 }
 
-/// Encodes a value behind what `bytes` holds. After an error, `bytes` is empty.
+/// Encodes a value behind what `bytes` holds. After an error, it holds that.
 ///
 /// # Errors
 ///
@@ -53,63 +54,36 @@ pub fn encode_into<T: Serialize + ?Sized>(
     value: &T,
     bytes: &mut Vec<u8>,
 ) -> Result<(), CodecError> {
-    GIVEN.set(false);
-    let mut encoder = Encoder::new(Growing(std::mem::take(bytes)));
-    value.serialize(&mut encoder).map_err(|error| CodecError::Encode(explain(&error)))?;
-    *bytes = encoder.into_sink().0;
-    Ok(())
+    let mut output = Output::from(std::mem::take(bytes));
+    let encoded = encode_to(value, &mut output);
+    *bytes = output.into_heap();
+    encoded
 }
 
-/// Values that are encoded one after the other.
-#[derive(Default)]
-pub(crate) struct Row(Encoder<Growing>);
-
-impl Row {
-    #[inline]
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.0.sink().0
-    }
-
-    /// Encodes a value behind the others. After an error, or a panic, a part of it may be there.
-    #[inline]
-    pub(crate) fn encode<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), CodecError> {
-        GIVEN.set(false);
-        value.serialize(&mut self.0).map_err(|error| CodecError::Encode(explain(&error)))
-    }
-
-    /// Puts bytes behind the others.
-    #[inline]
-    pub(crate) fn put(&mut self, bytes: &[u8]) {
-        let _ = self.0.sink_mut().try_extend(bytes);
-    }
-
-    pub(crate) fn truncate(&mut self, bytes: usize) {
-        self.0.sink_mut().0.truncate(bytes);
-    }
-}
-
-/// Encodes a value into `room` and says how many bytes it takes up there; `None` if it does not fit.
-///
-/// Whoever tries again with more room asks the value's `Serialize` again.
+/// Encodes a value behind what `output` holds. After an error, it holds that; after a panic, that and maybe more.
 ///
 /// # Errors
 ///
 /// [`CodecError::Encode`] if the value refuses.
-pub fn encode_to_slice<T: Serialize + ?Sized>(
+pub(crate) fn encode_to<T: Serialize + ?Sized>(
     value: &T,
-    room: &mut [u8],
-) -> Result<Option<usize>, CodecError> {
+    output: &mut Output<'_>,
+) -> Result<(), CodecError> {
     GIVEN.set(false);
-    let all = room.len();
-    let mut encoder = Encoder::new(Fixed { room, is_full: false });
+    let before = output.len();
+    let mut encoder = Encoder::new(Sink::new(output));
     let encoded = value.serialize(&mut encoder);
-    match (encoded, encoder.into_sink()) {
-        (Err(postcard::Error::SerializeBufferFull), _) | (_, Fixed { is_full: true, .. }) => {
-            Ok(None)
+    let length = encoder.into_sink().length();
+    let length = encoded.and_then(|()| length.ok_or(postcard::Error::SerializeBufferFull));
+    match length {
+        // SAFETY: the sink has written them.
+        Ok(length) => unsafe { output.has_written(length) },
+        Err(error) => {
+            output.truncate(before);
+            return Err(CodecError::Encode(explain(&error)));
         }
-        (Ok(()), Fixed { room, .. }) => Ok(Some(all - room.len())),
-        (Err(error), _) => Err(CodecError::Encode(explain(&error))),
     }
+    Ok(())
 }
 
 /// Decodes a value that must fill `bytes` to the end.
@@ -185,6 +159,10 @@ fn explain(error: &postcard::Error) -> String {
         postcard::Error::WontImplement => {
             "its `Deserialize` asks the format to describe itself, which postcard does not \
              (`#[serde(untagged)]`, `#[serde(flatten)]` and `serde_json::Value` do so)"
+                .to_owned()
+        }
+        postcard::Error::SerializeBufferFull => {
+            "its `Serialize` went on after an error, or did not end a sequence, or there is no such room"
                 .to_owned()
         }
         postcard::Error::DeserializeUnexpectedEnd => "the bytes end too early".to_owned(),
@@ -265,6 +243,37 @@ mod tests {
         }
     }
 
+    /// It moves each time that it grows.
+    #[derive(Debug)]
+    struct Moving {
+        room: Vec<u8>,
+        shortest: usize,
+        most: usize,
+    }
+
+    impl Shelf for Moving {
+        fn shortest(&self) -> usize {
+            self.shortest
+        }
+
+        fn room(&mut self, used: usize, bytes: usize) -> Option<&mut [u8]> {
+            if bytes > self.most {
+                return None;
+            }
+            if bytes > self.room.len() {
+                let mut room = vec![0; bytes];
+                room[..used].copy_from_slice(&self.room[..used]);
+                self.room = room;
+            }
+            Some(&mut self.room)
+        }
+    }
+
+    fn shelf() -> impl Strategy<Value = Moving> {
+        let some = (0_usize..400, 0_usize..800);
+        some.prop_map(|(shortest, most)| Moving { room: Vec::new(), shortest, most })
+    }
+
     fn everything() -> impl Strategy<Value = Everything> {
         let map = prop::collection::btree_map(".*", any::<[i16; 3]>(), 0..3);
         let shapes = prop::collection::vec(prop::collection::vec(shape(), 0..3), 0..3);
@@ -301,7 +310,7 @@ mod tests {
         }
 
         #[test]
-        fn the_bytes_are_those_of_postcard(value in everything(), room in 0_usize..400, change: u8) {
+        fn the_bytes_are_those_of_postcard(value in everything(), change: u8, shelf in shelf()) {
             let bytes = postcard::to_stdvec(&value).unwrap();
             prop_assert_eq!(encode(&value).unwrap(), &*bytes);
 
@@ -316,10 +325,15 @@ mod tests {
             encode_into(&value, &mut behind).unwrap();
             prop_assert_eq!(&behind[3..], &*bytes);
 
-            let mut room = vec![0; room];
-            match encode_to_slice(&value, &mut room).unwrap() {
-                Some(length) => prop_assert_eq!(&room[..length], &*bytes),
-                None => prop_assert!(room.len() < bytes.len()),
+            let mut shelf = shelf;
+            let mut output = Output::new(vec![7; 3], Some(&mut shelf));
+            encode_to(&value, &mut output).unwrap();
+            encode_to(&1_u8, &mut output).unwrap();
+            prop_assert_eq!(output.len(), behind.len() + 1);
+            behind.push(1);
+            match output.finish() {
+                Encoded::Heap(heap) => prop_assert_eq!(heap, behind),
+                Encoded::Shelved(length) => prop_assert_eq!(&shelf.room[..length], behind),
             }
         }
 
@@ -408,21 +422,41 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_not_half_encoded() {
+    fn what_goes_on_after_an_error_is_not_half_encoded() {
         struct Stubborn;
         impl Serialize for Stubborn {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 use serde::ser::SerializeTuple;
                 let mut tuple = serializer.serialize_tuple(2)?;
-                let _ = tuple.serialize_element(&[(1_u8, 1_u8); 3][..]);
+                let _ = tuple.serialize_element(&[Refuses][..]);
                 tuple.serialize_element(&1_u8)?;
                 tuple.end()
             }
         }
-        for room in 0..8 {
-            assert_eq!(encode_to_slice(&Stubborn, &mut vec![0; room]), Ok(None));
+        struct Refuses;
+        impl Serialize for Refuses {
+            fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+                Err(serde::ser::Error::custom(because("no")))
+            }
         }
-        assert_eq!(encode_to_slice(&Stubborn, &mut [0; 8]), Ok(Some(8)));
-        assert_eq!(encode_to_slice(&vec![1_u8, 2], &mut [0; 2]), Ok(None));
+        assert_eq!(encode(&Stubborn), Err(CodecError::Encode("no".to_owned())));
+
+        struct Endless;
+        impl Serialize for Endless {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let _ = serializer.serialize_seq(Some(0))?;
+                Err(serde::ser::Error::custom("it has no end"))
+            }
+        }
+        struct Lenient;
+        impl Serialize for Lenient {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                use serde::ser::SerializeTuple;
+                let mut tuple = serializer.serialize_tuple(1)?;
+                let _ = tuple.serialize_element(&Endless);
+                tuple.end()
+            }
+        }
+        assert!(encode(&Lenient).is_err());
     }
 }

@@ -18,7 +18,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::codec::{CodecError, Row};
+use crate::codec::{CodecError, Output};
 
 const WORD: usize = 4;
 const TIME: usize = 8;
@@ -27,7 +27,7 @@ const TIME: usize = 8;
 #[derive(Default)]
 pub struct Envelope {
     ends: Vec<u32>,
-    items: Row,
+    items: Output<'static>,
 }
 
 impl Envelope {
@@ -51,7 +51,7 @@ impl Envelope {
 
     /// Where the next item is put together.
     #[inline]
-    pub(crate) fn row(&mut self) -> &mut Row {
+    pub(crate) fn output(&mut self) -> &mut Output<'static> {
         &mut self.items
     }
 
@@ -59,13 +59,13 @@ impl Envelope {
     #[inline]
     pub(crate) fn close_item(&mut self) {
         // It takes far less than that to be full.
-        self.ends.push(self.items.bytes().len() as u32);
+        self.ends.push(self.items.heap().len() as u32);
     }
 
     /// How many bytes have been put together that are no item yet.
     #[inline]
     pub(crate) fn open(&self) -> usize {
-        self.items.bytes().len() - self.bytes()
+        self.items.heap().len() - self.bytes()
     }
 
     /// The last item is none any more, and what has been put together is that.
@@ -75,14 +75,17 @@ impl Envelope {
 
     /// Takes out what has been put together and is no item.
     pub(crate) fn take_open(&mut self) -> Vec<u8> {
-        let open = self.items.bytes()[self.bytes()..].to_vec();
+        if self.is_empty() {
+            return std::mem::take(&mut self.items).into_heap();
+        }
+        let open = self.items.heap()[self.bytes()..].to_vec();
         self.items.truncate(self.bytes());
         open
     }
 
     /// The bytes of the envelope, which is empty then, to be used again.
     pub(crate) fn seal(&mut self) -> Vec<u8> {
-        let items = self.items.bytes();
+        let items = self.items.heap();
         let mut bytes = Vec::with_capacity((1 + self.ends.len()) * WORD + items.len());
         bytes.extend((self.ends.len() as u32).to_le_bytes());
         bytes.extend(self.ends.drain(..).flat_map(u32::to_le_bytes));
@@ -159,10 +162,10 @@ mod tests {
         fn what_is_put_in_is_taken_out(items in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..9), 0..20)) {
             let mut envelope = Envelope::default();
             for item in &items {
-                envelope.row().put(item);
+                envelope.output().put(item);
                 envelope.close_item();
             }
-            envelope.row().put(b"no item");
+            envelope.output().put(b"no item");
             prop_assert_eq!(envelope.take_open(), b"no item");
             let sealed = envelope.seal();
             prop_assert!(envelope.is_empty() && envelope.bytes() == 0);

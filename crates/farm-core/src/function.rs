@@ -17,10 +17,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::Envelope;
-use crate::Failure;
-use crate::codec::{self, CodecError};
+use crate::codec::{self, CodecError, Output};
 use crate::passenger::{self, Crossing, Lendings, Luggage, cross, cross_with_nothing};
+use crate::{Envelope, Failure};
 
 /// What travels between master and worker: owned data that serde can encode and decode.
 pub trait Data: Serialize + DeserializeOwned + Send + 'static {}
@@ -67,8 +66,8 @@ struct Descriptor {
     magic: u64,
     abi_hash: u64,
     name: fn() -> &'static str,
-    call: fn(&[u8], &mut Vec<u8>) -> Result<(), CodecError>,
-    call_each: fn(&mut dyn Items, &mut Vec<u8>) -> Result<(), CodecError>,
+    call: fn(&[u8], &mut Output<'_>) -> Result<(), CodecError>,
+    call_each: fn(&mut dyn Items, &mut Output<'_>) -> Result<(), CodecError>,
 }
 
 /// The items of an envelope, on the side of whoever runs them.
@@ -131,30 +130,34 @@ impl<F: TaskFn<A, R>, A: Data, R: Data> Describe<F, A, R> {
         call_each: Self::call_each,
     };
 
-    fn call(input: &[u8], output: &mut Vec<u8>) -> Result<(), CodecError> {
+    fn call(input: &[u8], output: &mut Output<'_>) -> Result<(), CodecError> {
         let (input, lendings) = Lendings::split_from(input)?;
         Self::call_with(input, lendings, output)
     }
 
     /// Goes on until there are no more items, or one fails.
-    fn call_each(items: &mut dyn Items, room: &mut Vec<u8>) -> Result<(), CodecError> {
+    fn call_each(items: &mut dyn Items, room: &mut Output<'_>) -> Result<(), CodecError> {
         while let Some(input) = items.take_up() {
             let (input, lendings) = Lendings::split_from(input)?;
             if lendings.len() > 0 {
                 return Err(CodecError::Decode("nothing is lent to an item".to_owned()));
             }
             room.clear();
-            room.extend(Envelope::length(0));
+            room.put(&Envelope::length(0));
             Self::call_with(input, lendings, room)?;
-            Envelope::tell_length(room)?;
-            items.returned(room);
+            Envelope::tell_length(room.heap_mut())?;
+            items.returned(room.heap());
         }
         Ok(())
     }
 
     /// Decode, run, encode. The argument belongs to the function; the result is dropped here.
     #[inline]
-    fn call_with(input: &[u8], lendings: Lendings, output: &mut Vec<u8>) -> Result<(), CodecError> {
+    fn call_with(
+        input: &[u8],
+        lendings: Lendings,
+        output: &mut Output<'_>,
+    ) -> Result<(), CodecError> {
         let handles = lendings.len();
         let argument: A = crossing(Crossing::ArgumentIn, lendings, || codec::decode(input))?;
         // Whoever leaves one out, be it because it could not be opened, leaves rows as a failed attempt has.
@@ -163,7 +166,7 @@ impl<F: TaskFn<A, R>, A: Data, R: Data> Describe<F, A, R> {
         }
         let function: F = conjure();
         let result = function(argument);
-        let encode = || codec::encode_into(&result, output);
+        let encode = || codec::encode_to(&result, output);
         cross_with_nothing(Crossing::ResultOut, encode)
     }
 }
@@ -211,7 +214,7 @@ impl Function {
     }
 
     /// Calls the function on an encoded argument and encodes the result.
-    pub(crate) fn call(self, input: &[u8], output: &mut Vec<u8>) -> Result<(), CodecError> {
+    pub(crate) fn call(self, input: &[u8], output: &mut Output<'_>) -> Result<(), CodecError> {
         (self.0.call)(input, output)
     }
 
@@ -220,7 +223,7 @@ impl Function {
     pub(crate) fn call_each(
         self,
         items: &mut dyn Items,
-        room: &mut Vec<u8>,
+        room: &mut Output<'_>,
     ) -> Result<(), CodecError> {
         (self.0.call_each)(items, room)
     }
@@ -407,9 +410,9 @@ mod tests {
         let found = unsafe { reference.resolve() }.expect("it resolves");
         assert!(found.name().ends_with("double"));
         let input = crate::encode_call(&21_u64).expect("encodes");
-        let mut output = Vec::new();
+        let mut output = Output::default();
         found.call(&input, &mut output).expect("runs");
-        assert_eq!(codec::decode::<u64>(&output).expect("decodes"), 42);
+        assert_eq!(codec::decode::<u64>(&output.into_heap()).expect("decodes"), 42);
     }
 
     #[test]

@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::codec::{self, CodecError};
+use crate::codec::{self, CodecError, Output};
 
 /// What the master keeps of a handle while it is with a task.
 ///
@@ -149,27 +149,17 @@ impl Lendings {
     /// What is behind an argument that lends nothing.
     pub(crate) const NOTHING: [u8; LENGTH] = [0; LENGTH];
 
-    /// What is behind an argument that lends these.
-    pub(crate) fn encode(&self) -> Result<Vec<u8>, CodecError> {
-        if self.0.is_empty() {
-            return Ok(Self::NOTHING.to_vec());
-        }
-        let mut bytes = codec::encode(self.0.as_slice())?;
-        let too_many = |_| CodecError::Encode("it has too many handles".to_owned());
-        let length = u32::try_from(bytes.len()).map_err(too_many)?;
-        bytes.extend_from_slice(&length.to_le_bytes());
-        Ok(bytes)
-    }
-
     /// Puts them behind an encoded argument.
     #[inline]
-    pub(crate) fn append_to(&self, argument: &mut Vec<u8>) -> Result<(), CodecError> {
-        if self.0.is_empty() {
-            argument.extend_from_slice(&Self::NOTHING);
-        } else {
-            argument.extend_from_slice(&self.encode()?);
+    pub(crate) fn append_to(&self, argument: &mut Output<'_>) -> Result<(), CodecError> {
+        let before = argument.len();
+        if !self.0.is_empty() {
+            codec::encode_to(self.0.as_slice(), argument)?;
         }
-        Ok(())
+        let too_many = |_| CodecError::Encode("it has too many handles".to_owned());
+        let length = u32::try_from(argument.len() - before).map_err(too_many)?;
+        // An array is encoded as its bytes.
+        codec::encode_to(&length.to_le_bytes(), argument)
     }
 
     /// Takes an argument and what is behind it apart.

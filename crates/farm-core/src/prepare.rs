@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::mem::needs_drop;
 use std::sync::Arc;
 
-use crate::codec::CodecError;
+use crate::codec::{CodecError, Encoded, Output, Shelf};
 use crate::collect::FULL;
 use crate::panics;
 use crate::run::{encode_argument, encode_each};
@@ -28,6 +28,12 @@ pub struct Prepared<R> {
     pub passengers: Passengers,
 }
 
+/// Where a pool wants long arguments to lie.
+pub trait Depot: Shelf {
+    /// Makes a payload of the first bytes of the room that it has given last.
+    fn keep(&mut self, bytes: usize) -> Payload;
+}
+
 /// Encodes a task, and drops its argument: what handles in it stand for is the task's from now on.
 ///
 /// # Errors
@@ -35,6 +41,25 @@ pub struct Prepared<R> {
 /// The handle of a task that has failed already: the argument cannot be encoded, the function cannot be
 /// sent, somebody still holds a band of it, or the caller is itself a task.
 pub fn prepare<A, R, F>(
+    options: &TaskOptions,
+    function: F,
+    argument: A,
+) -> Result<Prepared<R>, TaskHandle<R>>
+where
+    A: Data,
+    R: Data,
+    F: TaskFn<A, R>,
+{
+    prepare_in(None, options, function, argument)
+}
+
+/// As [`prepare`], and has a long argument encoded where the pool wants it.
+///
+/// # Errors
+///
+/// As [`prepare`].
+pub fn prepare_in<A, R, F>(
+    mut depot: Option<&mut dyn Depot>,
     options: &TaskOptions,
     function: F,
     argument: A,
@@ -54,9 +79,17 @@ where
         .reference()
         .map_err(|source| fail(TaskError::Function { task: task.clone(), source }))?;
     let policy = options.policy();
-    let encoded = encode_argument(&argument, policy.retries > 0);
+    // Room for what is commonly sent, and what is behind it.
+    let heap = Vec::with_capacity(64);
+    let mut output = Output::new(heap, depot.as_deref_mut().map(|depot| depot as &mut dyn Shelf));
+    let encoded = encode_argument(&argument, policy.retries > 0, &mut output);
     let dropped = drop_contained(argument);
-    complete(task, reference, policy, encoded, dropped)
+    let payload = match (output.finish(), depot) {
+        (Encoded::Shelved(bytes), Some(depot)) => depot.keep(bytes),
+        (Encoded::Heap(bytes), _) => bytes.into(),
+        (Encoded::Shelved(_), None) => unreachable!("there is no shelf"),
+    };
+    complete(task, reference, policy, encoded.map(|passengers| (payload, passengers)), dropped)
 }
 
 /// Drops an argument that has been encoded.
@@ -73,21 +106,20 @@ fn complete<R: Data>(
     task: Arc<TaskName>,
     function: FunctionRef,
     policy: Policy,
-    encoded: Result<(Vec<u8>, Passengers), CodecError>,
+    encoded: Result<(Payload, Passengers), CodecError>,
     dropped: Result<(), String>,
 ) -> Result<Prepared<R>, TaskHandle<R>> {
     let refuse = |reason| {
         TaskHandle::failed(TaskError::Encode { task: task.clone(), what: "argument", reason })
     };
     dropped.map_err(refuse)?;
-    let (bytes, mut passengers) = encoded.map_err(|error| {
+    let (argument, mut passengers) = encoded.map_err(|error| {
         let (CodecError::Encode(reason) | CodecError::Decode(reason)) = error;
         refuse(reason)
     })?;
     if !passengers.are_alone() {
         return Err(refuse(STILL_HELD.to_owned()));
     }
-    let argument = Payload::from(bytes);
     Ok(Prepared {
         slot: Arc::new(Slot::new(task.clone())),
         task: Task::new(task, function, argument, policy),
@@ -188,7 +220,7 @@ impl<F, A: Data> Calls<F, A> {
             self.envelope.open_last();
         }
         let bytes = self.envelope.take_open();
-        let encoded = encoded.map(|passengers| (bytes, passengers.unwrap_or_default()));
+        let encoded = encoded.map(|passengers| (bytes.into(), passengers.unwrap_or_default()));
         let options = self.options.clone().item(self.next - 1);
         let name = Arc::new(TaskName::new(self.function, &options));
         Some(match complete(name, self.reference, self.policy, encoded, dropped) {

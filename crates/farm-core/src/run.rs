@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use serde::Serialize;
 
-use crate::codec::{self, CodecError};
+use crate::codec::{self, CodecError, Output};
 use crate::panics::{self, Caught};
 use crate::passenger::{self, Crossing, Lendings, Luggage, Passengers, cross, cross_with_nothing};
 use crate::{Envelope, Failure, Function, FunctionRef, Items, TaskFn};
@@ -39,10 +39,31 @@ pub unsafe fn run(
     argument: &[u8],
     result: &mut Vec<u8>,
 ) -> Result<(), Failure> {
-    result.clear();
+    let mut output = Output::from(std::mem::take(result));
+    // SAFETY: as the caller promises.
+    let outcome = unsafe { run_to(reference, argument, &mut output) };
+    *result = output.into_heap();
+    outcome
+}
+
+/// As [`run`], with the result in `output`.
+///
+/// # Errors
+///
+/// As [`run`].
+///
+/// # Safety
+///
+/// As for [`run`].
+pub unsafe fn run_to(
+    reference: FunctionRef,
+    argument: &[u8],
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
+    output.clear();
     // SAFETY: the caller promises it.
     let function = unsafe { find(reference) }?;
-    let outcome = as_a_task(|| function.call(argument, result));
+    let outcome = as_a_task(|| function.call(argument, output));
     let handles = passenger::escaped();
     if !handles.is_empty() {
         return Err(Failure::Escaped { handles });
@@ -66,13 +87,15 @@ pub unsafe fn run_each(reference: FunctionRef, items: &mut dyn Items, room: &mut
             return;
         }
     };
+    let mut output = Output::from(std::mem::take(room));
     loop {
-        match as_a_task(|| function.call_each(items, room)) {
-            Ok(Ok(())) => return,
+        match as_a_task(|| function.call_each(items, &mut output)) {
+            Ok(Ok(())) => break,
             Ok(Err(error)) => items.failed(error.into()),
             Err(failure) => items.failed(failure),
         }
     }
+    *room = output.into_heap();
 }
 
 /// # Safety
@@ -123,24 +146,24 @@ fn as_a_task<T>(body: impl FnOnce() -> T) -> Result<T, Failure> {
 ///
 /// As its `Serialize` says; also if there is a handle in it.
 pub fn encode_call<A: Serialize>(argument: &A) -> Result<Vec<u8>, CodecError> {
-    let mut bytes = codec::encode(argument)?;
-    Lendings::default().append_to(&mut bytes)?;
-    Ok(bytes)
+    let mut output = Output::default();
+    codec::encode_to(argument, &mut output)?;
+    Lendings::default().append_to(&mut output)?;
+    Ok(output.into_heap())
 }
 
 /// Encodes an argument in the master, and collects the arrays that travel beside it.
 pub(crate) fn encode_argument<A: Serialize>(
     argument: &A,
     repeatable: bool,
-) -> Result<(Vec<u8>, Passengers), CodecError> {
-    // Room for what is commonly sent, and what is behind it.
-    let mut bytes = Vec::with_capacity(64);
+    output: &mut Output<'_>,
+) -> Result<Passengers, CodecError> {
     let way = Crossing::ArgumentOut { repeatable };
-    let encode = || panics::catch(|| codec::encode_into(argument, &mut bytes));
+    let encode = || panics::catch(|| codec::encode_to(argument, output));
     let (encoded, Luggage { passengers, lendings }) = cross(way, Luggage::default(), encode);
     encoded.unwrap_or_else(|caught| Err(failed_to_encode(&caught)))?;
-    lendings.append_to(&mut bytes)?;
-    Ok((bytes, passengers))
+    lendings.append_to(output)?;
+    Ok(passengers)
 }
 
 /// Encodes arguments of many calls into an envelope, until it holds `full` bytes or one of them has to go by itself: that is
@@ -154,11 +177,11 @@ pub(crate) fn encode_each<'a, A: Serialize + 'a>(
     let way = Crossing::ArgumentOut { repeatable };
     let encode = || {
         for argument in arguments {
-            envelope.row().encode(argument)?;
+            codec::encode_to(argument, envelope.output())?;
             if passenger::are_aboard() || envelope.open() > full {
                 return Ok(true);
             }
-            envelope.row().put(&Lendings::NOTHING);
+            envelope.output().put(&Lendings::NOTHING);
             envelope.close_item();
             if envelope.bytes() >= full {
                 break;
@@ -170,7 +193,7 @@ pub(crate) fn encode_each<'a, A: Serialize + 'a>(
     let (encoded, Luggage { passengers, lendings }) = cross(way, Luggage::default(), encode);
     let is_open = encoded.unwrap_or_else(|caught| Err(failed_to_encode(&caught)))?;
     if is_open {
-        envelope.row().put(&lendings.encode()?);
+        lendings.append_to(envelope.output())?;
     }
     Ok(is_open.then_some(passengers))
 }

@@ -32,7 +32,7 @@ pub(crate) use master_end::{MasterEnd, News, Window};
 pub(crate) use record::MOST_INLINE;
 pub(crate) use ring::Broken;
 pub(crate) use spin::look;
-pub(crate) use store::Store;
+pub(crate) use store::{Store, Vacancy};
 pub(crate) use worker_end::{Told, Way, WorkerEnd};
 
 use crate::transport::at_boundary;

@@ -4,11 +4,12 @@ use std::sync::{Arc, Weak, mpsc};
 use std::thread::JoinHandle;
 
 use farm_core::{
-    Data, Deliver, Envelopes, Farm, FarmError, Home, Owner, Passengers, Prepared, Stats, Task,
-    TaskError, TaskFn, TaskHandle, TaskOptions, keep, prepare,
+    Data, Deliver, Depot, Envelopes, Farm, FarmError, Home, Owner, Passengers, Prepared, Stats,
+    Task, TaskError, TaskFn, TaskHandle, TaskOptions, keep, prepare_in,
 };
 
 use crate::builder::Builder;
+use crate::seat::Lanes;
 use crate::service::{Handles, Service};
 use crate::settings::Settings;
 use crate::staff::Process;
@@ -126,7 +127,11 @@ impl Farm for Pool {
         F: TaskFn<A, R>,
     {
         let options = options.or(&self.service.settings.task);
-        match prepare(&options, function, argument) {
+        // A fork of this process writes to none of its memory.
+        let lanes = self.service.lanes.as_ref().filter(|_| self.is_here());
+        let mut vacancy = lanes.map(Lanes::vacancy);
+        let depot = vacancy.as_mut().map(|vacancy| vacancy as &mut dyn Depot);
+        match prepare_in(depot, &options, function, argument) {
             Ok(Prepared { task, slot, passengers }) => {
                 let bytes = (*task.argument).as_ref().len();
                 let home = self.accept(task, slot.clone(), passengers);

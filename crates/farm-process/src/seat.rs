@@ -18,7 +18,7 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::lane::bell::{Bell, Sleeper, WORDS};
 use crate::lane::block::{Block, CELL};
-use crate::lane::{MOST_INLINE, MasterEnd, News, Store, Way, Window, look};
+use crate::lane::{MOST_INLINE, MasterEnd, News, Store, Vacancy, Way, Window, look};
 use crate::link::Link;
 use crate::mark::Mark;
 use crate::service::{Service, State, outcome};
@@ -85,7 +85,12 @@ impl Lanes {
         })
     }
 
-    /// Has a long argument where workers can read it, if there is room.
+    /// Where an argument is encoded if it is long.
+    pub(crate) fn vacancy(&self) -> Vacancy<'_> {
+        self.store.vacancy()
+    }
+
+    /// Has a long argument where workers can read it, if it is not there yet and there is room.
     pub(crate) fn put_beside_if_long(&self, task: &mut Task) {
         if let Payload::Owned(bytes) = &*task.argument
             && bytes.len() > MOST_INLINE

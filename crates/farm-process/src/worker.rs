@@ -4,7 +4,8 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use farm_core::{Ending, Failure, FromWorker, FunctionRef, Owner, ToWorker, WorkerId, codec};
+use farm_core::codec::{self, Encoded, Output};
+use farm_core::{Ending, Failure, FromWorker, FunctionRef, Owner, ToWorker, WorkerId};
 use ipc_channel::IpcError;
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
 
@@ -178,12 +179,17 @@ fn work_by_lane(lane: &mut WorkerEnd) -> Result<(), Broken> {
             unsafe { farm_core::run_each(items.function(), &mut items, &mut room) };
             items.finish()?;
         } else if let Some(item) = lane.take_up(&task) {
-            let argument = lane.argument(&task, item).ok_or(Broken)?;
+            let (argument, mut vacancy) = lane.unpack(&task, item).ok_or(Broken)?;
+            let mut output = Output::new(std::mem::take(&mut room), Some(&mut vacancy));
             // SAFETY: it has come whole from the master, which lends nothing to two tasks at once.
-            let outcome = unsafe { farm_core::run(task.function(), argument, &mut room) };
+            let outcome = unsafe { farm_core::run_to(task.function(), argument, &mut output) };
+            let result = output.finish();
             match outcome {
-                Ok(()) => lane.returned(&mut task, &room)?,
+                Ok(()) => lane.returned(&mut task, &result)?,
                 Err(failure) => lane.failed(&mut task, &failure)?,
+            }
+            if let Encoded::Heap(heap) = result {
+                room = heap;
             }
         }
         lifeline::task_ends();
@@ -194,8 +200,8 @@ fn work_by_lane(lane: &mut WorkerEnd) -> Result<(), Broken> {
     }
 }
 
-/// How much room for a result a worker keeps for the next one.
-const MOST_ROOM: usize = 64 << 20;
+/// How much room for a result a worker keeps for the next one. Longer results lie in its lane.
+const MOST_ROOM: usize = 64 << 10;
 
 fn work_by_channel(
     worker: WorkerId,

@@ -6,7 +6,7 @@
 
 use std::fmt::Display;
 
-use postcard::ser_flavors::Flavor;
+use postcard::ser_flavors::Flavor as _;
 use postcard::{Error, Result};
 use serde::ser::{
     Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
@@ -14,39 +14,22 @@ use serde::ser::{
 };
 
 use super::plainly;
+use super::sink::Sink;
 
 /// Encodes into a sink.
-pub(super) struct Encoder<F: Flavor>(postcard::Serializer<F>);
+pub(super) struct Encoder<'m>(postcard::Serializer<Sink<'m>>);
 
-impl<F: Flavor> Encoder<F> {
+impl<'m> Encoder<'m> {
     #[inline]
-    pub(super) fn new(sink: F) -> Self {
+    pub(super) fn new(sink: Sink<'m>) -> Self {
         Self(postcard::Serializer { output: sink })
     }
 
     #[inline]
-    pub(super) fn into_sink(self) -> F {
+    pub(super) fn into_sink(self) -> Sink<'m> {
         self.0.output
     }
 
-    #[inline]
-    pub(super) fn sink(&self) -> &F {
-        &self.0.output
-    }
-
-    #[inline]
-    pub(super) fn sink_mut(&mut self) -> &mut F {
-        &mut self.0.output
-    }
-}
-
-impl<F: Flavor + Default> Default for Encoder<F> {
-    fn default() -> Self {
-        Self::new(F::default())
-    }
-}
-
-impl<F: Flavor + Default> Encoder<F> {
     /// Seven bits to a byte, the lowest first; the highest bit says that more follow. postcard puts them together
     /// elsewhere and then copies them, a call for each number.
     #[inline]
@@ -64,21 +47,16 @@ impl<F: Flavor + Default> Encoder<F> {
     }
 }
 
-/// A sequence that is being encoded, with the output that it has taken from `outer`. It gives it back however it
-/// ends: a `Serialize` may go on in spite of an error.
-pub(super) struct Sequence<'a, F: Flavor + Default> {
-    outer: &'a mut Encoder<F>,
-    own: Encoder<F>,
+/// A sequence that is being encoded, with the output that it has taken from `outer` and gives back at its end.
+///
+/// It does not do so where it is dropped: that would have to be possible at each item, and so the output would lie in
+/// memory again. After an error, or without an end, nothing more can be encoded.
+pub(super) struct Sequence<'a, 'm> {
+    outer: &'a mut Encoder<'m>,
+    own: Encoder<'m>,
 }
 
-impl<F: Flavor + Default> Drop for Sequence<'_, F> {
-    #[inline]
-    fn drop(&mut self) {
-        *self.outer = self.own.take();
-    }
-}
-
-impl<F: Flavor + Default> SerializeSeq for Sequence<'_, F> {
+impl SerializeSeq for Sequence<'_, '_> {
     type Ok = ();
     type Error = Error;
 
@@ -89,6 +67,7 @@ impl<F: Flavor + Default> SerializeSeq for Sequence<'_, F> {
 
     #[inline]
     fn end(self) -> Result<()> {
+        *self.outer = self.own;
         Ok(())
     }
 }
@@ -117,10 +96,10 @@ fn zigzag(v: i64) -> u64 {
     ((v << 1) ^ (v >> 63)) as u64
 }
 
-impl<'a, F: Flavor + Default> Serializer for &'a mut Encoder<F> {
+impl<'a, 'm> Serializer for &'a mut Encoder<'m> {
     type Ok = ();
     type Error = Error;
-    type SerializeSeq = Sequence<'a, F>;
+    type SerializeSeq = Sequence<'a, 'm>;
     type SerializeTuple = Self;
     type SerializeTupleStruct = Self;
     type SerializeTupleVariant = Self;
@@ -193,7 +172,7 @@ impl<'a, F: Flavor + Default> Serializer for &'a mut Encoder<F> {
     }
 
     #[inline]
-    fn serialize_seq(self, len: Option<usize>) -> Result<Sequence<'a, F>> {
+    fn serialize_seq(self, len: Option<usize>) -> Result<Sequence<'a, 'm>> {
         self.0.serialize_seq(len)?;
         Ok(Sequence { own: self.take(), outer: self })
     }
@@ -268,7 +247,7 @@ impl<'a, F: Flavor + Default> Serializer for &'a mut Encoder<F> {
 
 macro_rules! encode_one_after_the_other {
     ($($trait:ident: $method:ident($($name:ident: $type:ty)?))*) => {$(
-        impl<F: Flavor + Default> $trait for &mut Encoder<F> {
+        impl $trait for &mut Encoder<'_> {
             type Ok = ();
             type Error = Error;
 
@@ -293,7 +272,7 @@ encode_one_after_the_other! {
     SerializeStructVariant: serialize_field(_key: &'static str)
 }
 
-impl<F: Flavor + Default> SerializeMap for &mut Encoder<F> {
+impl SerializeMap for &mut Encoder<'_> {
     type Ok = ();
     type Error = Error;
 

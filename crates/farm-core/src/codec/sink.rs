@@ -1,24 +1,75 @@
-//! Where encoded bytes go.
+//! Where encoded bytes go, as the serializer has it at hand.
+
+use std::ptr;
 
 use postcard::ser_flavors::Flavor;
 use postcard::{Error, Result};
 
-/// A vector that grows.
+/// What a sink writes to, and has grown.
+///
+/// # Safety
+///
+/// The room that it gives can be written to, and is nobody else's, until it is asked for other room or is no longer
+/// borrowed.
+pub(super) unsafe trait Memory {
+    /// The room that there is.
+    fn room(&mut self) -> Room;
+
+    /// Room with the first `used` bytes of what there is, and for so many `more`; `None` if there is none.
+    fn grow(&mut self, used: usize, more: usize) -> Option<Room>;
+}
+
+/// Room for `capacity` bytes from `start` on, of which `length` are written.
+pub(super) struct Room {
+    pub(super) start: *mut u8,
+    pub(super) length: usize,
+    pub(super) capacity: usize,
+}
+
+impl Default for Room {
+    #[inline]
+    fn default() -> Self {
+        Self { start: ptr::dangling_mut(), length: 0, capacity: 0 }
+    }
+}
+
+/// Room that bytes are written to one after the other.
 ///
 /// It grows out of line and by value. Were a reference to it handed to a function that is not inlined, then its
 /// length would have to be kept in memory, and in a loop each item would wait for the one before it. For the same
 /// reason [`Vec::extend_from_slice`] is out of the way.
 #[derive(Default)]
-pub(super) struct Growing(pub(super) Vec<u8>);
+pub(super) struct Sink<'m> {
+    // As the memory has given it, but for the length, which is never more than the capacity.
+    room: Room,
+    /// None for what is left where a sink was taken, or was full. It has no room either, and refuses what it is given.
+    memory: Option<&'m mut dyn Memory>,
+}
+
+impl<'m> Sink<'m> {
+    #[inline]
+    pub(super) fn new(memory: &'m mut dyn Memory) -> Self {
+        Self { room: memory.room(), memory: Some(memory) }
+    }
+
+    /// How many bytes are written; `None` if it was taken and not given back, or was full.
+    #[inline]
+    pub(super) fn length(self) -> Option<usize> {
+        self.memory.is_some().then_some(self.room.length)
+    }
+}
 
 #[cold]
 #[inline(never)]
-fn with_room_for(more: usize, mut bytes: Vec<u8>) -> Vec<u8> {
-    bytes.reserve(more);
-    bytes
+fn with_room_for(more: usize, sink: Sink<'_>) -> Sink<'_> {
+    let Some(memory) = sink.memory else { return Sink::default() };
+    match memory.grow(sink.room.length, more) {
+        Some(room) => Sink { room, memory: Some(memory) },
+        None => Sink::default(),
+    }
 }
 
-impl Flavor for Growing {
+impl Flavor for Sink<'_> {
     type Output = ();
 
     #[inline]
@@ -28,49 +79,19 @@ impl Flavor for Growing {
 
     #[inline]
     fn try_extend(&mut self, more: &[u8]) -> Result<()> {
-        let length = self.0.len();
-        if self.0.capacity() - length < more.len() {
-            self.0 = with_room_for(more.len(), std::mem::take(&mut self.0));
+        if self.room.capacity - self.room.length < more.len() {
+            *self = with_room_for(more.len(), std::mem::take(self));
+            if self.room.capacity - self.room.length < more.len() {
+                return Err(Error::SerializeBufferFull);
+            }
         }
-        // SAFETY: the vector has room for so many bytes behind its length, which it had before or `reserve` has made.
-        // They are nobody else's as long as it is borrowed here, and are written before they count.
+        // SAFETY: there is room for so many bytes behind the length, as has just been seen. It is the memory's, which is
+        // borrowed and was not asked for other room since, and therefore nobody else's.
         unsafe {
-            let end = self.0.as_mut_ptr().add(length);
-            std::ptr::copy_nonoverlapping(more.as_ptr(), end, more.len());
-            self.0.set_len(length + more.len());
+            let end = self.room.start.add(self.room.length);
+            ptr::copy_nonoverlapping(more.as_ptr(), end, more.len());
         }
-        Ok(())
-    }
-
-    #[inline]
-    fn finalize(self) -> Result<()> {
-        Ok(())
-    }
-}
-
-/// Room that cannot grow.
-#[derive(Default)]
-pub(super) struct Fixed<'a> {
-    pub(super) room: &'a mut [u8],
-    /// Something did not fit. A `Serialize` may go on in spite of the error.
-    pub(super) is_full: bool,
-}
-
-impl Flavor for Fixed<'_> {
-    type Output = ();
-
-    #[inline]
-    fn try_push(&mut self, byte: u8) -> Result<()> {
-        self.try_extend(&[byte])
-    }
-
-    #[inline]
-    fn try_extend(&mut self, bytes: &[u8]) -> Result<()> {
-        let Some(place) = self.room.split_off_mut(..bytes.len()) else {
-            self.is_full = true;
-            return Err(Error::SerializeBufferFull);
-        };
-        place.copy_from_slice(bytes);
+        self.room.length += more.len();
         Ok(())
     }
 

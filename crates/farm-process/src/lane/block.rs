@@ -92,6 +92,17 @@ impl Block {
         unsafe { std::slice::from_raw_parts(self.place(at, bytes), bytes) }
     }
 
+    /// The bytes at that place, to be written to.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else uses them as long as the slice lives.
+    #[expect(clippy::mut_from_ref, reason = "to whom which bytes belong is not told by the block")]
+    pub(super) unsafe fn bytes_mut(&self, at: usize, bytes: usize) -> &mut [u8] {
+        // SAFETY: they are mapped as long as `self` lives; the caller promises the rest.
+        unsafe { std::slice::from_raw_parts_mut(self.place(at, bytes), bytes) }
+    }
+
     /// Gives the memory of these bytes back to the system; they are zeros from then on.
     pub(crate) fn give_back(&self, at: usize, bytes: usize) {
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;

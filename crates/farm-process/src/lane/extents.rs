@@ -36,6 +36,42 @@ impl Extents {
         Some(start..start + bytes)
     }
 
+    /// Makes what was given out longer where it is: at least that long, and up to twice as long as it was if nothing behind
+    /// it is in use.
+    pub(super) fn extend(&mut self, room: &mut Range<usize>, bytes: usize) -> bool {
+        if bytes <= room.len() {
+            return true;
+        }
+        let Some(free) = self.free.get(&room.end).copied() else { return false };
+        let Some(least) = bytes.checked_next_multiple_of(PAGE) else { return false };
+        let Some(end) = room.start.checked_add(least.max(2 * room.len())) else { return false };
+        let end = end.min(free);
+        if end - room.start < bytes {
+            return false;
+        }
+        self.free.remove(&room.end);
+        if end < free {
+            self.free.insert(end, free);
+        }
+        room.end = end;
+        self.used = self.used.max(end);
+        true
+    }
+
+    /// Takes back what is beyond so many bytes. Returns what is to be given back to the system.
+    #[must_use]
+    pub(super) fn shorten(
+        &mut self,
+        room: &mut Range<usize>,
+        bytes: usize,
+    ) -> Option<Range<usize>> {
+        let end = room.start + bytes.max(1).next_multiple_of(PAGE);
+        if end >= room.end {
+            return None;
+        }
+        self.put_back(end..std::mem::replace(&mut room.end, end))
+    }
+
     /// Takes back what was given out. Returns what is to be given back to the system.
     #[must_use]
     pub(super) fn put_back(
@@ -66,22 +102,42 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_given_out_is_in_one_hand_and_comes_back_whole(
-            steps in prop::collection::vec((any::<bool>(), 1_usize..100_000, any::<usize>()), 0..200),
+            steps in prop::collection::vec((0..3, 1_usize..100_000, any::<usize>()), 0..200),
         ) {
             let all = 8192..(64 << 20) + 8192;
             let mut extents = Extents::new(all.clone());
             let mut out: Vec<Range<usize>> = Vec::new();
-            for (take, bytes, n) in steps {
-                if take {
+            for (step, bytes, n) in steps {
+                if step == 0 {
                     let taken = extents.take(bytes).expect("there is enough");
                     prop_assert!(taken.len() >= bytes && taken.len() < bytes + PAGE);
-                    prop_assert!(taken.start >= all.start && taken.end <= all.end);
-                    let apart = |other: &Range<usize>| other.end <= taken.start || taken.end <= other.start;
-                    prop_assert!(out.iter().all(apart));
                     out.push(taken);
                 } else if !out.is_empty() {
-                    prop_assert_eq!(extents.put_back(out.swap_remove(n % out.len())), None);
+                    let n = n % out.len();
+                    let mut range = out.swap_remove(n);
+                    let before = range.clone();
+                    if step == 1 {
+                        prop_assert_eq!(extents.put_back(range), None);
+                        continue;
+                    }
+                    if extents.extend(&mut range, bytes) {
+                        prop_assert!(range.len() >= bytes);
+                        prop_assert!(range.len() <= before.len().max(bytes + PAGE).max(2 * before.len()));
+                    } else {
+                        prop_assert_eq!(&range, &before);
+                        prop_assert!(bytes > before.len());
+                    }
+                    prop_assert_eq!(range.start, before.start);
+                    if n.is_multiple_of(2) {
+                        prop_assert_eq!(extents.shorten(&mut range, bytes), None);
+                        prop_assert!(range.len() < bytes + PAGE);
+                    }
+                    out.push(range);
                 }
+                let last = out.last().cloned().unwrap_or(0..0);
+                prop_assert!(last.is_empty() || last.start >= all.start && last.end <= all.end);
+                let apart = |other: &Range<usize>| other.end <= last.start || last.end <= other.start;
+                prop_assert!(out.iter().rev().skip(1).all(apart));
             }
             out.into_iter().for_each(|range| prop_assert_none(extents.put_back(range)));
             prop_assert_eq!(extents.free, BTreeMap::from([(all.start, all.end)]));

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use farm_core::Payload;
+use farm_core::codec::Shelf;
 
+use super::MOST_INLINE;
 use super::block::Block;
 use super::extents::Extents;
 use super::layout::{RESULT_COUNTS, RESULTS, result_room};
@@ -22,38 +24,110 @@ pub(super) struct Results {
     extents: Extents,
     /// What lies at each place.
     rooms: [Option<Range<usize>>; RESULTS],
+    /// Room for a result that is being encoded, or for the next if that has failed. There is a place for it.
+    open: Option<Range<usize>>,
 }
+
+/// Where a result is encoded if it becomes long.
+pub(crate) struct Vacancy<'a> {
+    block: &'a Block,
+    results: &'a mut Results,
+}
+
+/// So many bytes are left free before a result, for what a record of an envelope has before it.
+const BEFORE: usize = 64;
 
 impl Results {
     pub(super) fn new(block: &Block) -> Self {
-        Self { extents: Extents::new(result_room(block)), rooms: [const { None }; RESULTS] }
+        let extents = Extents::new(result_room(block));
+        Self { extents, rooms: [const { None }; RESULTS], open: None }
     }
 
-    /// Puts a result of some parts in, and says where; `None` if there is no place for it now.
-    pub(super) fn put(&mut self, block: &Block, result: &[&[u8]]) -> Option<(usize, Beside)> {
-        for (n, place) in self.rooms.iter_mut().enumerate() {
-            // Acquire: the master has read what was there.
-            if place.is_some()
-                && block.count(RESULT_COUNTS + n).load(Ordering::Acquire) == FREE
-                && let Some(idle) = place.take().and_then(|room| self.extents.put_back(room))
-            {
-                block.give_back(idle.start, idle.len());
-            }
-        }
+    pub(super) fn vacancy<'a>(&'a mut self, block: &'a Block) -> Vacancy<'a> {
+        Vacancy { block, results: self }
+    }
+
+    /// Puts a result in, and a head before it; says where. `None` if there is no place for it now.
+    pub(super) fn put(
+        &mut self,
+        block: &Block,
+        head: &[u8],
+        result: &[u8],
+    ) -> Option<(usize, Beside)> {
+        let mut vacancy = self.vacancy(block);
+        let room = vacancy.room(0, result.len())?;
+        room.get_mut(..result.len())?.copy_from_slice(result);
+        self.keep(block, head, result.len())
+    }
+
+    /// Puts a result in that was encoded in the room that was last given.
+    pub(super) fn keep(
+        &mut self,
+        block: &Block,
+        head: &[u8],
+        bytes: usize,
+    ) -> Option<(usize, Beside)> {
         let n = self.rooms.iter().position(Option::is_none)?;
-        let bytes = result.iter().map(|part| part.len()).sum();
-        let room = self.extents.take(bytes)?;
-        let mut at = room.start;
-        for part in result {
-            // SAFETY: this room is nobody else's now.
-            unsafe { block.put(at, part) };
-            at += part.len();
-        }
-        let beside = Beside { at: room.start as u64, bytes: bytes as u64 };
+        let mut room = self.open.take()?;
+        assert!(head.len() <= BEFORE && BEFORE + bytes <= room.len(), "there is room for it");
+        let idle = self.extents.shorten(&mut room, BEFORE + bytes);
+        give_back(block, idle);
+        let at = room.start + BEFORE - head.len();
+        // SAFETY: this room is nobody else's now.
+        unsafe { block.put(at, head) };
+        let beside = Beside { at: at as u64, bytes: (head.len() + bytes) as u64 };
         self.rooms[n] = Some(room);
         // The record that tells of it publishes it.
         block.count(RESULT_COUNTS + n).store(IN_USE, Ordering::Relaxed);
         Some((n, beside))
+    }
+
+    /// Takes back what the master is done with. Says whether there is a place for one more.
+    fn tidy(&mut self, block: &Block) -> bool {
+        for (n, place) in self.rooms.iter_mut().enumerate() {
+            // Acquire: the master has read what was there.
+            if place.is_some()
+                && block.count(RESULT_COUNTS + n).load(Ordering::Acquire) == FREE
+                && let Some(room) = place.take()
+            {
+                give_back(block, self.extents.put_back(room));
+            }
+        }
+        self.rooms.iter().any(Option::is_none)
+    }
+}
+
+fn give_back(block: &Block, idle: Option<Range<usize>>) {
+    if let Some(idle) = idle {
+        block.give_back(idle.start, idle.len());
+    }
+}
+
+impl Shelf for Vacancy<'_> {
+    fn shortest(&self) -> usize {
+        MOST_INLINE
+    }
+
+    fn room(&mut self, used: usize, bytes: usize) -> Option<&mut [u8]> {
+        let (block, bytes) = (self.block, bytes.checked_add(BEFORE)?);
+        if self.results.open.is_none() && !self.results.tidy(block) {
+            return None;
+        }
+        let Results { extents, open, .. } = &mut *self.results;
+        let room = match open {
+            Some(room) => room,
+            none => none.insert(extents.take(bytes)?),
+        };
+        if !extents.extend(room, bytes) {
+            let longer = extents.take(bytes)?;
+            let used = used.min(room.len() - BEFORE);
+            // SAFETY: both rooms are nobody else's now, and they are apart.
+            unsafe { block.put(longer.start + BEFORE, block.bytes(room.start + BEFORE, used)) };
+            let shorter = std::mem::replace(room, longer);
+            give_back(block, extents.put_back(shorter));
+        }
+        // SAFETY: as above.
+        Some(unsafe { block.bytes_mut(room.start + BEFORE, room.len() - BEFORE) })
     }
 }
 

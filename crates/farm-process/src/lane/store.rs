@@ -6,12 +6,13 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::{fmt, io};
 
-use farm_core::Payload;
+use farm_core::codec::Shelf;
+use farm_core::{Depot, Payload};
 use parking_lot::Mutex;
 
+use super::MOST_INLINE;
 use super::block::Block;
 use super::extents::Extents;
-use super::memory::Memory;
 use super::record::Beside;
 use crate::fork::Here;
 
@@ -21,11 +22,17 @@ pub(crate) struct Store {
     here: Here,
 }
 
-/// A long argument.
+/// A long argument, or room for one.
 struct Stored {
     store: Arc<Store>,
     room: Range<usize>,
     bytes: usize,
+}
+
+/// Where an argument is encoded if it becomes long.
+pub(crate) struct Vacancy<'a> {
+    store: &'a Arc<Store>,
+    room: Option<Stored>,
 }
 
 impl Store {
@@ -39,13 +46,21 @@ impl Store {
         self.block.descriptor()
     }
 
+    /// Room for an argument that is going to be encoded.
+    pub(crate) fn vacancy(self: &Arc<Self>) -> Vacancy<'_> {
+        Vacancy { store: self, room: None }
+    }
+
     /// Puts an argument in, if there is room.
     pub(crate) fn put(self: &Arc<Self>, argument: &[u8]) -> Option<Payload> {
-        let room = self.extents.lock().take(argument.len())?;
-        // SAFETY: this room is nobody else's now, and no worker has been told of it.
-        unsafe { self.block.put(room.start, argument) };
-        let store = self.clone();
-        Some(Payload::Mapped(Arc::new(Stored { store, room, bytes: argument.len() })))
+        let mut vacancy = self.vacancy();
+        vacancy.room(0, argument.len())?.get_mut(..argument.len())?.copy_from_slice(argument);
+        Some(vacancy.keep(argument.len()))
+    }
+
+    fn take(self: &Arc<Self>, bytes: usize) -> Option<Stored> {
+        let room = self.extents.lock().take(bytes)?;
+        Some(Stored { store: self.clone(), room, bytes: 0 })
     }
 
     /// Where an argument lies, if it is one that was put in.
@@ -53,6 +68,50 @@ impl Store {
         let at = argument.as_ptr().addr().checked_sub(self.block.address())?;
         let end = at.checked_add(argument.len())?;
         (end <= self.block.len()).then_some(Beside { at: at as u64, bytes: argument.len() as u64 })
+    }
+}
+
+impl Stored {
+    /// All of its room.
+    fn room(&mut self) -> &mut [u8] {
+        // SAFETY: the room belongs to `self`, and no worker is told of it before it is kept.
+        unsafe { self.store.block.bytes_mut(self.room.start, self.room.len()) }
+    }
+}
+
+impl Shelf for Vacancy<'_> {
+    fn shortest(&self) -> usize {
+        MOST_INLINE
+    }
+
+    fn room(&mut self, used: usize, bytes: usize) -> Option<&mut [u8]> {
+        let store = self.store;
+        let stored = match &mut self.room {
+            Some(stored) => stored,
+            none => none.insert(store.take(bytes)?),
+        };
+        let is_long_enough = store.extents.lock().extend(&mut stored.room, bytes);
+        if !is_long_enough {
+            let mut longer = store.take(bytes)?;
+            longer.room().get_mut(..used)?.copy_from_slice(stored.room().get(..used)?);
+            *stored = longer;
+        }
+        Some(stored.room())
+    }
+}
+
+impl Depot for Vacancy<'_> {
+    fn keep(&mut self, bytes: usize) -> Payload {
+        let Some(mut stored) = self.room.take() else { return Payload::Owned(Vec::new()) };
+        let Stored { store, room, .. } = &mut stored;
+        let mut extents = store.extents.lock();
+        if let Some(idle) = extents.shorten(room, bytes) {
+            store.block.give_back(idle.start, idle.len());
+        }
+        drop(extents);
+        assert!(bytes <= stored.room.len(), "no more is kept than there was room for");
+        stored.bytes = bytes;
+        Payload::Mapped(Arc::new(stored))
     }
 }
 

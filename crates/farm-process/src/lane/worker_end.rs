@@ -5,7 +5,8 @@ use std::os::fd::RawFd;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use farm_core::{Answer, Ending, Envelope, Failure, FunctionRef, Items, codec};
+use farm_core::codec::{self, Encoded};
+use farm_core::{Answer, Ending, Envelope, Failure, FunctionRef, Items};
 use serde::{Deserialize, Serialize};
 
 use super::bell::Bell;
@@ -13,7 +14,7 @@ use super::block::{Access, Block};
 use super::layout::{BED, MAY_SPIN, RING_DOWN, RING_UP, ROOM, TAKEN_UP, THERE, WANTED};
 use super::memory::Memory;
 use super::record::{Beside, HEAD, Order, Report, Run};
-use super::results::Results;
+use super::results::{Results, Vacancy};
 use super::ring::{Broken, Reader, Writer};
 use super::spin::look;
 use super::{MOST_INLINE, at_boundary};
@@ -152,19 +153,47 @@ impl WorkerEnd {
     }
 
     /// The argument for an item.
-    pub(crate) fn argument(&self, work: &Work, item: u32) -> Option<&[u8]> {
+    #[inline]
+    fn argument<'a>(
+        record: &'a [u8],
+        arguments: &'a Block,
+        work: &Work,
+        item: u32,
+    ) -> Option<&'a [u8]> {
         let body = match work.run.beside {
-            None => self.record.get(HEAD..)?,
+            None => record.get(HEAD..)?,
             Some(Beside { at, bytes }) => {
                 let (at, bytes) = (usize::try_from(at).ok()?, usize::try_from(bytes).ok()?);
-                if at.checked_add(bytes)? > self.arguments.len() {
+                if at.checked_add(bytes)? > arguments.len() {
                     return None;
                 }
                 // SAFETY: the master wrote this before it sent the task, and leaves it until the task is answered.
-                unsafe { self.arguments.bytes(at, bytes) }
+                unsafe { arguments.bytes(at, bytes) }
             }
         };
         if work.is_envelope() { Envelope::item(body, item) } else { Some(body) }
+    }
+
+    /// The argument for an item of a task that is none of many, and where a long result is to lie.
+    pub(crate) fn unpack(&mut self, work: &Work, item: u32) -> Option<(&[u8], Vacancy<'_>)> {
+        let Self { record, arguments, results, block, .. } = self;
+        let argument = Self::argument(record, arguments, work, item)?;
+        Some((argument, results.vacancy(block)))
+    }
+
+    /// Answers for a task that has returned.
+    pub(crate) fn returned(&mut self, work: &mut Work, result: &Encoded) -> Result<(), Broken> {
+        match result {
+            Encoded::Heap(result) => self.say(work, Ending::Returned, &[], result, None),
+            Encoded::Shelved(bytes) => self.say(work, Ending::Returned, &[], &[], Some(*bytes)),
+        }
+    }
+
+    /// Answers for an item that has failed.
+    pub(crate) fn failed(&mut self, work: &mut Work, failure: &Failure) -> Result<(), Broken> {
+        let ending = Ending::of::<()>(&Err(failure.clone()));
+        let body = codec::encode(failure).unwrap_or_default();
+        self.say(work, ending, &[], &body, None)
     }
 
     /// The items of an envelope.
@@ -172,24 +201,15 @@ impl WorkerEnd {
         Opened { lane: self, work, state: Ok(()) }
     }
 
-    /// Answers for an item that has returned; a result of an envelope comes behind its length. That waits in the open record
-    /// until the task is [finished](Self::finish), or until that is full; but the master finds it there if this process dies.
+    /// Answers for an item of an envelope that has returned. That waits in the open record until the envelope is
+    /// [finished](Self::finish), or until that is full; but the master finds it there if this process dies.
     #[inline]
-    pub(crate) fn returned(&mut self, work: &mut Work, result: &[u8]) -> Result<(), Broken> {
-        if !work.is_envelope() {
-            return self.say(work, Ending::Returned, &[result]);
-        }
+    fn item_returned(&mut self, work: &mut Work, result: &[u8]) -> Result<(), Broken> {
         if result.len() <= MOST_INLINE {
             return self.add(work, result);
         }
         let time = Envelope::time(work.lap());
-        self.say(work, Ending::Returned, &[&time, result])
-    }
-
-    /// Answers for an item that has failed.
-    pub(crate) fn failed(&mut self, work: &mut Work, failure: &Failure) -> Result<(), Broken> {
-        let ending = Ending::of::<()>(&Err(failure.clone()));
-        self.say(work, ending, &[&codec::encode(failure).unwrap_or_default()])
+        self.say(work, Ending::Returned, &time, result, None)
     }
 
     /// Adds a result of an envelope to the open record.
@@ -223,33 +243,52 @@ impl WorkerEnd {
         Ok(())
     }
 
-    /// Answers for one item in a record of its own, with a body of these parts.
-    fn say(&mut self, work: &mut Work, ending: Ending, body: &[&[u8]]) -> Result<(), Broken> {
+    /// Answers for one item in a record of its own, with a head and this body, or as many bytes as are `shelved`.
+    fn say(
+        &mut self,
+        work: &mut Work,
+        ending: Ending,
+        head: &[u8],
+        body: &[u8],
+        shelved: Option<usize>,
+    ) -> Result<(), Broken> {
         self.finish(work)?;
         flush();
-        let bytes: usize = body.iter().map(|part| part.len()).sum();
-        if bytes <= MOST_INLINE {
-            self.wait_for_room(HEAD + bytes)?;
+        if shelved.is_none() && head.len() + body.len() <= MOST_INLINE {
+            self.wait_for_room(HEAD + head.len() + body.len())?;
             self.up.add(&self.block, self.report(work, 1, ending, None).begin().bytes())?;
-            for part in body {
-                self.up.add(&self.block, part)?;
-            }
+            self.up.add(&self.block, head)?;
+            self.up.add(&self.block, body)?;
         } else {
             self.wait_for_room(2 * HEAD)?;
-            let beside = loop {
-                if let Some(beside) = self.results.put(&self.block, body) {
-                    break beside;
-                }
-                // The master keeps no more than a few, so a place becomes free when it has looked.
-                self.bell.ring();
-                std::thread::sleep(Duration::from_micros(100));
-            };
-            self.up.add(&self.block, self.report(work, 1, ending, Some(beside)).begin().bytes())?;
+            let beside = Some(self.put_beside(head, body, shelved)?);
+            self.up.add(&self.block, self.report(work, 1, ending, beside).begin().bytes())?;
         }
         work.done += 1;
         self.close();
         self.ring_for_answer();
         Ok(())
+    }
+
+    /// Has a long result where the master finds it.
+    fn put_beside(
+        &mut self,
+        head: &[u8],
+        body: &[u8],
+        shelved: Option<usize>,
+    ) -> Result<(usize, Beside), Broken> {
+        let Self { results, block, bell, .. } = self;
+        if let Some(bytes) = shelved {
+            return results.keep(block, head, bytes).ok_or(Broken);
+        }
+        loop {
+            if let Some(beside) = results.put(block, head, body) {
+                return Ok(beside);
+            }
+            // The master keeps no more than a few, so a place becomes free when it has looked.
+            bell.ring();
+            std::thread::sleep(Duration::from_micros(100));
+        }
     }
 
     /// Closes the open record, which then is the answer for all items in it.
@@ -338,7 +377,8 @@ impl Items for Opened<'_> {
     fn take_up(&mut self) -> Option<&[u8]> {
         self.state.ok()?;
         let item = self.lane.take_up(self.work)?;
-        let argument = self.lane.argument(self.work, item);
+        let WorkerEnd { record, arguments, .. } = &*self.lane;
+        let argument = WorkerEnd::argument(record, arguments, self.work, item);
         if argument.is_none() {
             self.state = Err(Broken);
         }
@@ -346,7 +386,7 @@ impl Items for Opened<'_> {
     }
 
     fn returned(&mut self, result: &[u8]) {
-        self.state = self.state.and_then(|()| self.lane.returned(self.work, result));
+        self.state = self.state.and_then(|()| self.lane.item_returned(self.work, result));
     }
 
     fn failed(&mut self, failure: Failure) {
