@@ -48,18 +48,23 @@ impl Arrivals {
         std::mem::take(&mut self.arrived.lock().took)
     }
 
-    /// Waits until something is so; lends the pool this thread meanwhile.
-    fn wait(&self, home: Option<&Weak<dyn Home>>, is_so: &dyn Fn(&Self, &Arrived) -> bool) {
+    /// Waits until something is so; lends the pool this thread meanwhile. Or says why nothing will come to this process.
+    fn wait(
+        &self,
+        home: Option<&Weak<dyn Home>>,
+        is_so: &dyn Fn(&Self, &Arrived) -> bool,
+    ) -> Result<(), &'static str> {
         let wanted = Wanted(self, is_so);
         if !wanted.is_in()
             && let Some(home) = home.and_then(Weak::upgrade)
         {
-            home.attend(&wanted, None);
+            home.attend(&wanted, None)?;
         }
         let mut arrived = self.arrived.lock();
         while !is_so(self, &arrived) {
             self.changed.wait(&mut arrived);
         }
+        Ok(())
     }
 }
 
@@ -147,9 +152,15 @@ impl Batch {
             return true;
         }
         let place = (self.slot.number, self.items.start);
-        self.slot.arrivals.wait(self.home.as_ref(), &|arrivals, arrived| {
+        let waited = self.slot.arrivals.wait(self.home.as_ref(), &|arrivals, arrived| {
             arrived.pieces.contains_key(&place) || arrivals.finished() > finished
         });
+        if let Err(reason) = waited {
+            let task = Arc::new(self.task.of_item(self.items.start));
+            self.items.start += 1;
+            self.failed = Some(TaskError::NoWorkers { task, reason: reason.into() });
+            return true;
+        }
         self.piece = self.slot.arrivals.arrived.lock().pieces.remove(&place);
         self.piece.is_some()
     }
@@ -198,6 +209,7 @@ impl Batch {
     /// Waits until all have their outcome.
     pub(crate) fn wait(&self) {
         let slot = &self.slot;
-        slot.arrivals.wait(self.home.as_ref(), &|_, _| slot.owed.load(Ordering::Relaxed) == 0);
+        let is_done: &dyn Fn(&_, &_) -> bool = &|_, _| slot.owed.load(Ordering::Relaxed) == 0;
+        let _ = slot.arrivals.wait(self.home.as_ref(), is_done);
     }
 }

@@ -17,8 +17,13 @@ pub trait Home: Send + Sync {
 
     /// A caller is about to wait until `outcome` is in, or until `deadline`, and lends the pool its thread for that
     /// time. It waits by itself for what is left.
-    fn attend(&self, outcome: &dyn Outcome, deadline: Option<Instant>) {
+    ///
+    /// # Errors
+    ///
+    /// Why no outcome will come to this process.
+    fn attend(&self, outcome: &dyn Outcome, deadline: Option<Instant>) -> Result<(), &'static str> {
         let _ = (outcome, deadline);
+        Ok(())
     }
 }
 
@@ -81,8 +86,10 @@ impl<R> TaskHandle<R> {
     fn wait_until(&self, deadline: Option<Instant>) -> bool {
         if !self.is_ready()
             && let Some(pool) = self.pool.as_ref().and_then(Weak::upgrade)
+            && let Err(reason) = pool.attend(&*self.slot, deadline)
         {
-            pool.attend(&*self.slot, deadline);
+            let task = self.slot.task().clone();
+            self.slot.fill(Err(TaskError::NoWorkers { task, reason: reason.into() }));
         }
         self.slot.wait(deadline)
     }

@@ -1,10 +1,11 @@
-//! Tests that kill a worker at every boundary between messages.
+//! Tests that kill a worker at every boundary between messages, and between the steps of a ring.
 //!
-//! In tests, a worker counts how often it comes to the beginning or the end of a `send` or `receive`, and
-//! the first that comes to a given one kills itself there.
+//! In tests, a worker counts how often it comes to the beginning or the end of a `send` or `receive`, or between two
+//! steps of a ring, and the first that comes to a given one kills itself there.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use farm_conformance::watchdog::guard;
 use farm_core::prelude::*;
@@ -14,18 +15,30 @@ use crate::{Pool, Transport};
 
 crate::init_before_main!();
 
-/// Which boundary, and a file that does not exist until a worker has died there.
-const BOUNDARY: &str = "FARM_TEST_BOUNDARY";
+/// Boundaries of one kind.
+pub(crate) struct Boundaries {
+    /// The variable that tells which boundary, and a file that does not exist until a worker has died there.
+    variable: &'static str,
+    passed: AtomicUsize,
+}
 
-pub(crate) fn pass() {
-    static PASSED: AtomicUsize = AtomicUsize::new(0);
-    let Ok(boundary) = std::env::var(BOUNDARY) else { return };
-    let (at, file) = boundary.split_once(':').expect("a number and a path");
-    let is_here = PASSED.fetch_add(1, Ordering::Relaxed) + 1 == at.parse().expect("a number");
-    if is_here && std::fs::File::create_new(file).is_ok() {
-        let _ = kill_process(getpid(), Signal::KILL);
-        loop {
-            std::thread::park();
+pub(crate) static MESSAGES: Boundaries = Boundaries::new("FARM_TEST_BOUNDARY");
+pub(crate) static RINGS: Boundaries = Boundaries::new("FARM_TEST_RING");
+
+impl Boundaries {
+    const fn new(variable: &'static str) -> Self {
+        Self { variable, passed: AtomicUsize::new(0) }
+    }
+
+    pub(crate) fn pass(&self) {
+        let Ok(boundary) = std::env::var(self.variable) else { return };
+        let (at, file) = boundary.split_once(':').expect("a number and a path");
+        let passed = self.passed.fetch_add(1, Ordering::Relaxed) + 1;
+        if passed == at.parse().expect("a number") && std::fs::File::create_new(file).is_ok() {
+            let _ = kill_process(getpid(), Signal::KILL);
+            loop {
+                std::thread::park();
+            }
         }
     }
 }
@@ -38,6 +51,11 @@ impl Mark {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
         Self(std::env::temp_dir().join(format!("boundary-{}-{n}", std::process::id())))
+    }
+
+    /// What tells workers to die at that boundary.
+    fn at(&self, boundary: usize) -> String {
+        format!("{boundary}:{}", self.0.display())
     }
 }
 
@@ -70,7 +88,7 @@ fn round(
         .workers(workers)
         .transport(transport)
         .retries(retries)
-        .env(BOUNDARY, format!("{boundary}:{}", mark.0.display()))
+        .env(MESSAGES.variable, mark.at(boundary))
         .build()
         .expect("one dies");
     let mut lost = 0;
@@ -126,6 +144,49 @@ fn without_retries_a_death_at_a_boundary_costs_one_task_if_it_had_been_taken_up(
                 let lost = round(transport, 1, boundary, 0, false);
                 assert_eq!(lost, usize::from(is_between), "{transport:?}, boundary {boundary}");
             }
+        }
+    });
+}
+
+/// A task that takes so long that who waits for it sleeps.
+fn after_a_while(n: u32) -> u32 {
+    std::thread::sleep(Duration::from_micros(500));
+    n + 1
+}
+
+/// Kills a worker at that step of its rings, while a caller sleeps, or else the service thread.
+fn ring(boundary: usize, waits: fn(&TaskHandle<u32>)) {
+    let mark = Mark::new();
+    let pool = Pool::builder()
+        .workers(2)
+        .env(RINGS.variable, mark.at(boundary))
+        .build()
+        .expect("they live until they ring");
+    // Some more after the death: what is not rung for, a worker must not wait for.
+    let (mut round, mut since) = (0, 0);
+    while since < 5 {
+        round += 1;
+        since += u32::from(mark.0.exists());
+        // Two workers answer at about the same time, and one rings for both.
+        let handles = [round, round + 7].map(|n| pool.submit(after_a_while, n));
+        handles.iter().for_each(waits);
+        let results = handles.map(|handle| handle.get().expect("it was answered before the ring"));
+        assert_eq!(results, [round + 1, round + 8], "boundary {boundary}");
+    }
+    pool.shutdown();
+}
+
+#[test]
+fn a_worker_that_dies_while_it_rings_leaves_nobody_asleep_and_costs_nothing() {
+    guard("rings", || {
+        // A ring has four steps; see `bell`.
+        for boundary in 1..=12 {
+            ring(boundary, TaskHandle::wait);
+            ring(boundary, |handle| {
+                while !handle.is_ready() {
+                    std::thread::yield_now();
+                }
+            });
         }
     });
 }

@@ -14,6 +14,9 @@ static PAGE: OnceLock<MmapMut> = OnceLock::new();
 /// The number of the last process that has one. A fork goes on from that of the process that it was forked from.
 static LAST: AtomicU64 = AtomicU64::new(0);
 
+/// What a fork of the process that made a pool is told.
+pub(crate) const FORKED: &str = "this process is a fork of the one that made the pool";
+
 /// The process in which it was made.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Here(u64);

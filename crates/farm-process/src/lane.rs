@@ -35,7 +35,7 @@ pub(crate) use spin::look;
 pub(crate) use store::{Store, Vacancy};
 pub(crate) use worker_end::{Told, Way, WorkerEnd};
 
-use crate::transport::at_boundary;
+use crate::transport::{at_boundary, at_ring};
 
 /// How many tasks a worker is sent ahead.
 pub(crate) const WINDOW: usize = 16;

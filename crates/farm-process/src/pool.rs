@@ -9,6 +9,7 @@ use farm_core::{
 };
 
 use crate::builder::Builder;
+use crate::fork::FORKED;
 use crate::seat::Lanes;
 use crate::service::{Handles, Service};
 use crate::settings::Settings;
@@ -87,8 +88,13 @@ impl Pool {
     /// Ends the pool; with patience, once all tasks have their outcome.
     fn end(&mut self, patiently: bool) {
         let threads = std::mem::take(&mut self.threads);
-        // The threads are not in a child that the program has forked, and the workers are not its own.
-        if threads.is_empty() || !self.is_here() {
+        if !self.is_here() {
+            // The threads are not in a child that the program has forked, and the workers are not its own. Handles that
+            // are left there can still ask.
+            std::mem::forget(self.handles.clone());
+            return;
+        }
+        if threads.is_empty() {
             return;
         }
         let service = self.service.clone();
@@ -187,7 +193,7 @@ impl Envelopes for Pool {
             self.service.submit(task, slot, passengers);
             return Some(Arc::downgrade(&self.handles));
         }
-        let reason = Arc::from("this process is a fork of the one that made the pool");
+        let reason = Arc::from(FORKED);
         for (item, name) in task.items.clone().zip(task.names()) {
             self.service.counters.failed();
             let error = TaskError::NoWorkers { task: name, reason: Arc::clone(&reason) };

@@ -25,7 +25,7 @@ use ipc_channel::ipc::{IpcReceiver, IpcSender};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::clock::BEAT;
-use crate::fork::Here;
+use crate::fork::{FORKED, Here};
 use crate::link::Unsent;
 use crate::seat::Lanes;
 use crate::settings::{Settings, Transport};
@@ -357,10 +357,12 @@ impl Home for Handles {
         self.0.is_here() && self.0.cancel(task, reach)
     }
 
-    fn attend(&self, outcome: &dyn Outcome, deadline: Option<Instant>) {
-        if self.0.is_here() {
-            self.0.attend(outcome, deadline);
+    fn attend(&self, outcome: &dyn Outcome, deadline: Option<Instant>) -> Result<(), &'static str> {
+        if !self.0.is_here() {
+            return Err(FORKED);
         }
+        self.0.attend(outcome, deadline);
+        Ok(())
     }
 }
 

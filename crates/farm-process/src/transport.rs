@@ -202,10 +202,16 @@ where
     received
 }
 
-/// Where tests let workers die.
+/// Where tests let workers die: between messages.
 pub(crate) fn at_boundary() {
     #[cfg(test)]
-    crate::boundaries::pass();
+    crate::boundaries::MESSAGES.pass();
+}
+
+/// Where tests let workers die: between the steps of a ring.
+pub(crate) fn at_ring() {
+    #[cfg(test)]
+    crate::boundaries::RINGS.pass();
 }
 
 /// Where the system refuses memory or descriptors, ipc-channel panics; here that is an error.

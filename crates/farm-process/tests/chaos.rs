@@ -8,6 +8,7 @@ mod common;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use common::TRANSPORTS;
 use farm_conformance::watchdog::guard;
 use farm_core::Stats;
 use farm_core::prelude::*;
@@ -38,9 +39,6 @@ fn strike(pool: &Pool, seed: u64, done: &AtomicBool) -> u64 {
     }
     strikes
 }
-
-/// By whatever messages travel.
-const TRANSPORTS: [Transport; 2] = [Transport::Lanes, Transport::Channel];
 
 /// Runs `body` on a pool whose workers are struck meanwhile.
 fn under_chaos<T>(

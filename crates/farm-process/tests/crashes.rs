@@ -8,7 +8,10 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use common::{Folder, Group, is_usable, part, pid, play, pool, stay, wait_for_end_of, wait_until};
+use common::{
+    Folder, Group, TRANSPORTS, builder_by, by_each, is_usable, part, pid, play, pool_by, stay,
+    wait_for_end_of, wait_until,
+};
 use farm_conformance::watchdog::guard;
 use farm_core::Loss;
 use farm_core::prelude::*;
@@ -138,8 +141,8 @@ fn assert_shows(death: Death, loss: &Loss) {
 
 #[test]
 fn a_death_at_any_moment_costs_its_task_alone() {
-    guard("the_crash_table", || {
-        let pool = pool(2);
+    by_each("the_crash_table", |transport| {
+        let pool = pool_by(transport, 2);
         let master = std::process::id();
         let mut lost = 0;
         for death in DEATHS {
@@ -188,9 +191,9 @@ fn leave_a_thread((death, gate): (Death, std::path::PathBuf)) -> i32 {
 
 #[test]
 fn a_death_after_the_reply_costs_nothing() {
-    guard("after_the_reply", || {
+    by_each("after_the_reply", |transport| {
         for death in DEATHS.into_iter().filter(|death| death.shows_as().is_some()) {
-            let (pool, folder) = (pool(1), Folder::new());
+            let (pool, folder) = (pool_by(transport, 1), Folder::new());
             let gate = folder.0.join("open");
             let worker = pool.apply(leave_a_thread, (death, gate.clone())).unwrap();
             std::fs::write(&gate, "").unwrap();
@@ -218,9 +221,9 @@ fn a_death_that_races_with_its_reply_is_either_and_harms_nobody_else() {
         }
         x + 1
     }
-    guard("race", || {
+    by_each("race", |transport| {
         // A death strikes the task that runs by then, so others are struck too; none is lost or doubled.
-        let pool = Pool::builder().workers(2).retries(50).build().unwrap();
+        let pool = builder_by(transport, 2).retries(50).build().unwrap();
         let items = (0..400).map(|x| (x, (x % 4 == 0).then_some(x % 300)));
         for (x, outcome) in (0..).zip(pool.map_each(race, items)) {
             match outcome {
@@ -244,8 +247,8 @@ fn a_waker_may_submit_a_task_that_kills_its_worker() {
             self.1.lock().unwrap().send(handle).unwrap();
         }
     }
-    guard("waker", || {
-        let pool = Arc::new(Pool::builder().workers(1).max_queued(1).build().unwrap());
+    by_each("waker", |transport| {
+        let pool = Arc::new(builder_by(transport, 1).max_queued(1).build().unwrap());
         for _ in 0..20 {
             let (sender, submitted) = mpsc::channel();
             let waker: Waker = Arc::new(Submits(pool.clone(), Mutex::new(sender))).into();
@@ -275,8 +278,8 @@ fn the_last_words_of_a_worker_are_in_the_report_and_on_stderr() {
     }
     let name = "the_last_words_of_a_worker_are_in_the_report_and_on_stderr";
     if part().is_some() {
-        let pool = pool(2);
-        for lines in [3, 20_000] {
+        for (transport, lines) in TRANSPORTS.into_iter().flat_map(|by| [(by, 3), (by, 20_000)]) {
+            let pool = pool_by(transport, 2);
             let error = pool.apply(speak_and_die, lines).unwrap_err();
             let text = error.to_string();
             assert!(text.ends_with("its last words: no newline at the end"), "{text}");
@@ -294,8 +297,8 @@ fn the_last_words_of_a_worker_are_in_the_report_and_on_stderr() {
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{text}");
         let many = text.lines().filter(|line| line.ends_with("several times over")).count();
-        assert_eq!(many, 20_003, "nothing is lost on the way");
-        assert_eq!(text.lines().filter(|line| *line == "no newline at the end").count(), 2);
+        assert_eq!(many, 2 * 20_003, "nothing is lost on the way");
+        assert_eq!(text.lines().filter(|line| *line == "no newline at the end").count(), 4);
     });
 }
 
@@ -305,8 +308,8 @@ fn the_peak_of_a_workers_memory_is_reported_where_it_is_known() {
         std::hint::black_box(vec![1_u8; mib << 20]);
         std::process::abort();
     }
-    guard("peak", || {
-        let error = pool(1).apply(use_memory_and_die, 300).unwrap_err();
+    by_each("peak", |transport| {
+        let error = pool_by(transport, 1).apply(use_memory_and_die, 300).unwrap_err();
         let TaskError::WorkerLost { loss, .. } = &error else { panic!("{error}") };
         let peak = loss.peak_memory.expect("more than the master has") >> 20;
         assert!((300..400).contains(&peak), "{error}");
@@ -332,11 +335,13 @@ fn a_worker_that_the_kernel_kills_for_memory_is_told_from_one_that_somebody_kill
     };
     if let Some(group) = part() {
         Group::enter(&group);
-        let pool = pool(2);
-        assert!(!is_struck(&pool, Death::Kill));
-        assert!(is_struck(&pool, Death::OutOfMemory));
-        assert!(!is_struck(&pool, Death::Kill));
-        is_usable(&pool);
+        for transport in TRANSPORTS {
+            let pool = pool_by(transport, 2);
+            assert!(!is_struck(&pool, Death::Kill));
+            assert!(is_struck(&pool, Death::OutOfMemory));
+            assert!(!is_struck(&pool, Death::Kill));
+            is_usable(&pool);
+        }
         return;
     }
     let limit = |version| match version {

@@ -9,19 +9,14 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use common::{
-    Folder, is_usable, kill, pid, pool, process_of, square, state_of, stay, take_number,
-    wait_for_end_of, wait_until,
+    Folder, builder_by, by_each, is_usable, kill, pid, pool_by, process_of, square, state_of, stay,
+    take_number, wait_for_end_of, wait_until,
 };
-use farm_conformance::watchdog::guard;
 use farm_core::prelude::*;
-use farm_process::{Builder, Pool};
+use farm_process::Builder;
 use farm_shm::{ArrayRef, Band, SharedArray};
 use ndarray::{Array1, Ix1};
 use rustix::process::Signal;
-
-fn builder(workers: usize) -> Builder {
-    Pool::builder().workers(workers)
-}
 
 /// Dies until it has been started often enough.
 fn survive_at((folder, attempt): (PathBuf, usize)) -> usize {
@@ -34,9 +29,10 @@ fn survive_at((folder, attempt): (PathBuf, usize)) -> usize {
 
 #[test]
 fn a_poison_task_costs_one_worker_for_each_attempt_and_nothing_else() {
-    guard("poison", || {
+    by_each("poison", |transport| {
         for retries in [0, 1, 4] {
-            let (pool, folder) = (builder(2).retries(retries).build().unwrap(), Folder::new());
+            let (pool, folder) =
+                (builder_by(transport, 2).retries(retries).build().unwrap(), Folder::new());
             let poison = pool.submit(survive_at, (folder.0.clone(), usize::MAX));
             is_usable(&pool);
             let error = poison.get().unwrap_err();
@@ -56,8 +52,8 @@ fn a_poison_task_costs_one_worker_for_each_attempt_and_nothing_else() {
 
 #[test]
 fn a_retry_succeeds_where_the_worker_lives() {
-    guard("retry", || {
-        let (pool, folder) = (builder(1).build().unwrap(), Folder::new());
+    by_each("retry", |transport| {
+        let (pool, folder) = (builder_by(transport, 1).build().unwrap(), Folder::new());
         let options = TaskOptions::new().retries(3);
         let handle = pool.submit_with(options, survive_at, (folder.0.clone(), 2));
         assert_eq!(handle.get().unwrap(), 2);
@@ -72,8 +68,8 @@ fn a_panic_is_retried_only_on_request_and_costs_no_worker() {
         assert!(n > 1, "attempt {n}");
         n
     }
-    guard("panics", || {
-        let (pool, folder) = (builder(1).retries(5).build().unwrap(), Folder::new());
+    by_each("panics", |transport| {
+        let (pool, folder) = (builder_by(transport, 1).retries(5).build().unwrap(), Folder::new());
         let error = pool.apply(panic_at_first, folder.0.clone()).unwrap_err();
         assert!(matches!(error, TaskError::Panicked { .. }), "{error}");
         let options = TaskOptions::new().retry_panics(true);
@@ -97,9 +93,10 @@ fn a_retry_finds_the_rows_of_its_band_as_they_were() {
         }
         band
     }
-    guard("rows", || {
+    by_each("rows", |transport| {
         for retries in [5, 1] {
-            let pool = builder(2).retries(retries).retry_panics(true).build().unwrap();
+            let pool =
+                builder_by(transport, 2).retries(retries).retry_panics(true).build().unwrap();
             let folders = [Folder::new(), Folder::new()];
             let array =
                 SharedArray::from_array(&Array1::from_iter((0..1000).map(f64::from))).unwrap();
@@ -129,10 +126,12 @@ fn rows_of_a_task_that_has_no_pool_any_more_are_not_taken_for_good() {
         band.view_mut()[0] = 7;
         std::process::abort()
     }
-    guard("no_pool", || {
+    by_each("no_pool", |transport| {
         for retries in [0, 3] {
             let folder = Folder::new();
-            let pool = builder(1).retries(retries).initializer(come_up_once, folder.0.clone());
+            let pool = builder_by(transport, 1)
+                .retries(retries)
+                .initializer(come_up_once, folder.0.clone());
             let pool = pool.build().unwrap();
             let (split, bands) = SharedArray::<u8, _>::zeros(4).unwrap().split([0..4]).unwrap();
             let error = pool.map(write_and_die, bands).unwrap_err();
@@ -161,9 +160,9 @@ fn be_stubborn(_: ()) {
 
 #[test]
 fn a_task_that_runs_over_its_time_is_stopped_and_nothing_else_is() {
-    guard("timeouts", || {
+    by_each("timeouts", |transport| {
         let limit = Duration::from_millis(50);
-        let pool = builder(2).timeout(limit).build().unwrap();
+        let pool = builder_by(transport, 2).timeout(limit).build().unwrap();
         let stubborn: Vec<_> = (0..3).map(|_| pool.submit(be_stubborn, ())).collect();
         let squares = pool.map(square, 0..100).unwrap();
         assert!(squares.into_iter().eq((0..100).map(square)));
@@ -189,8 +188,8 @@ fn a_timeout_is_retried_only_on_request() {
         }
         n
     }
-    guard("timeout_retries", || {
-        let (pool, folder) = (builder(1).retries(5).build().unwrap(), Folder::new());
+    by_each("timeout_retries", |transport| {
+        let (pool, folder) = (builder_by(transport, 1).retries(5).build().unwrap(), Folder::new());
         let options = TaskOptions::new().timeout(Duration::from_millis(30)).retry_timeouts(true);
         let handle = pool.submit_with(options, stay_at_first, folder.0.clone());
         assert_eq!(handle.get().unwrap(), 2);
@@ -203,8 +202,8 @@ fn a_timeout_is_retried_only_on_request() {
 
 #[test]
 fn a_running_task_can_be_cancelled_and_so_can_one_that_waits() {
-    guard("cancel", || {
-        let pool = builder(2).retries(3).build().unwrap();
+    by_each("cancel", |transport| {
+        let pool = builder_by(transport, 2).retries(3).build().unwrap();
         let running: Vec<_> = (0..2).map(|_| pool.submit(be_stubborn, ())).collect();
         let waiting: Vec<_> = (0..10).map(|x| pool.submit(square, x)).collect();
         let processes: Vec<_> = running.iter().map(|handle| process_of(&pool, handle)).collect();
@@ -231,14 +230,14 @@ fn a_running_task_can_be_cancelled_and_so_can_one_that_waits() {
 
 #[test]
 fn workers_are_replaced_after_their_number_of_tasks_which_is_no_loss() {
-    guard("recycling", || {
-        let pool = builder(1).max_tasks_per_worker(2).build().unwrap();
+    by_each("recycling", |transport| {
+        let pool = builder_by(transport, 1).max_tasks_per_worker(2).build().unwrap();
         let mut pids = pool.map(pid, [(); 10]).unwrap();
         pids.dedup();
         assert_eq!(pids.len(), 5, "{pids:?}");
         assert_eq!((pool.stats().workers_retired, pool.stats().workers_lost), (5, 0));
         for n in 0..40 {
-            let pool = builder(2).max_tasks_per_worker(1).build().unwrap();
+            let pool = builder_by(transport, 2).max_tasks_per_worker(1).build().unwrap();
             let handles: Vec<_> = (0..n % 7).map(|x| pool.submit(square, x)).collect();
             // Some of them are on their way out, some on their way in.
             if n % 2 == 0 {
@@ -259,8 +258,8 @@ fn a_worker_cannot_have_more_memory_than_its_limit_but_arrays_do_not_count() {
     fn last((array, mib): (ArrayRef<u8, Ix1>, usize)) -> usize {
         usize::from(array.view()[array.view().len() - 1]) + allocate(mib)
     }
-    guard("memory_limit", || {
-        let pool = builder(1).memory_limit(256 << 20).build().unwrap();
+    by_each("memory_limit", |transport| {
+        let pool = builder_by(transport, 1).memory_limit(256 << 20).build().unwrap();
         let error = pool.apply(allocate, 1024).unwrap_err();
         let text = error.to_string();
         let TaskError::WorkerLost { loss, .. } = error else { panic!("{text}") };
@@ -282,9 +281,9 @@ fn an_initializer_runs_once_in_each_worker_before_its_tasks() {
     fn loaded(_: ()) -> bool {
         LOADED.get() == Some(&(7, pid(())))
     }
-    guard("initializer", || {
+    by_each("initializer", |transport| {
         let folder = Folder::new();
-        let pool = builder(2).max_tasks_per_worker(5);
+        let pool = builder_by(transport, 2).max_tasks_per_worker(5);
         let pool = pool.initializer(load, (folder.0.clone(), 7)).build().unwrap();
         assert!(pool.map(loaded, [(); 50]).unwrap().into_iter().all(|is_so| is_so));
         pool.shutdown();
@@ -314,7 +313,7 @@ fn an_initializer_that_fails_or_dies_is_one_clear_error_after_a_few_attempts() {
         note(&folder);
         std::process::exit(0);
     }
-    guard("bad_initializers", || {
+    by_each("bad_initializers", |transport| {
         let limit = Duration::from_millis(100);
         type Initialised = fn(Builder, PathBuf) -> Builder;
         let bad: [(Initialised, &str); 4] = [
@@ -325,7 +324,7 @@ fn an_initializer_that_fails_or_dies_is_one_clear_error_after_a_few_attempts() {
         ];
         for (initializer, reason) in bad {
             let folder = Folder::new();
-            let mut pool = builder(2);
+            let mut pool = builder_by(transport, 2);
             if reason.contains("longer") {
                 pool = pool.start_timeout(limit);
             }
@@ -347,7 +346,7 @@ fn an_initializer_that_fails_or_dies_is_one_clear_error_after_a_few_attempts() {
 fn an_initializer_that_cannot_be_sent_is_told_before_a_worker_is_started() {
     fn take(_: ArrayRef<u8, Ix1>) {}
     let array = SharedArray::<u8, _>::zeros(4).unwrap().freeze();
-    let error = builder(1).initializer(take, array).build().unwrap_err();
+    let error = farm_process::Pool::builder().initializer(take, array).build().unwrap_err();
     assert!(
         matches!(&error, FarmError::Initializer { reason } if reason.contains("take")),
         "{error}"
@@ -359,9 +358,9 @@ fn a_pool_whose_last_worker_does_not_come_up_works_with_the_others_and_leaves_no
     fn fail_from_the_fourth_on(folder: PathBuf) {
         assert!(take_number(&folder) < 3, "three are enough");
     }
-    guard("the_fourth", || {
+    by_each("the_fourth", |transport| {
         let folder = Folder::new();
-        let pool = builder(4).initializer(fail_from_the_fourth_on, folder.0.clone());
+        let pool = builder_by(transport, 4).initializer(fail_from_the_fourth_on, folder.0.clone());
         let pool = pool.build().unwrap();
         wait_until(|| pool.processes().len() == 3 && folder.files().len() > 4);
         is_usable(&pool);
@@ -373,8 +372,8 @@ fn a_pool_whose_last_worker_does_not_come_up_works_with_the_others_and_leaves_no
 
 #[test]
 fn submit_waits_for_room_where_the_queue_is_bounded() {
-    guard("max_queued", || {
-        let pool = builder(1).max_queued(3).build().unwrap();
+    by_each("max_queued", |transport| {
+        let pool = builder_by(transport, 1).max_queued(3).build().unwrap();
         let running = pool.submit(stay, ());
         process_of(&pool, &running);
         let waiting: Vec<_> = (0..3).map(|x| pool.submit(square, x)).collect();
@@ -399,9 +398,9 @@ fn a_map_takes_no_more_bytes_ahead_than_are_documented() {
     fn length(bytes: Vec<u8>) -> usize {
         bytes.len()
     }
-    guard("bytes_ahead", || {
+    by_each("bytes_ahead", |transport| {
         use std::cell::Cell;
-        let pool = pool(2);
+        let pool = pool_by(transport, 2);
         let taken = Cell::new(0_usize);
         let items = (0..40).map(|_| {
             taken.set(taken.get() + 1);

@@ -333,37 +333,6 @@ fn ten_thousand_queued_tasks_and_large_unread_results_need_few_descriptors() {
 }
 
 #[test]
-fn a_fork_of_the_program_leaves_the_pool_to_it() {
-    let name = "a_fork_of_the_program_leaves_the_pool_to_it";
-    if part().is_some() {
-        let pool = pool(2);
-        let busy = pool.submit(|()| std::thread::sleep(std::time::Duration::from_millis(300)), ());
-        // SAFETY: the child calls what needs no other thread: the pool's functions are to see to that.
-        match unsafe { libc::fork() } {
-            0 => {
-                let refused = matches!(pool.apply(pid, ()), Err(TaskError::NoWorkers { .. }));
-                drop(pool);
-                // SAFETY: it ends the process, and that is all.
-                unsafe { libc::_exit(if refused { 0 } else { 1 }) }
-            }
-            child => {
-                let mut status = 0;
-                // SAFETY: the pointer is to a value that lives through the call.
-                unsafe { libc::waitpid(child, &mut status, 0) };
-                assert_eq!(status, 0, "the child has ended well");
-            }
-        }
-        busy.get().unwrap();
-        assert_eq!(pool.stats().workers_lost, 0);
-        return;
-    }
-    guard("fork", || {
-        let output = play(name, "master").output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    });
-}
-
-#[test]
 fn a_worker_in_the_hands_of_a_debugger_holds_nobody_up() {
     guard("traced", || {
         let pool = Pool::builder().workers(2).timeout(std::time::Duration::from_millis(300));

@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn nobody_sleeps_over_a_record() {
-        model(|| {
+        model(3, || {
             let memory = Arc::new(Loomed::new(1, 1, 0));
             let ours = memory.clone();
             let waker = loom::thread::spawn(move || {

@@ -19,7 +19,9 @@
 //! As with a worker's [bed](super::bed): if 3 comes before b, then c sees 2, and e changes the word after 1, so that 6
 //! does not sleep, or wakes it; if b comes before 3, then 4 sees a. Of several workers that come to c at once, the
 //! first that gets through d rings for all: what the others have written is there before their own d, and is seen by
-//! who is woken, or by 4.
+//! who is woken, or by 4. A d that comes late, when there has been another 2 since its c, either undoes that 2, and then
+//! e wakes who has said it, or is before it in the order of the changes of WHOM, and then hides it from nobody. The models
+//! below go through the interleavings, with one worker and with two.
 //!
 //! A caller that gets its result and leaves says in WHOM that the service thread is to be woken, which has been asleep
 //! all the while by the word that it had read before: that word has not changed since, or it is not asleep.
@@ -30,6 +32,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::at_ring;
 use super::memory::{Memory, Word};
 
 /// The numbers of the words: whom to wake, and what each sleeps by.
@@ -100,8 +103,11 @@ impl<M: Memory> Bell<M> {
         if whom.load(Ordering::Relaxed) == NOBODY {
             return;
         }
+        at_ring();
         if let Some(sleeper) = Sleeper::of(whom.swap(NOBODY, Ordering::AcqRel)) {
+            at_ring();
             self.wake(sleeper);
+            at_ring();
         }
     }
 
@@ -122,67 +128,146 @@ impl<M: Memory> Bell<M> {
     /// Wakes that one in any case.
     pub(crate) fn wake(&self, sleeper: Sleeper) {
         self.0.word(sleeper as usize).add(1, Ordering::Release);
+        at_ring();
         self.0.wake(sleeper as usize);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ops::Range;
     use std::sync::Arc;
+
+    use loom::sync::Mutex;
+    use loom::thread::{JoinHandle, spawn};
 
     use super::super::memory::loomed::{Loomed, model};
     use super::*;
 
-    #[test]
-    fn nobody_sleeps_over_an_answer() {
-        model(|| {
-            let bell = Arc::new(Bell::new(Loomed::new(2, WORDS, 0)));
-            let ours = bell.clone();
-            let worker = loom::thread::spawn(move || {
-                for n in 0..2 {
-                    ours.memory().count(n).store(1, Ordering::Release);
-                    ours.ring();
+    type Ring = fn(&Bell<Loomed>);
+
+    /// Both ways to ring: the service thread is rung for at once, or is owed it, and paid.
+    const RINGS: [Ring; 2] = [Bell::ring, |bell| {
+        if bell.ring_for_caller() {
+            bell.ring();
+        }
+    }];
+
+    fn ways() -> impl Iterator<Item = (Sleeper, Ring)> {
+        let sleepers = [Sleeper::Caller, Sleeper::Service].into_iter();
+        sleepers.flat_map(|sleeper| RINGS.map(|ring| (sleeper, ring)))
+    }
+
+    /// A bell, and a count for each answer, which is 1 when it is there.
+    struct Hall {
+        bell: Bell<Loomed>,
+        answers: usize,
+    }
+
+    impl Hall {
+        fn new(answers: usize) -> Arc<Self> {
+            Arc::new(Self { bell: Bell::new(Loomed::new(answers, WORDS, 0)), answers })
+        }
+
+        fn is_there(&self, answer: usize) -> bool {
+            self.bell.memory().count(answer).load(Ordering::Acquire) == 1
+        }
+
+        fn there(&self) -> usize {
+            (0..self.answers).filter(|answer| self.is_there(*answer)).count()
+        }
+
+        /// A worker gives these answers, and rings for each.
+        fn worker(self: &Arc<Self>, answers: Range<usize>, ring: Ring) -> JoinHandle<()> {
+            let ours = self.clone();
+            spawn(move || {
+                for answer in answers {
+                    ours.bell.memory().count(answer).store(1, Ordering::Release);
+                    ring(&ours.bell);
                 }
-            });
-            let answers =
-                || (0..2).filter(|n| bell.memory().count(*n).load(Ordering::Acquire) == 1).count();
-            // A lost wake-up would leave this thread asleep for ever, which the model reports.
-            let mut seen = 0;
-            while seen < 2 {
-                let ticket = bell.ticket(Sleeper::Caller);
-                if bell.is_to_wake(Sleeper::Caller, || answers() > seen) {
-                    bell.sleep(ticket, None);
-                    bell.is_looked_after();
+            })
+        }
+
+        /// Hears all answers. Over one that is slept over this would sleep for ever, which the model checker reports.
+        fn hear_all(&self, sleeper: Sleeper) {
+            let mut heard = 0;
+            while heard < self.answers {
+                let ticket = self.bell.ticket(sleeper);
+                if self.bell.is_to_wake(sleeper, || self.there() > heard) {
+                    self.bell.sleep(ticket, None);
+                    self.bell.is_looked_after();
                 }
-                seen = answers();
+                heard = self.there();
             }
-            worker.join().unwrap();
-        });
+        }
     }
 
     #[test]
-    fn the_service_thread_sees_what_a_caller_leaves_behind() {
-        model(|| {
-            let bell = Arc::new(Bell::new(Loomed::new(1, WORDS, 0)));
-            let is_answered =
-                |bell: &Bell<Loomed>| bell.memory().count(0).load(Ordering::Acquire) == 1;
-            let ours = bell.clone();
+    fn nobody_sleeps_over_an_answer() {
+        for (sleeper, ring) in ways() {
+            model(3, move || {
+                let hall = Hall::new(2);
+                let worker = hall.worker(0..2, ring);
+                hall.hear_all(sleeper);
+                worker.join().unwrap();
+            });
+        }
+    }
+
+    #[test]
+    fn of_two_workers_that_answer_at_once_neither_is_slept_over() {
+        for (sleeper, ring) in ways() {
+            model(3, move || {
+                let hall = Hall::new(2);
+                let workers = [hall.worker(0..1, ring), hall.worker(1..2, ring)];
+                hall.hear_all(sleeper);
+                workers.into_iter().for_each(|worker| worker.join().unwrap());
+            });
+        }
+    }
+
+    #[test]
+    fn the_service_thread_hears_what_a_caller_leaves_behind() {
+        model(2, || {
+            let (hall, seat) = (Hall::new(2), Arc::new(Mutex::new(())));
             // It sleeps while a caller has the seat.
-            let ticket = bell.ticket(Sleeper::Service);
-            let service = loom::thread::spawn(move || {
-                ours.sleep(ticket, None);
+            let asleep = hall.bell.ticket(Sleeper::Service);
+            let (ours, theirs) = (hall.clone(), seat.clone());
+            let taken = seat.lock().unwrap();
+            let service = spawn(move || {
+                let mut ticket = asleep;
+                loop {
+                    ours.bell.sleep(ticket, None);
+                    let _seat = theirs.lock().unwrap();
+                    ours.bell.is_looked_after();
+                    ticket = ours.bell.ticket(Sleeper::Service);
+                    let heard = ours.there();
+                    if heard == ours.answers {
+                        return;
+                    }
+                    if !ours.bell.is_to_wake(Sleeper::Service, || ours.there() > heard) {
+                        ours.bell.wake(Sleeper::Service);
+                    }
+                }
             });
-            let ours = bell.clone();
-            let worker = loom::thread::spawn(move || {
-                ours.memory().count(0).store(1, Ordering::Release);
-                ours.ring();
-            });
-            bell.is_looked_after();
-            // The caller leaves. What it finds then it would hear itself, and try again; here the other is told instead.
-            if !bell.is_to_wake(Sleeper::Service, || is_answered(&bell)) {
-                bell.wake(Sleeper::Service);
+            let workers = [hall.worker(0..1, RINGS[1]), hall.worker(1..2, RINGS[1])];
+            // The caller waits for its own answer alone.
+            hall.bell.is_looked_after();
+            let mut heard = hall.there();
+            while !hall.is_there(0) {
+                let ticket = hall.bell.ticket(Sleeper::Caller);
+                if hall.bell.is_to_wake(Sleeper::Caller, || hall.there() > heard) {
+                    hall.bell.sleep(ticket, None);
+                    hall.bell.is_looked_after();
+                }
+                heard = hall.there();
             }
-            worker.join().unwrap();
+            let is_left = hall.bell.is_to_wake(Sleeper::Service, || hall.there() > heard);
+            if !is_left || heard == hall.answers {
+                hall.bell.wake(Sleeper::Service);
+            }
+            drop(taken);
+            workers.into_iter().for_each(|worker| worker.join().unwrap());
             service.join().unwrap();
         });
     }

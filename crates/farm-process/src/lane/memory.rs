@@ -57,7 +57,7 @@ pub(crate) trait Word {
 }
 
 macro_rules! implement {
-    ($count:ty, $word:ty) => {
+    ($count:ty) => {
         impl Count for $count {
             fn load(&self, order: Ordering) -> u64 {
                 self.load(order)
@@ -72,28 +72,28 @@ macro_rules! implement {
                 self.compare_exchange(current, new, done, seen).map(drop)
             }
         }
-
-        impl Word for $word {
-            fn load(&self, order: Ordering) -> u32 {
-                self.load(order)
-            }
-
-            fn store(&self, value: u32, order: Ordering) {
-                self.store(value, order);
-            }
-
-            fn swap(&self, value: u32, order: Ordering) -> u32 {
-                self.swap(value, order)
-            }
-
-            fn add(&self, value: u32, order: Ordering) -> u32 {
-                self.fetch_add(value, order)
-            }
-        }
     };
 }
 
-implement!(AtomicU64, AtomicU32);
+implement!(AtomicU64);
+
+impl Word for AtomicU32 {
+    fn load(&self, order: Ordering) -> u32 {
+        self.load(order)
+    }
+
+    fn store(&self, value: u32, order: Ordering) {
+        self.store(value, order);
+    }
+
+    fn swap(&self, value: u32, order: Ordering) -> u32 {
+        self.swap(value, order)
+    }
+
+    fn add(&self, value: u32, order: Ordering) -> u32 {
+        self.fetch_add(value, order)
+    }
+}
 
 /// For the model checker.
 #[cfg(test)]
@@ -101,27 +101,28 @@ pub(super) mod loomed {
     use loom::cell::UnsafeCell;
     use loom::sync::atomic::{AtomicU32, AtomicU64};
 
-    use super::super::ring::LINE;
-    use loom::sync::Mutex;
+    use loom::sync::{Condvar, Mutex};
 
+    use super::super::ring::LINE;
     use super::*;
 
-    /// Goes through all interleavings with up to three preemptions, which is where mistakes are found.
-    pub(crate) fn model(body: impl Fn() + Send + Sync + 'static) {
+    /// Goes through all interleavings with up to so many preemptions.
+    pub(crate) fn model(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
         let mut builder = loom::model::Builder::new();
-        builder.preemption_bound = Some(3);
+        builder.preemption_bound = Some(preemptions);
         builder.max_branches = 20_000;
         builder.check(body);
     }
 
     pub(crate) struct Loomed {
         counts: Vec<AtomicU64>,
-        words: Vec<AtomicU32>,
+        words: Vec<Changes>,
         /// One for each line of the bytes, beside them.
-        marks: Vec<AtomicU32>,
+        marks: Vec<Changes>,
         bytes: Vec<UnsafeCell<u8>>,
-        /// The kernel's lock, under which it counts how often somebody was woken.
-        kernel: Mutex<u64>,
+        /// The kernel's lock, and who sleeps by each word.
+        kernel: Mutex<()>,
+        sleepers: Vec<Condvar>,
     }
 
     // SAFETY: the cells find every access that is not ordered with another.
@@ -131,27 +132,28 @@ pub(super) mod loomed {
         pub(crate) fn new(counts: usize, words: usize, bytes: usize) -> Self {
             Self {
                 counts: (0..counts).map(|_| AtomicU64::new(0)).collect(),
-                words: (0..words).map(|_| AtomicU32::new(0)).collect(),
-                marks: (0..bytes / LINE).map(|_| AtomicU32::new(0)).collect(),
+                words: (0..words).map(|_| Changes(AtomicU32::new(0))).collect(),
+                marks: (0..bytes / LINE).map(|_| Changes(AtomicU32::new(0))).collect(),
                 bytes: (0..bytes).map(|_| UnsafeCell::new(0)).collect(),
-                kernel: Mutex::new(0),
+                kernel: Mutex::new(()),
+                sleepers: (0..words).map(|_| Condvar::new()).collect(),
             }
         }
     }
 
     impl Memory for Loomed {
         type Count = AtomicU64;
-        type Word = AtomicU32;
+        type Word = Changes;
 
         fn count(&self, n: usize) -> &AtomicU64 {
             &self.counts[n]
         }
 
-        fn word(&self, n: usize) -> &AtomicU32 {
+        fn word(&self, n: usize) -> &Changes {
             &self.words[n]
         }
 
-        fn mark(&self, at: usize) -> &AtomicU32 {
+        fn mark(&self, at: usize) -> &Changes {
             assert_eq!(at % LINE, 0);
             &self.marks[at / LINE]
         }
@@ -175,23 +177,45 @@ pub(super) mod loomed {
         }
 
         fn wait(&self, n: usize, value: u32, _: Option<Duration>) {
-            // As futex(2) does, under the lock under which it is woken. There is no time in a model: who is never
-            // woken looks on for ever, which the model checker reports.
-            let looked = self.kernel.lock().unwrap();
-            if self.words[n].load(Ordering::Relaxed) != value {
-                return;
-            }
-            let begin = *looked;
-            drop(looked);
-            while *self.kernel.lock().unwrap() == begin {
-                loom::thread::yield_now();
+            // As futex(2) does, under the lock under which it is woken. There is no time in a model: if who sleeps is
+            // never woken, the model checker reports that nobody can go on.
+            let kernel = self.kernel.lock().unwrap();
+            if self.words[n].load(Ordering::Relaxed) == value {
+                drop(self.sleepers[n].wait(kernel).unwrap());
             }
         }
 
-        fn wake(&self, _: usize) {
-            *self.kernel.lock().unwrap() += 1;
+        fn wake(&self, n: usize) {
+            let _kernel = self.kernel.lock().unwrap();
+            self.sleepers[n].notify_one();
         }
     }
 
-    implement!(AtomicU64, AtomicU32);
+    implement!(AtomicU64);
+
+    /// A word of which the changes are in the one order in which the model makes them.
+    ///
+    /// loom does not know that nothing comes between what a swap reads and what it writes. After a swap of 1 for 0, a
+    /// store of 2 by the thread that had stored the 1 is later than the 0; loom takes the two for unordered, and would
+    /// let a third thread read the 0 behind fences that show it the 2. So stores are swaps here. What a thread loads
+    /// can still be as old as the orderings allow.
+    pub(crate) struct Changes(AtomicU32);
+
+    impl Word for Changes {
+        fn load(&self, order: Ordering) -> u32 {
+            self.0.load(order)
+        }
+
+        fn store(&self, value: u32, order: Ordering) {
+            self.0.swap(value, order);
+        }
+
+        fn swap(&self, value: u32, order: Ordering) -> u32 {
+            self.0.swap(value, order)
+        }
+
+        fn add(&self, value: u32, order: Ordering) -> u32 {
+            self.0.fetch_add(value, order)
+        }
+    }
 }

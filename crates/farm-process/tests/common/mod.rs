@@ -5,14 +5,34 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use farm_conformance::watchdog::guard;
 use farm_core::prelude::*;
-use farm_process::Pool;
+use farm_process::{Builder, Pool, Transport};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 pub(crate) fn pool(workers: usize) -> Pool {
     Pool::builder().workers(workers).build().unwrap()
 }
+
+pub(crate) fn builder_by(transport: Transport, workers: usize) -> Builder {
+    Pool::builder().workers(workers).transport(transport)
+}
+
+pub(crate) fn pool_by(transport: Transport, workers: usize) -> Pool {
+    builder_by(transport, workers).build().unwrap()
+}
+
+/// Runs `body` with a watchdog, once for either transport.
+pub(crate) fn by_each(name: &'static str, body: impl Fn(Transport)) {
+    for transport in TRANSPORTS {
+        eprintln!("{name} by {transport:?}");
+        guard(name, || body(transport));
+    }
+}
+
+/// By whatever messages travel.
+pub(crate) const TRANSPORTS: [Transport; 2] = [Transport::Lanes, Transport::Channel];
 
 /// A task: the id of the process that it runs in.
 pub(crate) fn pid(_: ()) -> i32 {
