@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::fmt::Display;
 
+use postcard::ser_flavors::Flavor as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
@@ -65,6 +66,7 @@ pub fn encode_into<T: Serialize + ?Sized>(
 /// # Errors
 ///
 /// [`CodecError::Encode`] if the value refuses.
+#[inline]
 pub(crate) fn encode_to<T: Serialize + ?Sized>(
     value: &T,
     output: &mut Output<'_>,
@@ -73,7 +75,28 @@ pub(crate) fn encode_to<T: Serialize + ?Sized>(
     let before = output.len();
     let mut encoder = Encoder::new(Sink::new(output));
     let encoded = value.serialize(&mut encoder);
-    let length = encoder.into_sink().length();
+    let sink = encoder.into_sink();
+    finish(encoded, sink.length(), before, output)
+}
+
+/// Puts bytes behind what `output` holds, as [`encode_to`] does.
+#[inline]
+pub(crate) fn put_to(bytes: &[u8], output: &mut Output<'_>) -> Result<(), CodecError> {
+    GIVEN.set(false);
+    let before = output.len();
+    let mut sink = Sink::new(output);
+    let put = sink.try_extend(bytes);
+    finish(put, sink.length(), before, output)
+}
+
+/// Notes how much a sink has written to `output`, which held so much `before`.
+#[inline]
+fn finish(
+    encoded: postcard::Result<()>,
+    length: Option<usize>,
+    before: usize,
+    output: &mut Output<'_>,
+) -> Result<(), CodecError> {
     let length = encoded.and_then(|()| length.ok_or(postcard::Error::SerializeBufferFull));
     match length {
         // SAFETY: the sink has written them.

@@ -158,8 +158,7 @@ impl Lendings {
         }
         let too_many = |_| CodecError::Encode("it has too many handles".to_owned());
         let length = u32::try_from(argument.len() - before).map_err(too_many)?;
-        // An array is encoded as its bytes.
-        codec::encode_to(&length.to_le_bytes(), argument)
+        codec::put_to(&length.to_le_bytes(), argument)
     }
 
     /// Takes an argument and what is behind it apart.

@@ -17,7 +17,7 @@ pub enum Payload {
         length: u8,
     },
     /// Bytes on the heap.
-    Owned(Vec<u8>),
+    Owned(Arc<Vec<u8>>),
     /// Bytes that a transport holds. Nobody writes to them any more.
     Mapped(Arc<dyn AsRef<[u8]> + Send + Sync>),
 }
@@ -33,25 +33,27 @@ impl AsRef<[u8]> for Payload {
     }
 }
 
-/// How many bytes are a few.
-const SMALL: usize = 22;
+impl Payload {
+    /// How many bytes are a few.
+    pub(crate) const SMALL: usize = 22;
+}
 
 impl From<&[u8]> for Payload {
     fn from(bytes: &[u8]) -> Self {
-        let mut small = [0; SMALL];
+        let mut small = [0; Self::SMALL];
         match small.get_mut(..bytes.len()) {
             Some(room) => {
                 room.copy_from_slice(bytes);
                 Self::Small { bytes: small, length: bytes.len() as u8 }
             }
-            None => Self::Owned(bytes.to_vec()),
+            None => Self::Owned(Arc::new(bytes.to_vec())),
         }
     }
 }
 
 impl From<Vec<u8>> for Payload {
     fn from(bytes: Vec<u8>) -> Self {
-        Self::Owned(bytes)
+        if bytes.len() <= Self::SMALL { bytes[..].into() } else { Self::Owned(Arc::new(bytes)) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! From a function and its argument to a task on the wire: the first step of every pool whose workers
 //! do not share the master's values.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::marker::PhantomData;
 use std::mem::needs_drop;
@@ -32,6 +33,11 @@ pub struct Prepared<R> {
 pub trait Depot: Shelf {
     /// Makes a payload of the first bytes of the room that it has given last.
     fn keep(&mut self, bytes: usize) -> Payload;
+}
+
+thread_local! {
+    /// Room to encode in, for arguments that are not kept there.
+    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// Encodes a task, and drops its argument: what handles in it stand for is the task's from now on.
@@ -79,13 +85,18 @@ where
         .reference()
         .map_err(|source| fail(TaskError::Function { task: task.clone(), source }))?;
     let policy = options.policy();
-    // Room for what is commonly sent, and what is behind it.
-    let heap = Vec::with_capacity(64);
+    let heap = ROOM.try_with(Cell::take).unwrap_or_default();
     let mut output = Output::new(heap, depot.as_deref_mut().map(|depot| depot as &mut dyn Shelf));
     let encoded = encode_argument(&argument, policy.retries > 0, &mut output);
     let dropped = drop_contained(argument);
     let payload = match (output.finish(), depot) {
         (Encoded::Shelved(bytes), Some(depot)) => depot.keep(bytes),
+        (Encoded::Heap(mut bytes), _) if bytes.len() <= Payload::SMALL => {
+            let payload = Payload::from(&bytes[..]);
+            bytes.clear();
+            let _ = ROOM.try_with(|room| room.set(bytes));
+            payload
+        }
         (Encoded::Heap(bytes), _) => bytes.into(),
         (Encoded::Shelved(_), None) => unreachable!("there is no shelf"),
     };

@@ -248,7 +248,7 @@ pub struct Task {
     pub function: FunctionRef,
     /// The encoded argument. It is kept until the outcome is in, so that the task can be sent again. That of an
     /// envelope is as [`Envelope`](crate::Envelope) has it.
-    pub argument: Arc<Payload>,
+    pub argument: Payload,
     /// Which items of its envelope this is; `0..1` for a task by itself.
     pub items: Range<u32>,
     /// How many items there are in the envelope; `None` for a task by itself.
@@ -273,7 +273,7 @@ impl Task {
         Self {
             name,
             function,
-            argument: Arc::new(argument),
+            argument,
             items: 0..1,
             envelope: None,
             attempt: Attempt::FIRST,

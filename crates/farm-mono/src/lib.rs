@@ -86,7 +86,7 @@ impl Pool {
             let mut result = Vec::new();
             // SAFETY: `prepare` has made the argument, and its passengers wait in the mailbox.
             let done =
-                unsafe { farm_core::run(task.function, (*task.argument).as_ref(), &mut result) };
+                unsafe { farm_core::run(task.function, task.argument.as_ref(), &mut result) };
             match done {
                 Ok(()) => return Ok(result.into()),
                 Err(Failure::Panicked { .. }) if retries > 0 => {

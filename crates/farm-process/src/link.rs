@@ -30,14 +30,14 @@ impl Link {
     pub(crate) fn send(&mut self, task: &Task) -> Result<(), Unsent> {
         match self {
             Self::Channel { down, .. } => {
-                let body = Body::new((*task.argument).as_ref()).map_err(Unsent::Refused)?;
+                let body = Body::new(task.argument.as_ref()).map_err(Unsent::Refused)?;
                 let (id, attempt) = (task.id(), task.attempt);
                 let head = ToWorker::Run { task: id, attempt, function: task.function };
                 tell(down, Down::Task { head, body })
             }
             Self::Lane(end) => {
-                let bytes = (*task.argument).as_ref().len();
-                if bytes > MOST_INLINE && matches!(*task.argument, Payload::Owned(_)) {
+                let bytes = task.argument.as_ref().len();
+                if bytes > MOST_INLINE && matches!(task.argument, Payload::Owned(_)) {
                     return Err(Unsent::Refused(format!(
                         "there is no room for its {bytes} bytes among the arguments that wait"
                     )));

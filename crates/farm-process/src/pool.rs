@@ -139,7 +139,7 @@ impl Farm for Pool {
         let depot = vacancy.as_mut().map(|vacancy| vacancy as &mut dyn Depot);
         match prepare_in(depot, &options, function, argument) {
             Ok(Prepared { task, slot, passengers }) => {
-                let bytes = (*task.argument).as_ref().len();
+                let bytes = task.argument.as_ref().len();
                 let home = self.accept(task, slot.clone(), passengers);
                 TaskHandle::new(slot, home, bytes)
             }

@@ -92,11 +92,11 @@ impl Lanes {
 
     /// Has a long argument where workers can read it, if it is not there yet and there is room.
     pub(crate) fn put_beside_if_long(&self, task: &mut Task) {
-        if let Payload::Owned(bytes) = &*task.argument
+        if let Payload::Owned(bytes) = &task.argument
             && bytes.len() > MOST_INLINE
             && let Some(stored) = self.store.put(bytes)
         {
-            task.argument = Arc::new(stored);
+            task.argument = stored;
         }
     }
 }

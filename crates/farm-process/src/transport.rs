@@ -113,7 +113,7 @@ impl Body {
     /// If the block has not come along with its message.
     pub(crate) fn open(self) -> Result<Payload, String> {
         match self {
-            Self::Inline(bytes) => Ok(Payload::Owned(bytes)),
+            Self::Inline(bytes) => Ok(bytes.into()),
             Self::Block(Some(block)) => Ok(Block::keep(block)),
             Self::Block(None) => Err("its block was lost on the way: no file descriptor is left \
                                       (`ulimit -n` raises the limit)"
@@ -162,7 +162,7 @@ impl Block {
             return Payload::Mapped(Arc::new(Self(block)));
         }
         BLOCKS.fetch_sub(1, Ordering::Relaxed);
-        Payload::Owned(block.to_vec())
+        block.to_vec().into()
     }
 }
 

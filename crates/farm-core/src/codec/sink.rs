@@ -48,7 +48,7 @@ pub(super) struct Sink<'m> {
 
 impl<'m> Sink<'m> {
     #[inline]
-    pub(super) fn new(memory: &'m mut dyn Memory) -> Self {
+    pub(super) fn new<M: Memory>(memory: &'m mut M) -> Self {
         Self { room: memory.room(), memory: Some(memory) }
     }
 

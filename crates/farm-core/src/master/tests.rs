@@ -22,7 +22,7 @@ fn task(items: u32, policy: Policy) -> Task {
     Task {
         name: Arc::new(TaskName::new(function, &TaskOptions::new())),
         function: function.reference().expect("in the executable"),
-        argument: Arc::new(Payload::from(Vec::new())),
+        argument: Payload::from(Vec::new()),
         items: 0..items,
         envelope: (items > 1).then_some(items),
         attempt: Attempt::FIRST,

@@ -32,7 +32,7 @@ pub(crate) struct MasterEnd {
     /// What the worker has been sent and has not answered, in order.
     sent: VecDeque<Sent>,
     /// What there was no room for in the ring yet.
-    waiting: VecDeque<(Begin, Option<Arc<Payload>>, Option<Claim>)>,
+    waiting: VecDeque<(Begin, Option<Payload>, Option<Claim>)>,
     /// The numbers of the counts of claims that are free.
     free: Vec<usize>,
     tag: u16,
@@ -121,7 +121,7 @@ impl MasterEnd {
             items: task.items.clone(),
             is_envelope,
         });
-        let argument = (*task.argument).as_ref();
+        let argument = task.argument.as_ref();
         let beside = if argument.len() > MOST_INLINE { self.store.find(argument) } else { None };
         let order = Order::Run(Run {
             task: task.id(),
@@ -148,7 +148,7 @@ impl MasterEnd {
     fn write(
         &mut self,
         begin: Begin,
-        body: Option<&Arc<Payload>>,
+        body: Option<&Payload>,
         claim: Option<Claim>,
     ) -> Result<(), Broken> {
         if self.waiting.is_empty() && self.try_to_write(&begin, body)? {
@@ -159,8 +159,8 @@ impl MasterEnd {
         self.catch_up()
     }
 
-    fn try_to_write(&mut self, begin: &Begin, body: Option<&Arc<Payload>>) -> Result<bool, Broken> {
-        let body = body.map_or(&[][..], |body| (**body).as_ref());
+    fn try_to_write(&mut self, begin: &Begin, body: Option<&Payload>) -> Result<bool, Broken> {
+        let body = body.map_or(&[][..], Payload::as_ref);
         let bytes = begin.bytes().len() + body.len();
         if !self.down.could_take(bytes) {
             return Err(Broken);

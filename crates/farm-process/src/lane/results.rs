@@ -162,7 +162,7 @@ pub(super) fn take(
     let is_one_too_many = LENT.fetch_add(1, Ordering::Relaxed) >= MOST_LENT;
     let lent = Lent { here, block: block.clone(), n, at, bytes };
     Some(if is_one_too_many {
-        Payload::Owned(lent.as_ref().to_vec())
+        lent.as_ref().to_vec().into()
     } else {
         Payload::Mapped(Arc::new(lent))
     })

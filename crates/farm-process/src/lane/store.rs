@@ -102,7 +102,7 @@ impl Shelf for Vacancy<'_> {
 
 impl Depot for Vacancy<'_> {
     fn keep(&mut self, bytes: usize) -> Payload {
-        let Some(mut stored) = self.room.take() else { return Payload::Owned(Vec::new()) };
+        let Some(mut stored) = self.room.take() else { return Vec::new().into() };
         let Stored { store, room, .. } = &mut stored;
         let mut extents = store.extents.lock();
         if let Some(idle) = extents.shorten(room, bytes) {
