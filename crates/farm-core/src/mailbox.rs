@@ -81,6 +81,11 @@ impl Mailbox {
         Some(Delivery { slot, items, passengers, sent, outcome })
     }
 
+    /// How many tasks are owed an outcome.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Whether nothing is owed.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

@@ -168,6 +168,10 @@ impl Service {
         }
         state.mailbox.expect(task.id(), task.items.len(), slot, passengers);
         state.master.submitted(task);
+        // Who submits many tasks hears in passing what has become of others; else workers would wait for the service thread.
+        if state.mailbox.len() > 1 {
+            self.hear(&mut state);
+        }
         self.act(state);
     }
 
