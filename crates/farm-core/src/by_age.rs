@@ -74,6 +74,9 @@ impl<K: Copy + Ord, T> ByAge<K, T> {
 
     /// Where it is, or would be: in steps that double from the front, and then by halves.
     fn find(&self, key: K) -> Result<usize, usize> {
+        if self.first() == Some(key) {
+            return Ok(0);
+        }
         let mut end = 1;
         while self.entries.get(end - 1).is_some_and(|(other, _)| *other < key) {
             end *= 2;
