@@ -22,6 +22,10 @@ use super::{MOST_INLINE, at_boundary};
 /// How long a worker looks for its next task before it sleeps, where it may.
 const SPIN: Duration = Duration::from_micros(50);
 
+/// How often a worker offers its core to others before it sleeps: where there are more of them than cores, the next task comes
+/// from who needs this one, and to be woken for each costs more than to stand in line.
+const OFFERS: usize = 8;
+
 /// How long an answer may lie unread before the service thread is woken for it. A caller that waits, or comes to wait
 /// within that time, spares it.
 const PATIENCE: Duration = Duration::from_micros(10);
@@ -117,6 +121,12 @@ impl WorkerEnd {
         });
         self.pay_ring();
         let Self { block, down, bell, .. } = self;
+        for _ in 0..OFFERS {
+            if down.has_record(block) {
+                return;
+            }
+            std::thread::yield_now();
+        }
         while !down.has_record(block) {
             BED.sleep(block, || {
                 // What it was sent and did not have to do has made room, of which no answer tells.
