@@ -149,8 +149,6 @@ pub(crate) struct Calls<F, A> {
     taken: VecDeque<A>,
     /// The index of the first item that is not encoded yet.
     next: usize,
-    /// How many bytes the items of the last envelope had each.
-    bytes_each: usize,
     marker: PhantomData<F>,
 }
 
@@ -165,6 +163,10 @@ pub(crate) enum Put<R> {
 }
 
 impl<F, A: Data> Calls<F, A> {
+    /// How many items are taken at once. Those with something to be dropped come one by one: how that goes belongs to what
+    /// becomes of each, and they can be of any size.
+    const TOGETHER: usize = if needs_drop::<A>() { 1 } else { FULL / (size_of::<A>() + 1) + 1 };
+
     /// `None` if they have to go one by one, which then tells why.
     pub(crate) fn new<R: Data>(function: F, options: TaskOptions) -> Option<Self>
     where
@@ -184,7 +186,6 @@ impl<F, A: Data> Calls<F, A> {
             envelope: Envelope::default(),
             taken: VecDeque::new(),
             next: 0,
-            bytes_each: FULL,
             marker: PhantomData,
         })
     }
@@ -199,9 +200,7 @@ impl<F, A: Data> Calls<F, A> {
         let mut odd = None;
         while self.envelope.len() < size && self.envelope.bytes() < FULL && odd.is_none() {
             if self.taken.is_empty() {
-                // No more than are likely to fit.
-                let fit = (FULL - self.envelope.bytes()).div_ceil(self.bytes_each);
-                self.taken.extend(items.take(fit.min(size - self.envelope.len())));
+                self.taken.extend(items.take(Self::TOGETHER.min(size - self.envelope.len())));
                 if self.taken.is_empty() {
                     break;
                 }
@@ -215,9 +214,7 @@ impl<F, A: Data> Calls<F, A> {
     /// Encodes items that have been taken, up to one that cannot go with the others.
     fn encode<R: Data>(&mut self, size: usize) -> Option<Put<R>> {
         let before = self.envelope.len();
-        // Whether an item can be dropped belongs to what becomes of it, so that one comes before the next.
-        let most = if needs_drop::<A>() { 1 } else { size - before };
-        let items = self.taken.iter().take(most);
+        let items = self.taken.iter().take(size - before);
         let encoded = encode_each(items, self.policy.retries > 0, &mut self.envelope, FULL);
         let odd = usize::from(!matches!(encoded, Ok(None)));
         let count = self.envelope.len() - before + odd;
@@ -243,7 +240,6 @@ impl<F, A: Data> Calls<F, A> {
     /// Makes a task of the envelope, and begins another.
     fn seal(&mut self, first: usize) -> Task {
         let items = self.envelope.len() as u32;
-        self.bytes_each = (self.envelope.bytes() / self.envelope.len()).max(1);
         let options = self.options.clone().item(first);
         let name = Arc::new(TaskName::of_many(self.function, &options, items));
         let argument = Payload::from(self.envelope.seal());
