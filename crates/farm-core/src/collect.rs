@@ -7,7 +7,8 @@ use crate::batch::{Arrivals, Batch, BatchSlot};
 use crate::pace::{PARTS, Pace};
 use crate::prepare::{Calls, Put};
 use crate::{
-    Data, Deliver, Farm, Home, Passengers, Reach, Task, TaskError, TaskFn, TaskHandle, TaskOptions,
+    Data, Deliver, Depot, Farm, Home, Passengers, Reach, Task, TaskError, TaskFn, TaskHandle,
+    TaskOptions,
 };
 
 /// How many bytes of encoded arguments a `map` keeps submitted, unless fewer than two tasks per worker
@@ -33,6 +34,9 @@ pub trait Envelopes: Send + Sync {
 
     /// A task could not even be submitted.
     fn failed(&self);
+
+    /// Calls `body` with a place for a long argument, if the pool has one.
+    fn with_depot(&self, body: &mut dyn FnMut(Option<&mut dyn Depot>));
 
     /// How many items are kept submitted of an input of which all is wanted.
     fn ahead(&self) -> usize;
@@ -161,7 +165,9 @@ where
         let share = (self.in_flight / (PARTS * workers)).max(1);
         let size = pace.next(left, workers).min(share).min(self.in_flight - self.waiting);
         let before = self.submitted.len();
-        for put in calls.put(&mut self.items, size).into_iter().flatten() {
+        let mut made = [None, None];
+        pool.with_depot(&mut |depot| made = calls.put(depot, &mut self.items, size));
+        for put in made.into_iter().flatten() {
             let handle = match put {
                 Put::Task(task) => {
                     let bytes = task.argument.as_ref().len();

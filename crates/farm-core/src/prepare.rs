@@ -7,6 +7,8 @@ use std::marker::PhantomData;
 use std::mem::needs_drop;
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use crate::codec::{CodecError, Encoded, Output, Shelf};
 use crate::collect::FULL;
 use crate::panics;
@@ -65,7 +67,7 @@ where
 ///
 /// As [`prepare`].
 pub fn prepare_in<A, R, F>(
-    mut depot: Option<&mut dyn Depot>,
+    depot: Option<&mut dyn Depot>,
     options: &TaskOptions,
     function: F,
     argument: A,
@@ -85,22 +87,56 @@ where
         .reference()
         .map_err(|source| fail(TaskError::Function { task: task.clone(), source }))?;
     let policy = options.policy();
-    let heap = ROOM.try_with(Cell::take).unwrap_or_default();
-    let mut output = Output::new(heap, depot.as_deref_mut().map(|depot| depot as &mut dyn Shelf));
-    let encoded = encode_argument(&argument, policy.retries > 0, &mut output);
+    let room = ROOM.try_with(Cell::take).unwrap_or_default();
+    let (encoding, encoded) = encode_in(depot, room, &argument, policy.retries > 0);
     let dropped = drop_contained(argument);
-    let payload = match (output.finish(), depot) {
-        (Encoded::Shelved(bytes), Some(depot)) => depot.keep(bytes),
-        (Encoded::Heap(mut bytes), _) if bytes.len() <= Payload::SMALL => {
+    let payload = match encoding {
+        Encoding::Heap(mut bytes) if bytes.len() <= Payload::SMALL => {
             let payload = Payload::from(&bytes[..]);
-            bytes.clear();
-            let _ = ROOM.try_with(|room| room.set(bytes));
+            if bytes.capacity() <= MOST_ROOM {
+                bytes.clear();
+                let _ = ROOM.try_with(|room| room.set(bytes));
+            }
             payload
         }
-        (Encoded::Heap(bytes), _) => bytes.into(),
-        (Encoded::Shelved(_), None) => unreachable!("there is no shelf"),
+        other => other.into(),
     };
     complete(task, reference, policy, encoded.map(|passengers| (payload, passengers)), dropped)
+}
+
+/// How much of that is kept, in bytes.
+const MOST_ROOM: usize = 1024;
+
+/// Where an encoded argument is.
+enum Encoding {
+    Heap(Vec<u8>),
+    Kept(Payload),
+}
+
+impl From<Encoding> for Payload {
+    fn from(encoding: Encoding) -> Self {
+        match encoding {
+            Encoding::Heap(bytes) => bytes.into(),
+            Encoding::Kept(payload) => payload,
+        }
+    }
+}
+
+/// Encodes an argument behind what `heap` holds, or in the depot if it is long.
+fn encode_in<A: Serialize>(
+    mut depot: Option<&mut dyn Depot>,
+    heap: Vec<u8>,
+    argument: &A,
+    repeatable: bool,
+) -> (Encoding, Result<Passengers, CodecError>) {
+    let mut output = Output::new(heap, depot.as_deref_mut().map(|depot| depot as &mut dyn Shelf));
+    let encoded = encode_argument(argument, repeatable, &mut output);
+    let encoding = match (output.finish(), depot) {
+        (Encoded::Shelved(bytes), Some(depot)) => Encoding::Kept(depot.keep(bytes)),
+        (Encoded::Heap(bytes), _) => Encoding::Heap(bytes),
+        (Encoded::Shelved(_), None) => unreachable!("there is no shelf"),
+    };
+    (encoding, encoded)
 }
 
 /// Drops an argument that has been encoded.
@@ -147,6 +183,8 @@ pub(crate) struct Calls<F, A> {
     envelope: Envelope,
     /// Items that have been taken and are not encoded yet.
     taken: VecDeque<A>,
+    /// The item before the next was too long for an envelope.
+    are_long: bool,
     /// The index of the first item that is not encoded yet.
     next: usize,
     marker: PhantomData<F>,
@@ -185,6 +223,7 @@ impl<F, A: Data> Calls<F, A> {
             policy,
             envelope: Envelope::default(),
             taken: VecDeque::new(),
+            are_long: false,
             next: 0,
             marker: PhantomData,
         })
@@ -193,6 +232,7 @@ impl<F, A: Data> Calls<F, A> {
     /// Makes the next of up to so many items into a task, and, where one cannot go with others, that one into another.
     pub(crate) fn put<R: Data>(
         &mut self,
+        mut depot: Option<&mut dyn Depot>,
         items: &mut impl Iterator<Item = A>,
         size: usize,
     ) -> [Option<Put<R>>; 2] {
@@ -201,18 +241,19 @@ impl<F, A: Data> Calls<F, A> {
         while self.envelope.len() < size && self.envelope.bytes() < FULL && odd.is_none() {
             if self.taken.is_empty() {
                 self.taken.extend(items.take(Self::TOGETHER.min(size - self.envelope.len())));
-                if self.taken.is_empty() {
-                    break;
-                }
             }
-            odd = self.encode(size);
+            if self.taken.is_empty() {
+                break;
+            }
+            let depot = depot.as_mut().map(|depot| &mut **depot as &mut dyn Depot);
+            odd = if self.are_long { self.put_long(depot) } else { self.put_short(size) };
         }
         let envelope = (!self.envelope.is_empty()).then(|| Put::Task(self.seal(first)));
         [envelope, odd]
     }
 
-    /// Encodes items that have been taken, up to one that cannot go with the others.
-    fn encode<R: Data>(&mut self, size: usize) -> Option<Put<R>> {
+    /// Encodes items that have been taken into the envelope, up to one that cannot go with the others.
+    fn put_short<R: Data>(&mut self, size: usize) -> Option<Put<R>> {
         let before = self.envelope.len();
         let items = self.taken.iter().take(size - before);
         let encoded = encode_each(items, self.policy.retries > 0, &mut self.envelope, FULL);
@@ -228,13 +269,34 @@ impl<F, A: Data> Calls<F, A> {
             self.envelope.open_last();
         }
         let bytes = self.envelope.take_open();
+        self.are_long = bytes.len() > FULL;
         let encoded = encoded.map(|passengers| (bytes.into(), passengers.unwrap_or_default()));
+        Some(self.put_alone(encoded, dropped))
+    }
+
+    /// Encodes an item, which is probably as long as the one before it, where the pool wants long ones.
+    fn put_long<R: Data>(&mut self, depot: Option<&mut dyn Depot>) -> Option<Put<R>> {
+        let item = self.taken.pop_front()?;
+        let (encoding, encoded) = encode_in(depot, Vec::new(), &item, self.policy.retries > 0);
+        let dropped = drop_contained(item);
+        self.next += 1;
+        let argument = Payload::from(encoding);
+        self.are_long = argument.as_ref().len() > FULL;
+        Some(self.put_alone(encoded.map(|passengers| (argument, passengers)), dropped))
+    }
+
+    /// Makes a task of its own of the item before the next.
+    fn put_alone<R: Data>(
+        &self,
+        encoded: Result<(Payload, Passengers), CodecError>,
+        dropped: Result<(), String>,
+    ) -> Put<R> {
         let options = self.options.clone().item(self.next - 1);
         let name = Arc::new(TaskName::new(self.function, &options));
-        Some(match complete(name, self.reference, self.policy, encoded, dropped) {
+        match complete(name, self.reference, self.policy, encoded, dropped) {
             Ok(prepared) => Put::Alone(Box::new(prepared)),
             Err(handle) => Put::Failed(handle),
-        })
+        }
     }
 
     /// Makes a task of the envelope, and begins another.

@@ -10,6 +10,7 @@ use farm_core::{
 
 use crate::builder::Builder;
 use crate::fork::FORKED;
+use crate::lane::Vacancy;
 use crate::seat::Lanes;
 use crate::service::{Handles, Service};
 use crate::settings::Settings;
@@ -115,6 +116,12 @@ impl Pool {
         }
     }
 
+    /// Where an argument is encoded if it is long.
+    fn vacancy(&self) -> Option<Vacancy<'_>> {
+        // A fork of this process writes to none of its memory.
+        self.service.lanes.as_ref().filter(|_| self.is_here()).map(Lanes::vacancy)
+    }
+
     /// Whether this is the process that made the pool, and no fork of it.
     fn is_here(&self) -> bool {
         self.service.is_here()
@@ -133,9 +140,7 @@ impl Farm for Pool {
         F: TaskFn<A, R>,
     {
         let options = options.or(&self.service.settings.task);
-        // A fork of this process writes to none of its memory.
-        let lanes = self.service.lanes.as_ref().filter(|_| self.is_here());
-        let mut vacancy = lanes.map(Lanes::vacancy);
+        let mut vacancy = self.vacancy();
         let depot = vacancy.as_mut().map(|vacancy| vacancy as &mut dyn Depot);
         match prepare_in(depot, &options, function, argument) {
             Ok(Prepared { task, slot, passengers }) => {
@@ -205,6 +210,10 @@ impl Envelopes for Pool {
     fn failed(&self) {
         self.service.counters.submitted(1);
         self.service.counters.failed();
+    }
+
+    fn with_depot(&self, body: &mut dyn FnMut(Option<&mut dyn Depot>)) {
+        body(self.vacancy().as_mut().map(|vacancy| vacancy as &mut dyn Depot));
     }
 
     fn ahead(&self) -> usize {
