@@ -88,7 +88,9 @@ macro_rules! conformance_tests {
                 an_input_that_panics_reaches_the_caller_and_leaves_the_pool_usable,
                 an_endless_input_is_not_taken_far_ahead,
                 imap_keeps_a_bounded_number_between_its_input_and_its_reader,
-                imap_goes_on_after_an_error;
+                imap_goes_on_after_an_error,
+                an_input_may_wait_until_earlier_items_are_dropped,
+                a_panic_is_not_told_with_the_place_of_another;
         }
     };
     (@bodies $backend:ty; $($module:ident: $($body:ident),* ;)*) => {

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use farm_core::Envelopes;
 use farm_core::prelude::*;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Backend;
 
 fn square(x: u64) -> u64 {
@@ -165,4 +167,68 @@ pub fn imap_goes_on_after_an_error<B: Backend>() {
     let pool = B::pool(2);
     let good = pool.imap(odd_fails, 0..50).filter_map(Result::ok);
     assert!(good.eq((0..50).step_by(2)));
+}
+
+/// How many [`Permit`]s there are.
+const PERMITS: usize = 8;
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+/// It is given back when it is dropped, in the process that has it.
+#[derive(Default)]
+struct Permit(bool);
+
+impl Permit {
+    fn take() -> Self {
+        while TAKEN.load(Ordering::Acquire) == PERMITS {
+            std::thread::yield_now();
+        }
+        TAKEN.fetch_add(1, Ordering::AcqRel);
+        Self(true)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if self.0 {
+            TAKEN.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Permitted(u64, #[serde(skip)] Permit);
+
+fn square_if_permitted(Permitted(x, permit): Permitted) -> u64 {
+    drop(permit);
+    x * x
+}
+
+/// Items are dropped as soon as they are on their way, so an input may depend on that.
+pub fn an_input_may_wait_until_earlier_items_are_dropped<B: Backend>() {
+    let pool = B::pool(2);
+    let items = (0..20_000).map(|x| Permitted(x, Permit::take()));
+    let results = pool.map(square_if_permitted, items).unwrap();
+    assert!(results.into_iter().eq((0..20_000).map(|x| x * x)));
+}
+
+fn panic_in_several_ways(n: u32) -> u32 {
+    match n % 3 {
+        0 => catch_unwind(|| panic!("caught by its task")).map_or(n, |()| 0),
+        1 => n,
+        _ => std::panic::resume_unwind(Box::new("past the hook")),
+    }
+}
+
+/// A panic that went past the hook has no place, and is not given that of one which went before.
+pub fn a_panic_is_not_told_with_the_place_of_another<B: Backend>() {
+    let pool = B::pool(1);
+    for (n, outcome) in (0..).zip(pool.map_each(panic_in_several_ways, 0..60)) {
+        match outcome {
+            Ok(found) => assert!(found == n && n % 3 < 2),
+            Err(TaskError::Panicked { message, location, .. }) => {
+                assert_eq!((n % 3, &*message, location), (2, "past the hook", None));
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
 }

@@ -101,9 +101,7 @@ impl Deliver for BatchSlot {
         let count = items.len();
         let piece = Piece { items, outcome, at: Envelope::FIRST_RESULT };
         arrived.pieces.insert((self.number, piece.items.start), piece);
-        if self.owed.fetch_sub(count, Ordering::Relaxed) == count {
-            self.arrivals.finished.fetch_add(1, Ordering::Relaxed);
-        }
+        self.has(count);
         self.arrivals.changed.notify_all();
     }
 }
@@ -123,6 +121,13 @@ pub(crate) struct Batch {
 }
 
 impl BatchSlot {
+    /// So many more items have their outcome.
+    fn has(&self, items: usize) {
+        if self.owed.fetch_sub(items, Ordering::Relaxed) == items {
+            self.arrivals.finished.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// A place for so many items of the envelope with that number.
     pub(crate) fn new(arrivals: &Arc<Arrivals>, number: usize, items: u32) -> Arc<Self> {
         let owed = AtomicUsize::new(items as usize);
@@ -158,6 +163,7 @@ impl Batch {
         if let Err(reason) = waited {
             let task = Arc::new(self.task.of_item(self.items.start));
             self.items.start += 1;
+            self.slot.has(1);
             self.failed = Some(TaskError::NoWorkers { task, reason: reason.into() });
             return true;
         }

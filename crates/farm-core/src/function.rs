@@ -19,7 +19,7 @@ use thiserror::Error;
 
 use crate::codec::{self, CodecError, Output};
 use crate::passenger::{self, Crossing, Lendings, Luggage, cross, cross_with_nothing};
-use crate::{Envelope, Failure};
+use crate::{Envelope, Failure, panics};
 
 /// What travels between master and worker: owned data that serde can encode and decode.
 pub trait Data: Serialize + DeserializeOwned + Send + 'static {}
@@ -142,6 +142,7 @@ impl<F: TaskFn<A, R>, A: Data, R: Data> Describe<F, A, R> {
             if lendings.len() > 0 {
                 return Err(CodecError::Decode("nothing is lent to an item".to_owned()));
             }
+            panics::forget();
             room.clear();
             room.put(&Envelope::length(0));
             Self::call_with(input, lendings, room)?;

@@ -53,6 +53,12 @@ fn watch() -> Watch {
     WATCH.replace(Watch::Catching)
 }
 
+/// What the hook has seen since [`catch`] began was caught by somebody else, and belongs to nothing that is to come.
+#[inline]
+pub(crate) fn forget() {
+    WATCH.set(Watch::Catching);
+}
+
 #[inline]
 fn unwatch(outer: Watch) {
     WATCH.set(outer);

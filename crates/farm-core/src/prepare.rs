@@ -236,7 +236,7 @@ impl<F, A: Data> Calls<F, A> {
         items: &mut impl Iterator<Item = A>,
         size: usize,
     ) -> [Option<Put<R>>; 2] {
-        let first = self.next;
+        let first = self.next - self.envelope.len();
         let mut odd = None;
         while self.envelope.len() < size && self.envelope.bytes() < FULL && odd.is_none() {
             if self.taken.is_empty() {

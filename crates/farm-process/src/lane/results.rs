@@ -24,7 +24,7 @@ pub(super) struct Results {
     extents: Extents,
     /// What lies at each place.
     rooms: [Option<Range<usize>>; RESULTS],
-    /// Room for a result that is being encoded, or for the next if that has failed. There is a place for it.
+    /// Room for a result that is being encoded. There is a place for it.
     open: Option<Range<usize>>,
 }
 
@@ -54,6 +54,7 @@ impl Results {
         head: &[u8],
         result: &[u8],
     ) -> Option<(usize, Beside)> {
+        self.forget(block);
         let mut vacancy = self.vacancy(block);
         let room = vacancy.room(0, result.len())?;
         room.get_mut(..result.len())?.copy_from_slice(result);
@@ -80,6 +81,18 @@ impl Results {
         // The record that tells of it publishes it.
         block.count(RESULT_COUNTS + n).store(IN_USE, Ordering::Relaxed);
         Some((n, beside))
+    }
+
+    /// What was being encoded is not going to be kept.
+    pub(super) fn forget(&mut self, block: &Block) {
+        if let Some(room) = self.open.take() {
+            give_back(block, self.extents.put_back(room));
+        }
+    }
+
+    /// Whether a result could ever have so many bytes.
+    pub(super) fn could_take(block: &Block, bytes: usize) -> bool {
+        bytes.saturating_add(BEFORE) <= result_room(block).len()
     }
 
     /// Takes back what the master is done with. Says whether there is a place for one more.
@@ -185,5 +198,32 @@ impl Drop for Lent {
         }
         // Release: what was read was read before.
         self.block.count(RESULT_COUNTS + self.n).store(FREE, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::layout::block_with;
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_encoded_takes_no_room_from_what_comes() {
+        const ROOM: usize = 1 << 20;
+        let block = Block::create("farm-test", block_with(ROOM)).unwrap();
+        let mut results = Results::new(&block);
+        let most = ROOM - BEFORE;
+        assert!(Results::could_take(&block, most) && !Results::could_take(&block, most + 1));
+        // It grows as long as there is room, goes on elsewhere, and fails.
+        let mut vacancy = results.vacancy(&block);
+        assert!(vacancy.room(0, most / 2).is_some() && vacancy.room(most / 2, most).is_some());
+        assert!(vacancy.room(most, most + 1).is_none());
+        results.forget(&block);
+        // Another does not fit in the end, and is put in from elsewhere.
+        assert!(results.vacancy(&block).room(0, most / 2).is_some());
+        let (place, beside) = results.put(&block, b"head", &vec![7; most]).expect("it fits");
+        assert_eq!((place, beside.bytes), (0, most as u64 + 4));
+        assert_eq!(results.put(&block, b"", &[7]), None, "all is taken");
+        block.count(RESULT_COUNTS).store(FREE, Ordering::Release);
+        assert!(results.put(&block, b"", &[7]).is_some());
     }
 }

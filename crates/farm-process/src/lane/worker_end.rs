@@ -201,6 +201,7 @@ impl WorkerEnd {
 
     /// Answers for an item that has failed.
     pub(crate) fn failed(&mut self, work: &mut Work, failure: &Failure) -> Result<(), Broken> {
+        self.results.forget(&self.block);
         let ending = Ending::of::<()>(&Err(failure.clone()));
         let body = codec::encode(failure).unwrap_or_default();
         self.say(work, ending, &[], &body, None)
@@ -262,6 +263,10 @@ impl WorkerEnd {
         body: &[u8],
         shelved: Option<usize>,
     ) -> Result<(), Broken> {
+        if shelved.is_none() && !Results::could_take(&self.block, body.len()) {
+            let reason = format!("there is never room for its {} bytes", body.len());
+            return self.failed(work, &Failure::Encode(reason));
+        }
         self.finish(work)?;
         flush();
         if shelved.is_none() && head.len() + body.len() <= MOST_INLINE {
