@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
 use crate::batch::{Arrivals, Batch, BatchSlot};
+use crate::calls::{Calls, Put};
 use crate::pace::{PARTS, Pace};
-use crate::prepare::{Calls, Put};
 use crate::{
     Data, Deliver, Depot, Farm, Home, Passengers, Reach, Task, TaskError, TaskFn, TaskHandle,
     TaskOptions,
@@ -14,9 +14,6 @@ use crate::{
 /// How many bytes of encoded arguments a `map` keeps submitted, unless fewer than two tasks per worker
 /// have as much.
 const MOST_BYTES: usize = 64 << 20;
-
-/// How many bytes of arguments are enough for an envelope.
-pub(crate) const FULL: usize = 24 << 10;
 
 /// A pool that takes envelopes.
 pub trait Envelopes: Send + Sync {

@@ -20,6 +20,7 @@
 
 mod batch;
 mod by_age;
+mod calls;
 pub mod codec;
 mod collect;
 mod distribute;
