@@ -445,6 +445,27 @@ mod tests {
     }
 
     #[test]
+    fn what_a_shelf_has_lost_is_not_passed_over() {
+        struct Forgetful(Option<Vec<u8>>);
+        impl Shelf for Forgetful {
+            fn shortest(&self) -> usize {
+                0
+            }
+
+            fn room(&mut self, used: usize, bytes: usize) -> Option<&mut [u8]> {
+                if used > 0 {
+                    return None;
+                }
+                Some(self.0.insert(vec![0; bytes]))
+            }
+        }
+        let mut shelf = Forgetful(None);
+        let mut output = Output::new(Vec::new(), Some(&mut shelf));
+        encode_to(&[1_u8; 100], &mut output).unwrap();
+        assert!(encode_to(&1_u8, &mut output).is_err());
+    }
+
+    #[test]
     fn what_goes_on_after_an_error_is_not_half_encoded() {
         struct Stubborn;
         impl Serialize for Stubborn {

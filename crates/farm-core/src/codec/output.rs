@@ -158,10 +158,10 @@ impl<'s> Output<'s> {
 // other room.
 unsafe impl Memory for Output<'_> {
     #[inline]
-    fn room(&mut self) -> Room {
+    fn room(&mut self) -> Option<Room> {
         match self.shelved {
-            None => self.on_heap(),
-            Some(used) => self.on_shelf(used, used).unwrap_or_default(),
+            None => Some(self.on_heap()),
+            Some(used) => self.on_shelf(used, used),
         }
     }
 

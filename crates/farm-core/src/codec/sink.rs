@@ -12,8 +12,8 @@ use postcard::{Error, Result};
 /// The room that it gives can be written to, and is nobody else's, until it is asked for other room or is no longer
 /// borrowed.
 pub(super) unsafe trait Memory {
-    /// The room that there is.
-    fn room(&mut self) -> Room;
+    /// The room that there is; `None` if what was written before is lost.
+    fn room(&mut self) -> Option<Room>;
 
     /// Room with the first `used` bytes of what there is, and for so many `more`; `None` if there is none.
     fn grow(&mut self, used: usize, more: usize) -> Option<Room>;
@@ -49,7 +49,10 @@ pub(super) struct Sink<'m> {
 impl<'m> Sink<'m> {
     #[inline]
     pub(super) fn new<M: Memory>(memory: &'m mut M) -> Self {
-        Self { room: memory.room(), memory: Some(memory) }
+        match memory.room() {
+            Some(room) => Self { room, memory: Some(memory) },
+            None => Self::default(),
+        }
     }
 
     /// How many bytes are written; `None` if it was taken and not given back, or was full.
