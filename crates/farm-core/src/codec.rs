@@ -461,7 +461,7 @@ mod tests {
         }
         let mut shelf = Forgetful(None);
         let mut output = Output::new(Vec::new(), Some(&mut shelf));
-        encode_to(&[1_u8; 100], &mut output).unwrap();
+        encode_to(&[1_u8; 30], &mut output).unwrap();
         assert!(encode_to(&1_u8, &mut output).is_err());
     }
 
