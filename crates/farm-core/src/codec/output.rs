@@ -35,17 +35,6 @@ pub enum Encoded {
     Shelved(usize),
 }
 
-#[expect(clippy::len_without_is_empty, reason = "nobody asks")]
-impl Encoded {
-    /// How many they are.
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Heap(bytes) => bytes.len(),
-            Self::Shelved(bytes) => *bytes,
-        }
-    }
-}
-
 /// What is commonly put behind a value is asked for together with it. Source: the bytes that tell how much an argument
 /// lends.
 const BEHIND: usize = 64;
