@@ -1,4 +1,4 @@
-//! The picture of a plate: temperature as colour, with a scale beside it.
+//! The picture of a plate: temperature as colour, with lines at round temperatures and a scale beside it.
 //!
 //! Cells are square and the last row is on top, as y grows upwards. A large field is averaged down
 //! to what a screen shows, a small one enlarged by a whole factor, so that every cell keeps the
@@ -9,10 +9,11 @@
 use std::ops::Range;
 
 use embedded_graphics::pixelcolor::{Rgb888, RgbColor};
-use ndarray::{ArrayView2, s};
+use ndarray::{Array2, ArrayView2, s};
 
 use crate::colours::inferno;
 use crate::image::{Image, LABEL, TITLE, fit, text_size};
+use crate::isotherms::Isotherms;
 use crate::ticks::ticks;
 
 /// Longest side of a field that is averaged down.
@@ -21,6 +22,9 @@ const LARGE: usize = 900;
 const SMALL: usize = 600;
 /// Shortest side of any field.
 const NARROW: usize = 60;
+
+/// About how many lines of equal temperature there are.
+const LINES: usize = 10;
 
 const MARGIN: usize = 24;
 const HEAD: usize = 64;
@@ -59,8 +63,14 @@ pub fn heat_map(field: ArrayView2<'_, f64>, title: &str) -> Image {
     let shift = (image.width - right) / 2;
     let (left, top) = (MARGIN + shift, HEAD + (bar_height - height) / 2);
     frame(&mut image, left, top, width, height);
-    draw_field(&mut image, field, &scale, (left, top), (width, height));
-    draw_bar(&mut image, &scale, bar_left + shift, bar_height);
+    let samples = averaged(field, (width, height));
+    // A line at the lowest or highest temperature would go around half of the plate.
+    let inside = |value: &f64| scale.low < *value && *value < scale.high;
+    let levels: Vec<f64> =
+        ticks(scale.low, scale.high, LINES).values.into_iter().filter(inside).collect();
+    let isotherms = Isotherms::new(samples.view(), (width, height), &levels);
+    draw_field(&mut image, samples.view(), &scale, &isotherms, (left, top), (width, height));
+    draw_bar(&mut image, &scale, &levels, bar_left + shift, bar_height);
     for (value, label) in marks.values.iter().zip(&marks.labels) {
         let up = scale.share(*value) * (bar_height - 1) as f64;
         let y = (HEAD + bar_height - 1) as i32 - up.round() as i32;
@@ -121,35 +131,61 @@ fn covered(pixel: usize, pixels: usize, cells: usize) -> Range<usize> {
     start..((pixel + 1) * cells / pixels).max(start + 1).min(cells)
 }
 
+/// The means of what single pixels show; where a cell is as large as a pixel or larger, the cells themselves.
+fn averaged(field: ArrayView2<'_, f64>, (width, height): (usize, usize)) -> Array2<f64> {
+    let (rows, columns) = field.dim();
+    if rows == 0 || columns == 0 {
+        return Array2::from_elem((1, 1), f64::NAN);
+    }
+    let (down, across) = (rows.min(height), columns.min(width));
+    Array2::from_shape_fn((down, across), |(j, i)| {
+        let cells = field.slice(s![covered(j, down, rows), covered(i, across, columns)]);
+        let count = cells.len() as f64;
+        cells.iter().map(|value| value / count).sum()
+    })
+}
+
 fn draw_field(
     image: &mut Image,
-    field: ArrayView2<'_, f64>,
+    samples: ArrayView2<'_, f64>,
     scale: &Scale,
+    isotherms: &Isotherms<'_>,
     (left, top): (usize, usize),
     (width, height): (usize, usize),
 ) {
-    let (rows, columns) = field.dim();
+    let (rows, columns) = samples.dim();
     for y in 0..height {
-        let band = covered(height - 1 - y, height, rows);
+        let row = covered(height - 1 - y, height, rows).start;
         let line = (top + y) * image.width + left;
         for x in 0..width {
-            let cells = field.slice(s![band.clone(), covered(x, width, columns)]);
-            let count = cells.len() as f64;
-            let mean = cells.iter().map(|value| value / count).sum::<f64>();
-            let share = if mean.is_finite() { scale.share(mean) } else { f64::NAN };
-            let share = if cells.is_empty() { f64::NAN } else { share };
+            let value = samples[[row, covered(x, width, columns).start]];
+            let share = if value.is_finite() { scale.share(value) } else { f64::NAN };
             let colour = inferno(share);
-            image.pixels[line + x] = [colour.r(), colour.g(), colour.b()];
+            let (cover, level) = isotherms.cover(x, y).unwrap_or_default();
+            image.pixels[line + x] = inked(colour, cover, scale.share(level));
         }
     }
 }
 
-fn draw_bar(image: &mut Image, scale: &Scale, left: usize, height: usize) {
+/// A colour under a line of a level: lines are darker where it is bright, and brighter where it is dark.
+fn inked(colour: Rgb888, cover: f64, share: f64) -> [u8; 3] {
+    let (ink, strength) = if share > 0.6 { (0.0, 0.55) } else { (255.0, 0.55) };
+    let cover = strength * cover;
+    let mix = |part: u8| (f64::from(part) * (1.0 - cover) + ink * cover).round() as u8;
+    [colour.r(), colour.g(), colour.b()].map(mix)
+}
+
+fn draw_bar(image: &mut Image, scale: &Scale, levels: &[f64], left: usize, height: usize) {
     frame(image, left, HEAD, BAR_WIDTH, height);
     debug_assert!(scale.low < scale.high);
     for y in 0..height {
         let share = (height - 1 - y) as f64 / (height - 1) as f64;
         image.fill(left as i32, (HEAD + y) as i32, BAR_WIDTH, 1, inferno(share));
+    }
+    for share in levels.iter().map(|level| scale.share(*level)) {
+        let [red, green, blue] = inked(inferno(share), 1.0, share);
+        let y = (HEAD + height - 1) as i32 - (share * (height - 1) as f64).round() as i32;
+        image.fill(left as i32, y, BAR_WIDTH, 1, Rgb888::new(red, green, blue));
     }
 }
 

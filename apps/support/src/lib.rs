@@ -19,6 +19,7 @@ pub mod destination;
 pub mod exit;
 pub mod heat_map;
 pub mod image;
+mod isotherms;
 pub mod json;
 mod labels;
 mod orbit_panel;
