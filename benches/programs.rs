@@ -7,7 +7,7 @@
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 use farm_core::Farm;
-use sims::nbody::{Bodies, Integrator, OnFarm, System, belt, de421};
+use sims::nbody::{Bodies, Integrator, OnFarm, Simulation, System, belt, de421};
 use sims::plate::{Jacobi, Plate};
 
 /// Runs a scenario on each pool.
@@ -52,16 +52,17 @@ fn bodies() -> System {
 /// One leapfrog step of the solar system.
 fn solar_system_step(group: &mut Group<'_>, id: BenchmarkId, pool: &impl Farm) {
     let bodies = bodies();
-    let step = |state: &mut OnFarm<'_, _>| Integrator::Leapfrog.step(state, 1.0);
     let mono = farm_mono::Pool::new().expect("a pool");
-    let mut expected = OnFarm::new(&mono, &bodies).expect("fits into memory");
-    Integrator::Leapfrog.step(&mut expected, 1.0).expect("no task fails");
-    let mut state = OnFarm::new(pool, &bodies).expect("fits into memory");
-    step(&mut state).expect("no task fails");
-    assert_eq!(state.system().ok(), expected.system().ok());
+    let gravity = OnFarm::new(&mono, &bodies).expect("fits into memory");
+    let mut expected = Simulation::new(bodies.clone(), gravity, Integrator::Leapfrog);
+    expected.step(1.0).expect("no task fails");
+    let gravity = OnFarm::new(pool, &bodies).expect("fits into memory");
+    let mut simulation = Simulation::new(bodies.clone(), gravity, Integrator::Leapfrog);
+    simulation.step(1.0).expect("no task fails");
+    assert_eq!(simulation.system(), expected.system());
 
     group.throughput(Throughput::Elements((bodies.len() * bodies.len()) as u64));
-    group.bench_function(id, |bencher| bencher.iter(|| step(&mut state)));
+    group.bench_function(id, |bencher| bencher.iter(|| simulation.step(1.0)));
 }
 
 fn main() {

@@ -16,7 +16,7 @@ use app_support::progress::Progress;
 use app_support::{Failure, json, output, signals, summary};
 use farm_core::{Farm, FarmError, Stats};
 use serde::Serialize;
-use sims::nbody::{Integrator, OnFarm, System};
+use sims::nbody::{Integrator, OnFarm, Simulation, System};
 
 use crate::arguments::{Arguments, Schedule};
 use crate::trajectory::Trajectory;
@@ -132,26 +132,27 @@ fn travel(
         .wants_trajectory()
         .then(|| Trajectory::new(schedule.every, schedule.samples(), start.len()))
         .transpose()?;
-    let mut state = OnFarm::new(farm, start)
+    let gravity = OnFarm::new(farm, start)
         .map_err(|error| Failure::usage(format!("--asteroids {}: {error}", arguments.asteroids)))?;
     if let Some(trajectory) = &mut trajectory {
         trajectory.push(start.positions.view());
     }
+    let mut simulation = Simulation::new(start.clone(), gravity, arguments.integrator());
     let progress =
         Progress::new("stepping", schedule.steps as u64, arguments.common.shows_progress());
     let started = Instant::now();
     for step in 1..=schedule.steps {
-        arguments.integrator().step(&mut state, schedule.step()).map_err(Failure::run)?;
+        simulation.step(schedule.step()).map_err(Failure::run)?;
         progress.set(step as u64);
         if let Some(trajectory) = &mut trajectory
             && step.is_multiple_of(schedule.every)
         {
-            trajectory.push(state.system().map_err(Failure::run)?.positions.view());
+            trajectory.push(simulation.system().positions.view());
         }
     }
     let seconds = started.elapsed().as_secs_f64();
     progress.finish();
-    Ok(Arrival { system: state.system().map_err(Failure::run)?, trajectory, seconds })
+    Ok(Arrival { system: simulation.into_system(), trajectory, seconds })
 }
 
 fn report(

@@ -7,7 +7,7 @@ use farm_core::Farm;
 use ndarray::Array2;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use sims::nbody::{Bodies, Integrator, OnFarm, System, belt, de421};
+use sims::nbody::{Bodies, Integrator, OnFarm, Simulation, System, belt, de421};
 use sims::plate::{Jacobi, Plate, Update};
 
 /// Runs `$body` on each pool, bound to `$farm`, and gives the results in a vector.
@@ -75,11 +75,12 @@ fn every_pool_meets_the_iterates_of_extended_precision_with_the_same_bits() {
 }
 
 fn advance(farm: &impl Farm, system: &System, integrator: Integrator, steps: usize) -> System {
-    let mut state = OnFarm::new(farm, system).unwrap();
+    let gravity = OnFarm::new(farm, system).unwrap();
+    let mut simulation = Simulation::new(system.clone(), gravity, integrator);
     for _ in 0..steps {
-        integrator.step(&mut state, 1.0).unwrap();
+        simulation.step(1.0).unwrap();
     }
-    state.system().unwrap()
+    simulation.into_system()
 }
 
 #[derive(Deserialize)]

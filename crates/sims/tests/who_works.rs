@@ -6,7 +6,7 @@
 farm_process::init_before_main!();
 
 use farm_core::Farm;
-use sims::nbody::{Bodies, Integrator, OnFarm, belt, de421};
+use sims::nbody::{Bodies, Integrator, OnFarm, Simulation, belt, de421};
 use sims::plate::{Jacobi, Plate};
 
 /// Clock ticks of this process, and of its children that have ended. Source: proc_pid_stat(5), fields 14
@@ -52,9 +52,10 @@ fn nine_tenths_of_the_time_of_both_simulations_are_the_workers() {
     let asteroids = belt::asteroid_belt(2000, 1, &planets.body(0));
     let start = planets.join(&asteroids);
     let of_the_planets = share(|pool| {
-        let mut state = OnFarm::new(pool, &start).unwrap();
+        let gravity = OnFarm::new(pool, &start).unwrap();
+        let mut simulation = Simulation::new(start, gravity, Integrator::Leapfrog);
         for _ in 0..60 {
-            Integrator::Leapfrog.step(&mut state, 1.0).unwrap();
+            simulation.step(1.0).unwrap();
         }
     });
     assert!(of_the_planets >= 0.9, "solar system: {of_the_planets:.3}");

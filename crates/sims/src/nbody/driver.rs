@@ -1,45 +1,44 @@
 //! Gravity on a farm: each worker computes the accelerations of a part of the bodies.
 //!
-//! The work of a step is the pairs, of which there are n^2; drifts and kicks, of which there are n, stay
-//! with the master. Positions are frozen while the accelerations are written in bands.
+//! The work of a step is the pairs, of which there are n^2; what an integrator does with the accelerations, of which
+//! there are n, stays with the master. Positions are copied to shared memory and frozen while the accelerations are
+//! written in bands.
 
 use farm_core::Farm;
 use farm_shm::{ArrayRef, Band, Overwrite, SharedArray};
-use ndarray::{Array2, Ix1, Ix2};
+use ndarray::{ArrayView2, ArrayViewMut2, Ix1, Ix2};
 
 use super::gravity::accelerations_into;
-use super::{Dynamics, System};
+use super::jerk::accelerations_and_jerks_into;
+use super::{Forces, System};
 use crate::SimError;
 
-/// A system under its own gravity, computed by a farm; to the bit what [`Serial`](super::Serial)
-/// computes.
+/// Newton's gravity, computed by a farm; to the bit what [`Serial`](super::Serial) computes.
 ///
 /// # Examples
 ///
 /// ```
-/// use sims::nbody::{Bodies, Integrator, OnFarm, de421};
+/// use sims::nbody::{Bodies, Integrator, OnFarm, Simulation, de421};
 ///
 /// let farm = farm_mono::Pool::new()?;
-/// let mut state = OnFarm::new(&farm, &de421::initial_conditions(Bodies::Emb))?;
-/// Integrator::Leapfrog.step(&mut state, 1.0)?;
-/// println!("Mercury is at {}", state.system()?.positions.row(1));
+/// let start = de421::initial_conditions(Bodies::Emb);
+/// let gravity = OnFarm::new(&farm, &start)?;
+/// let mut simulation = Simulation::new(start, gravity, Integrator::Leapfrog);
+/// simulation.step(1.0)?;
+/// println!("Mercury is at {}", simulation.system().positions.row(1));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct OnFarm<'a, F> {
     farm: &'a F,
-    names: Vec<String>,
     gm: ArrayRef<f64, Ix1>,
-    velocities: Array2<f64>,
-    /// Both are `None` once a step has failed.
+    /// Both are `None` once a call has failed.
     positions: Option<SharedArray<f64, Ix2>>,
     accelerations: Option<SharedArray<f64, Ix2>>,
-    /// Set by the kick that computes the accelerations, cleared by each drift.
-    current: bool,
 }
 
 impl<'a, F: Farm> OnFarm<'a, F> {
-    /// Copies a system into shared memory.
+    /// Makes room in shared memory for the gravity of the bodies of a system.
     ///
     /// # Errors
     ///
@@ -47,41 +46,53 @@ impl<'a, F: Farm> OnFarm<'a, F> {
     pub fn new(farm: &'a F, system: &System) -> Result<Self, SimError> {
         Ok(Self {
             farm,
-            names: system.names.clone(),
             gm: SharedArray::from_array(&system.gm)?.freeze(),
-            velocities: system.velocities.clone(),
             accelerations: Some(SharedArray::zeros(system.positions.raw_dim())?),
             positions: Some(SharedArray::from_array(&system.positions)?),
-            current: false,
         })
     }
+}
 
-    /// A copy of the system as it is now.
+impl<F: Farm> Forces for OnFarm<'_, F> {
+    type Error = SimError;
+
+    /// The attraction, by one task for each worker.
     ///
     /// # Errors
     ///
-    /// [`SimError::Failed`] after a step that has failed.
-    pub fn system(&self) -> Result<System, SimError> {
-        let positions = self.positions.as_ref().ok_or(SimError::Failed)?;
-        Ok(System {
-            names: self.names.clone(),
-            gm: self.gm.view().to_owned(),
-            positions: positions.view().to_owned(),
-            velocities: self.velocities.clone(),
-        })
-    }
-
-    /// Accelerations of all bodies at the present positions.
-    fn accelerate(&mut self) -> Result<(), SimError> {
-        let positions = self.positions.take().ok_or(SimError::Failed)?.freeze();
+    /// The failure of a task; after that, [`SimError::Failed`].
+    fn attraction(
+        &mut self,
+        positions: ArrayView2<f64>,
+        mut out: ArrayViewMut2<f64>,
+    ) -> Result<(), SimError> {
+        let mut shared = self.positions.take().ok_or(SimError::Failed)?;
+        shared.view_mut().assign(&positions);
+        let shared = shared.freeze();
         let accelerations = self.accelerations.take().ok_or(SimError::Failed)?;
-        let ranges = self.farm.distribute(self.names.len());
+        let ranges = self.farm.distribute(positions.nrows());
         let (split, bands) = accelerations.split(ranges).map_err(|_| SimError::Failed)?;
         let bands = bands.into_iter().map(Band::overwrite);
-        let tasks = bands.map(|band| (positions.clone(), self.gm.clone(), band));
+        let tasks = bands.map(|band| (shared.clone(), self.gm.clone(), band));
         let bands = self.farm.map(accelerate_band, tasks)?;
-        self.accelerations = Some(split.join(bands).map_err(|_| SimError::Failed)?);
-        self.positions = Some(positions.thaw().map_err(|_| SimError::Failed)?);
+        let accelerations = split.join(bands).map_err(|_| SimError::Failed)?;
+        out.assign(&accelerations.view());
+        self.accelerations = Some(accelerations);
+        self.positions = Some(shared.thaw().map_err(|_| SimError::Failed)?);
+        Ok(())
+    }
+
+    /// Both, by the calling thread.
+    fn accelerations_and_jerks(
+        &mut self,
+        positions: ArrayView2<f64>,
+        velocities: ArrayView2<f64>,
+        accelerations: ArrayViewMut2<f64>,
+        jerks: ArrayViewMut2<f64>,
+    ) -> Result<(), SimError> {
+        let gm = self.gm.view();
+        let all = 0..gm.len();
+        accelerations_and_jerks_into(positions, velocities, gm, all, accelerations, jerks);
         Ok(())
     }
 }
@@ -94,25 +105,4 @@ fn accelerate_band(
     let i_range = band.rows();
     accelerations_into(positions.view(), gm.view(), i_range, band.view_mut());
     band
-}
-
-impl<F: Farm> Dynamics for OnFarm<'_, F> {
-    type Error = SimError;
-
-    fn drift(&mut self, dt: f64) -> Result<(), SimError> {
-        let positions = self.positions.as_mut().ok_or(SimError::Failed)?;
-        positions.view_mut().scaled_add(dt, &self.velocities);
-        self.current = false;
-        Ok(())
-    }
-
-    fn kick(&mut self, dt: f64) -> Result<(), SimError> {
-        if !self.current {
-            self.accelerate()?;
-            self.current = true;
-        }
-        let accelerations = self.accelerations.as_ref().ok_or(SimError::Failed)?;
-        self.velocities.scaled_add(dt, &accelerations.view());
-        Ok(())
-    }
 }

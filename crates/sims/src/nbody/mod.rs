@@ -1,41 +1,52 @@
 //! Gravitating point masses: what there is, how it pulls and how it moves.
 //!
 //! Frame ICRF/J2000 (equatorial), origin at the solar-system barycentre; AU, days, and GM in AU^3/day^2, so that the
-//! gravitational constant appears nowhere. Gravity is Newton's.
+//! gravitational constant appears nowhere.
 //!
-//! [`de421`] and [`belt`] make a [`System`]; [`gravity`] gives its accelerations; an [`Integrator`] moves whatever
-//! implements [`Dynamics`], which is where serial and parallel runs differ; [`energy`] tells how well it went.
+//! [`de421`] and [`belt`] make a [`System`]; [`gravity`] gives its accelerations, and [`relativity`] the Sun's beyond
+//! Newton's; a [`Simulation`] moves the system by an [`Integrator`], asking [`Forces`], which is where serial and
+//! parallel runs differ; [`energy`] tells how well it went.
 //!
 //! ```
-//! use sims::nbody::{Bodies, Integrator, Serial, de421};
+//! use sims::nbody::{Bodies, Integrator, Serial, Simulation, de421};
 //!
-//! # fn main() -> Result<(), std::convert::Infallible> {
-//! let mut state = Serial::new(de421::initial_conditions(Bodies::Emb));
-//! let before = state.system().total_energy();
+//! let start = de421::initial_conditions(Bodies::Emb);
+//! let before = start.total_energy();
+//! let gravity = Serial::new(&start);
+//! let mut simulation = Simulation::new(start, gravity, Integrator::Leapfrog);
 //! for _day in 0..100 {
-//!     Integrator::Leapfrog.step(&mut state, 1.0)?;
+//!     simulation.step(1.0)?;
 //! }
-//! let after = state.system().total_energy();
+//! let after = simulation.system().total_energy();
 //! assert!(((after - before) / before).abs() < 3e-6);
-//! # Ok(())
-//! # }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 pub mod belt;
+pub mod composition;
 pub mod de421;
 pub mod driver;
-pub mod dynamics;
 pub mod energy;
+pub mod forces;
 pub mod gravity;
 pub mod integrator;
+pub mod jerk;
+mod kick;
 pub mod leapfrog;
+pub mod relativity;
 pub mod serial;
+pub mod simulation;
+pub mod state;
 pub mod system;
+mod vector;
 pub mod yoshida4;
 
 pub use de421::Bodies;
 pub use driver::OnFarm;
-pub use dynamics::Dynamics;
+pub use forces::Forces;
 pub use integrator::Integrator;
+pub use relativity::PostNewtonian;
 pub use serial::Serial;
+pub use simulation::{Simulation, Stopped};
+pub use state::State;
 pub use system::{Body, System};

@@ -1,78 +1,65 @@
-//! A [`System`] that moves in the memory of one thread: the plain implementation of [`Dynamics`], and the one that
-//! parallel drivers are compared with, to the bit.
+//! Newton's gravity in the memory of one thread: the plain implementation of [`Forces`], and the one that parallel
+//! drivers are compared with, to the bit.
 
 use std::convert::Infallible;
 
-use ndarray::Array2;
+use ndarray::{Array1, ArrayView2, ArrayViewMut2};
 
 use super::gravity::accelerations_into;
-use super::{Dynamics, System};
+use super::jerk::accelerations_and_jerks_into;
+use super::{Forces, System};
 
-/// A system under its own gravity, computed by the calling thread.
+/// Newton's gravity, computed by the calling thread.
 ///
 /// # Examples
 ///
 /// ```
-/// use sims::nbody::{Bodies, Dynamics, Serial, de421};
+/// use ndarray::Array2;
+/// use sims::nbody::{Bodies, Forces, Serial, de421};
 ///
 /// # fn main() -> Result<(), std::convert::Infallible> {
-/// let mut state = Serial::new(de421::initial_conditions(Bodies::Emb));
-/// state.kick(0.5)?;
-/// state.drift(1.0)?;
-/// state.kick(0.5)?;
-/// assert_eq!(state.into_system().len(), 10);
+/// let system = de421::initial_conditions(Bodies::Emb);
+/// let mut accelerations = Array2::zeros((10, 3));
+/// Serial::new(&system).attraction(system.positions.view(), accelerations.view_mut())?;
+/// println!("Mercury falls with {} AU/day^2", accelerations.row(1));
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Serial {
-    system: System,
-    /// `(n, 3)`, AU/day^2; those of the present positions if `current`.
-    accelerations: Array2<f64>,
-    /// Set by the kick that computes the accelerations, cleared by each drift.
-    current: bool,
+    gm: Array1<f64>,
 }
 
 impl Serial {
-    /// Takes a system over; it stays as it is until it is stepped.
+    /// The gravity of the bodies of a system.
     #[must_use]
-    pub fn new(system: System) -> Self {
-        Self { accelerations: Array2::zeros(system.positions.raw_dim()), current: false, system }
-    }
-
-    /// The system as it is now.
-    #[must_use]
-    pub fn system(&self) -> &System {
-        &self.system
-    }
-
-    /// Gives the system back.
-    #[must_use]
-    pub fn into_system(self) -> System {
-        self.system
+    pub fn new(system: &System) -> Self {
+        Self { gm: system.gm.clone() }
     }
 }
 
-impl Dynamics for Serial {
+impl Forces for Serial {
     type Error = Infallible;
 
-    fn drift(&mut self, dt: f64) -> Result<(), Infallible> {
-        self.system.positions.scaled_add(dt, &self.system.velocities);
-        self.current = false;
+    fn attraction(
+        &mut self,
+        positions: ArrayView2<f64>,
+        out: ArrayViewMut2<f64>,
+    ) -> Result<(), Infallible> {
+        accelerations_into(positions, self.gm.view(), 0..self.gm.len(), out);
         Ok(())
     }
 
-    fn kick(&mut self, dt: f64) -> Result<(), Infallible> {
-        if !self.current {
-            accelerations_into(
-                self.system.positions.view(),
-                self.system.gm.view(),
-                0..self.system.len(),
-                self.accelerations.view_mut(),
-            );
-            self.current = true;
-        }
-        self.system.velocities.scaled_add(dt, &self.accelerations);
+    fn accelerations_and_jerks(
+        &mut self,
+        positions: ArrayView2<f64>,
+        velocities: ArrayView2<f64>,
+        accelerations: ArrayViewMut2<f64>,
+        jerks: ArrayViewMut2<f64>,
+    ) -> Result<(), Infallible> {
+        let all = 0..self.gm.len();
+        let gm = self.gm.view();
+        accelerations_and_jerks_into(positions, velocities, gm, all, accelerations, jerks);
         Ok(())
     }
 }

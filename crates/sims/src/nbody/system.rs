@@ -89,6 +89,16 @@ impl System {
         (0..self.len()).map(|i| self.body(i))
     }
 
+    /// The first body whose place or velocity is not finite.
+    pub(crate) fn first_not_finite(&self) -> Option<usize> {
+        let finite = |array: &Array2<f64>| array.iter().all(|x| x.is_finite());
+        let row = |array: &Array2<f64>, i| array.row(i).iter().all(|x| x.is_finite());
+        if finite(&self.positions) && finite(&self.velocities) {
+            return None;
+        }
+        (0..self.len()).find(|&i| !row(&self.positions, i) || !row(&self.velocities, i))
+    }
+
     /// The bodies of this system followed by those of `other`.
     ///
     /// # Examples

@@ -2,30 +2,16 @@
 //!
 //! w1 = 1 / (2 - 2^(1/3)), w0 = 1 - 2 w1 = -2^(1/3) w1.
 //!
-//! Order 4, symplectic, reversible in time. Three evaluations of the accelerations a step, the middle leapfrog going
+//! Order 4, symplectic, reversible in time. Three evaluations of the forces a step, the middle leapfrog going
 //! backwards. The error after a fixed time goes as dt^4: for the same error it allows far longer steps than the
 //! leapfrog once more than a few digits are wanted.
 //!
 //! Source: Yoshida, Construction of higher order symplectic integrators, Phys. Lett. A 150 (1990) 262.
-
-use super::Dynamics;
 
 /// The cube root of two, written out because `f64::cbrt` is not constant.
 const CBRT_2: f64 = 1.259_921_049_894_873_2;
 const W1: f64 = 1.0 / (2.0 - CBRT_2);
 const W0: f64 = -CBRT_2 * W1;
 
-/// Advances `state` by one step of `dt` days.
-///
-/// # Errors
-///
-/// The first error of a kick or drift; the step is then partly done.
-pub fn step<D: Dynamics>(state: &mut D, dt: f64) -> Result<(), D::Error> {
-    state.drift(0.5 * W1 * dt)?;
-    state.kick(W1 * dt)?;
-    state.drift(0.5 * (W1 + W0) * dt)?;
-    state.kick(W0 * dt)?;
-    state.drift(0.5 * (W0 + W1) * dt)?;
-    state.kick(W1 * dt)?;
-    state.drift(0.5 * W1 * dt)
-}
+/// The lengths of the leapfrogs, in that of the step.
+pub const WEIGHTS: [f64; 3] = [W1, W0, W1];

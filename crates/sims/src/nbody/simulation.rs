@@ -1,0 +1,214 @@
+//! Bodies, their gravity and an integrator: what a program runs.
+//!
+//! Positions and velocities are in the memory of the caller, whoever computes the forces. After each step they are
+//! looked at: numbers that are none stop the run at that step, with the name of the body.
+
+use ndarray::{ArrayView2, ArrayViewMut2};
+use thiserror::Error;
+
+use super::integrator::{Halt, Stepper};
+use super::state::two_sum;
+use super::{Forces, Integrator, State, System};
+
+/// A system on its way through time.
+///
+/// # Examples
+///
+/// ```
+/// use sims::nbody::{Bodies, Integrator, Serial, Simulation, de421};
+///
+/// let start = de421::initial_conditions(Bodies::Emb);
+/// let gravity = Serial::new(&start);
+/// let mut simulation = Simulation::new(start, gravity, Integrator::Yoshida4);
+/// simulation.advance_to(-365.25, 0.5)?;
+/// assert_eq!((simulation.steps(), simulation.time()), (731, -365.25));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Simulation<F: Forces> {
+    state: State,
+    forces: Counted<F>,
+    integrator: Integrator,
+    stepper: Box<dyn Stepper<Counted<F>>>,
+    /// Days since the start, and what rounding has cut off them.
+    time: (f64, f64),
+    steps: u64,
+}
+
+impl<F: Forces> Simulation<F> {
+    /// A system at time 0.
+    #[must_use]
+    pub fn new(system: System, forces: F, integrator: Integrator) -> Self {
+        Self {
+            state: State::new(system),
+            forces: Counted { forces, evaluations: 0 },
+            integrator,
+            stepper: integrator.stepper(),
+            time: (0.0, 0.0),
+            steps: 0,
+        }
+    }
+
+    /// The system as it is now.
+    #[must_use]
+    pub fn system(&self) -> &System {
+        self.state.system()
+    }
+
+    /// Gives the system back.
+    #[must_use]
+    pub fn into_system(self) -> System {
+        self.state.into_system()
+    }
+
+    /// What computes the forces.
+    #[must_use]
+    pub fn forces(&self) -> &F {
+        &self.forces.forces
+    }
+
+    /// What advances the system.
+    #[must_use]
+    pub fn integrator(&self) -> Integrator {
+        self.integrator
+    }
+
+    /// Days since the start; negative after going back.
+    #[must_use]
+    pub fn time(&self) -> f64 {
+        self.time.0
+    }
+
+    /// Steps taken.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// How often the forces on all bodies have been computed.
+    #[must_use]
+    pub fn evaluations(&self) -> u64 {
+        self.forces.evaluations
+    }
+
+    /// Advances the system by one step: of `dt` days with a method of fixed steps, of at most `dt` with an adaptive
+    /// one. Returns the days that it has gone.
+    ///
+    /// # Errors
+    ///
+    /// [`Stopped`]; the state is then not to be trusted.
+    pub fn step(&mut self, dt: f64) -> Result<f64, Stopped<F::Error>> {
+        let step = self.steps + 1;
+        let done =
+            self.stepper.step(&mut self.state, &mut self.forces, dt).map_err(
+                |halt| match halt {
+                    Halt::Forces(error) => Stopped::Forces(error),
+                    Halt::TooShort => Stopped::TooShort { step, time: self.time.0 },
+                },
+            )?;
+        self.steps = step;
+        let (time, lost) = two_sum(self.time.0, done + self.time.1);
+        self.time = (time, lost);
+        match self.state.system().first_not_finite() {
+            None => Ok(done),
+            Some(i) => {
+                let body = self.state.system().names[i].clone();
+                Err(Stopped::NotFinite { body, step, time })
+            }
+        }
+    }
+
+    /// Advances the system to a time in days since the start, later or earlier, in steps of at most `longest` days:
+    /// equal ones with a method of fixed steps.
+    ///
+    /// # Errors
+    ///
+    /// As [`step`](Self::step).
+    ///
+    /// # Panics
+    ///
+    /// When `longest` is not above zero.
+    pub fn advance_to(&mut self, time: f64, longest: f64) -> Result<(), Stopped<F::Error>> {
+        assert!(longest > 0.0, "the longest step is {longest} days");
+        let left = (time - self.time.0) - self.time.1;
+        let steps = (left.abs() / longest).ceil();
+        let dt = left / steps.max(1.0);
+        for _ in 0..steps as u64 {
+            self.step(dt)?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a run has stopped before its end.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Stopped<E> {
+    /// The forces could not be computed.
+    #[error("{0}")]
+    Forces(E),
+    /// The place or velocity of a body is no number any more.
+    #[error(
+        "step {step} has left {body} without a finite place or velocity, {time} days from the start"
+    )]
+    NotFinite {
+        /// The first such body.
+        body: String,
+        /// The step that did it, counted from 1.
+        step: u64,
+        /// Days from the start after that step.
+        time: f64,
+    },
+    /// An adaptive method finds no step that is short enough.
+    #[error(
+        "step {step} has become too short to go on, {time} days from the start: two bodies are too close"
+    )]
+    TooShort {
+        /// The step, counted from 1.
+        step: u64,
+        /// Days from the start before that step.
+        time: f64,
+    },
+}
+
+/// Counts how often forces are computed.
+struct Counted<F> {
+    forces: F,
+    evaluations: u64,
+}
+
+impl<F: Forces> Forces for Counted<F> {
+    type Error = F::Error;
+
+    fn attraction(
+        &mut self,
+        positions: ArrayView2<f64>,
+        out: ArrayViewMut2<f64>,
+    ) -> Result<(), F::Error> {
+        self.evaluations += 1;
+        self.forces.attraction(positions, out)
+    }
+
+    fn accelerations_and_jerks(
+        &mut self,
+        positions: ArrayView2<f64>,
+        velocities: ArrayView2<f64>,
+        accelerations: ArrayViewMut2<f64>,
+        jerks: ArrayViewMut2<f64>,
+    ) -> Result<(), F::Error> {
+        self.evaluations += 1;
+        self.forces.accelerations_and_jerks(positions, velocities, accelerations, jerks)
+    }
+
+    fn has_corrections(&self) -> bool {
+        self.forces.has_corrections()
+    }
+
+    fn add_corrections(
+        &self,
+        positions: ArrayView2<f64>,
+        velocities: ArrayView2<f64>,
+        out: ArrayViewMut2<f64>,
+    ) {
+        self.forces.add_corrections(positions, velocities, out);
+    }
+}
