@@ -17,6 +17,7 @@ pub mod checksum;
 pub mod colours;
 pub mod destination;
 pub mod exit;
+pub mod fixed_cells;
 pub mod heat_map;
 pub mod image;
 mod isotherms;
