@@ -1,0 +1,122 @@
+//! What instructions the kernel is made of, chosen when the program runs.
+//!
+//! Each level has its own last bits, since it rounds at other places. Wherever the work is shared out, one who shares it out
+//! chooses the level for all, and a level that a processor lacks is an error there and never another level.
+
+use serde::{Deserialize, Serialize};
+
+use super::lanes::{Lanes, Portable};
+
+/// A set of instructions that the kernel can be run with.
+///
+/// # Examples
+///
+/// ```
+/// use sims::nbody::gravity::Level;
+///
+/// assert!(Level::Portable.is_available());
+/// println!("{} is the fastest here", Level::best().name());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Level {
+    /// Plain Rust, square roots and divisions included: two bodies at a time, on any processor.
+    Portable,
+    /// AVX2 and FMA: four bodies at a time.
+    Avx2,
+    /// AVX-512: eight bodies at a time.
+    Avx512,
+}
+
+/// Something to be computed on lanes of any width, K vectors of bodies abreast.
+pub(super) trait Work {
+    fn run<const N: usize, const K: usize, L: Lanes<N>>(self, lanes: L);
+}
+
+impl Level {
+    /// All of them, from the slowest up.
+    pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+
+    /// The fastest that this processor has.
+    #[must_use]
+    pub fn best() -> Self {
+        let available = Self::ALL.into_iter().rev().find(|level| level.is_available());
+        available.unwrap_or(Self::Portable)
+    }
+
+    /// Its name in lower case: `portable`, `avx2` or `avx512`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+        }
+    }
+
+    /// Whether this processor has it.
+    #[must_use]
+    pub fn is_available(self) -> bool {
+        match self {
+            Self::Portable => true,
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => pulp::x86::V3::try_new().is_some(),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => pulp::x86::V4::try_new().is_some(),
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Avx2 | Self::Avx512 => false,
+        }
+    }
+
+    /// How many bodies the kernel works on at a time.
+    pub(super) fn width(self) -> usize {
+        match self {
+            Self::Portable => 2,
+            Self::Avx2 => 4,
+            Self::Avx512 => 8,
+        }
+    }
+
+    /// Runs `work` with the instructions of this level.
+    ///
+    /// # Panics
+    ///
+    /// When this processor lacks them.
+    pub(super) fn run(self, work: impl Work) {
+        match self {
+            Self::Portable => work.run::<2, 2, _>(Portable),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => {
+                let lanes = pulp::x86::V3::try_new().unwrap_or_else(|| self.lacking());
+                lanes.vectorize(OnLanes::<4, 1, _, _>(lanes, work));
+            }
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => {
+                let lanes = pulp::x86::V4::try_new().unwrap_or_else(|| self.lacking());
+                lanes.vectorize(OnLanes::<8, 2, _, _>(lanes, work));
+            }
+            #[cfg(not(target_arch = "x86_64"))]
+            Self::Avx2 | Self::Avx512 => self.lacking(),
+        }
+    }
+
+    #[cold]
+    fn lacking(self) -> ! {
+        panic!("this processor lacks {}; choose a level that all workers have", self.name())
+    }
+}
+
+/// The work and its lanes, as one function without arguments, into which all is inlined.
+#[cfg(target_arch = "x86_64")]
+struct OnLanes<const N: usize, const K: usize, L, W>(L, W);
+
+#[cfg(target_arch = "x86_64")]
+impl<const N: usize, const K: usize, L: Lanes<N>, W: Work> pulp::NullaryFnOnce
+    for OnLanes<N, K, L, W>
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        self.1.run::<N, K, L>(self.0);
+    }
+}

@@ -1,0 +1,200 @@
+//! The sum over all pairs in three steps, so that the middle one can be shared out: bodies are packed; groups of pairs
+//! are summed, each into a row of its own; the rows are added up body by body.
+//!
+//! Rows are added in an order that the tiling fixes. So the bits depend on the bodies and the [`Level`] alone.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::kernel::{Pack, between, within};
+use super::lanes::Lanes;
+use super::law::Law;
+use super::level::{Level, Work};
+use super::tiling::Tiling;
+
+/// A cache line, in numbers.
+const LINE: usize = 8;
+
+/// All pairs of `n` bodies, to be summed with the instructions of `level`.
+///
+/// Arrays are flat. A law knows a body by `IN` numbers and gives `OUT` of them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(in crate::nbody) struct PairSum {
+    pub(in crate::nbody) level: Level,
+    pub(in crate::nbody) n: usize,
+}
+
+impl PairSum {
+    fn tiling(self) -> Tiling {
+        Tiling::new(self.n, self.level.width())
+    }
+
+    /// The number of groups, which have equally many pairs.
+    pub(in crate::nbody) fn groups(self) -> usize {
+        self.tiling().groups()
+    }
+
+    /// The length of the packed bodies.
+    pub(in crate::nbody) fn packed_len<const IN: usize>(self) -> usize {
+        self.tiling().packs() * self.level.width() * IN
+    }
+
+    /// The length of a group's row.
+    pub(in crate::nbody) fn row_len<const OUT: usize>(self) -> usize {
+        self.tiling().packs_in_group() * self.level.width() * OUT
+    }
+
+    /// Packs the bodies: GM and the components of `vectors` (positions, then what else the law asks for).
+    ///
+    /// The lanes left over in the last pack get bodies without mass, so far away that they are on top of no body.
+    pub(in crate::nbody) fn pack(self, gm: &[f64], vectors: &[&[[f64; 3]]], packed: &mut [f64]) {
+        let full = self.n / self.level.width() * self.level.width();
+        let away = if full < self.n { far_away(vectors[0]) } else { 0.0 };
+        self.pack_with_rest(gm, vectors, packed, away);
+    }
+
+    /// As [`pack`](Self::pack), with the x of the bodies without mass.
+    pub(super) fn pack_with_rest(
+        self,
+        gm: &[f64],
+        vectors: &[&[[f64; 3]]],
+        packed: &mut [f64],
+        away: f64,
+    ) {
+        let width = self.level.width();
+        let columns = 1 + 3 * vectors.len();
+        let full = self.n / width;
+        let (whole, rest) = packed.split_at_mut(full * width * columns);
+        let body = |pack: &mut [f64], l: usize, i: usize| {
+            pack[3 * width + l] = gm[i];
+            for (v, vector) in vectors.iter().enumerate() {
+                for c in 0..3 {
+                    pack[(3 * v + usize::from(v > 0) + c) * width + l] = vector[i][c];
+                }
+            }
+        };
+        for (p, pack) in whole.chunks_exact_mut(width * columns).enumerate() {
+            for l in 0..width {
+                body(pack, l, p * width + l);
+            }
+        }
+        if !rest.is_empty() {
+            rest.fill(0.0);
+            rest[..width].fill(away);
+            for (l, i) in (full * width..self.n).enumerate() {
+                body(rest, l, i);
+            }
+        }
+    }
+
+    /// Sums the pairs of `groups`, each into its row of `rows`.
+    pub(in crate::nbody) fn sum<F: Law<IN, OUT>, const IN: usize, const OUT: usize>(
+        self,
+        groups: Range<usize>,
+        packed: &[f64],
+        rows: &mut [f64],
+    ) {
+        let law = PhantomData::<F>;
+        self.level.run(Sum { tiling: self.tiling(), groups, packed, rows, law });
+    }
+
+    /// Adds up the rows of all groups.
+    pub(in crate::nbody) fn gather<const OUT: usize>(
+        self,
+        rows: &[f64],
+        vectors: &mut [&mut [[f64; 3]]],
+    ) {
+        self.level.run(Gather::<OUT> { tiling: self.tiling(), rows, vectors });
+    }
+}
+
+/// An x where none of the bodies is.
+pub(super) fn far_away(positions: &[[f64; 3]]) -> f64 {
+    2.0 * positions.iter().fold(0.0_f64, |largest, x| largest.max(x[0].abs())) + 1.0
+}
+
+struct Sum<'a, F, const IN: usize, const OUT: usize> {
+    tiling: Tiling,
+    groups: Range<usize>,
+    packed: &'a [f64],
+    rows: &'a mut [f64],
+    law: PhantomData<F>,
+}
+
+impl<F: Law<IN, OUT>, const IN: usize, const OUT: usize> Work for Sum<'_, F, IN, OUT> {
+    #[inline(always)]
+    fn run<const N: usize, const K: usize, L: Lanes<N>>(self, lanes: L) {
+        let bodies = packs::<N, IN>(self.packed);
+        let row_len = self.rows.len() / self.groups.len().max(1);
+        let several = self.tiling.groups() > 1;
+        let mut room = vec![0.0; if several { row_len / OUT * IN + LINE } else { 0 }];
+        for (g, row) in self.groups.clone().zip(self.rows.chunks_exact_mut(row_len.max(1))) {
+            row.fill(0.0);
+            let sums = packs_mut::<N, OUT>(row);
+            if !several {
+                within::<N, K, IN, OUT, L, F>(lanes, bodies, sums);
+                continue;
+            }
+            // The blocks side by side, so that the kernel's inner loop is long.
+            let start = room.as_ptr().align_offset(LINE * size_of::<f64>()).min(LINE);
+            let room = packs_mut::<N, IN>(&mut room[start..]);
+            let mut known = 0;
+            for block in self.tiling.blocks(g) {
+                let end = known + block.len();
+                room[known..end].copy_from_slice(&bodies[block]);
+                if known == 0 {
+                    within::<N, K, IN, OUT, L, F>(lanes, &room[..end], &mut sums[..end]);
+                } else {
+                    for j in known..end {
+                        let (before, rest) = sums.split_at_mut(j);
+                        let before = &mut before[..known];
+                        let i = &room[..known];
+                        between::<N, K, IN, OUT, L, F>(lanes, i, before, &room[j], &mut rest[0]);
+                    }
+                }
+                known = end;
+            }
+        }
+    }
+}
+
+struct Gather<'a, 'v, const OUT: usize> {
+    tiling: Tiling,
+    rows: &'a [f64],
+    vectors: &'a mut [&'v mut [[f64; 3]]],
+}
+
+impl<const OUT: usize> Work for Gather<'_, '_, OUT> {
+    #[inline(always)]
+    fn run<const N: usize, const K: usize, L: Lanes<N>>(self, lanes: L) {
+        let row_len = self.rows.len() / self.tiling.groups();
+        for b in 0..self.tiling.groups() {
+            for (at, p) in self.tiling.block(b).enumerate() {
+                let mut sum = [[0.0; N]; OUT];
+                for (g, first) in self.tiling.places(b) {
+                    let row = packs::<N, OUT>(&self.rows[g * row_len..(g + 1) * row_len]);
+                    for c in 0..OUT {
+                        let part = lanes.load(&row[first + at][c]);
+                        let added = lanes.add(lanes.load(&sum[c]), part);
+                        lanes.store(&mut sum[c], added);
+                    }
+                }
+                for (v, vector) in self.vectors.iter_mut().enumerate() {
+                    for (l, to) in vector[p * N..].iter_mut().take(N).enumerate() {
+                        *to = [sum[3 * v][l], sum[3 * v + 1][l], sum[3 * v + 2][l]];
+                    }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn packs<const N: usize, const M: usize>(flat: &[f64]) -> &[Pack<N, M>] {
+    flat.as_chunks::<N>().0.as_chunks::<M>().0
+}
+
+pub(super) fn packs_mut<const N: usize, const M: usize>(flat: &mut [f64]) -> &mut [Pack<N, M>] {
+    flat.as_chunks_mut::<N>().0.as_chunks_mut::<M>().0
+}

@@ -1,0 +1,29 @@
+//! Arrays of shape `(n, 3)` as slices of vectors.
+
+use std::borrow::Cow;
+
+use ndarray::{ArrayView2, ArrayViewMut2};
+
+/// The rows of an array; copied where they are not contiguous.
+pub(in crate::nbody) fn rows<'a>(array: &'a ArrayView2<f64>) -> Cow<'a, [[f64; 3]]> {
+    match array.as_slice() {
+        Some(numbers) => Cow::Borrowed(numbers.as_chunks().0),
+        None => array.rows().into_iter().map(|row| [row[0], row[1], row[2]]).collect(),
+    }
+}
+
+/// Lets `write` write the rows of an array; through a copy where they are not contiguous.
+pub(in crate::nbody) fn with_rows_mut(
+    array: &mut ArrayViewMut2<f64>,
+    write: impl FnOnce(&mut [[f64; 3]]),
+) {
+    if let Some(numbers) = array.as_slice_mut() {
+        write(numbers.as_chunks_mut().0);
+    } else {
+        let mut rows = vec![[0.0; 3]; array.nrows()];
+        write(&mut rows);
+        for (mut to, row) in array.rows_mut().into_iter().zip(rows) {
+            to.assign(&ndarray::aview1(&row));
+        }
+    }
+}
