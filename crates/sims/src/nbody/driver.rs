@@ -1,17 +1,22 @@
-//! Gravity on a farm: each worker computes the accelerations of a part of the bodies.
+//! Gravity on a farm: each worker sums the pulls of a part of the pairs.
 //!
 //! The work of a step is the pairs, of which there are n^2; what an integrator does with the accelerations, of which
-//! there are n, stays with the master. Positions are copied to shared memory and frozen while the accelerations are
-//! written in bands.
+//! there are n, stays with the master. It packs the bodies into shared memory and freezes them; the tasks sum their
+//! groups of pairs, each into rows of its own; the master adds up the rows. Groups and the order of rows come
+//! from the number of bodies, so the number of workers changes no bit.
+//!
+//! Below [`INLINE_BELOW`] bodies the master sums the pairs itself, because asking a worker takes as long.
 
 use farm_core::Farm;
 use farm_shm::{ArrayRef, Band, Overwrite, SharedArray};
 use ndarray::{ArrayView2, ArrayViewMut2, Ix1, Ix2};
 
-use super::gravity::accelerations_into;
-use super::jerk::accelerations_and_jerks_into;
+use super::gravity::{DirectSum, Law, Level, Newton, NewtonWithJerk, PairSum, rows, with_rows_mut};
 use super::{Forces, System};
 use crate::SimError;
+
+/// The least number of bodies that are worth a farm.
+pub const INLINE_BELOW: usize = 512;
 
 /// Newton's gravity, computed by a farm; to the bit what [`Serial`](super::Serial) computes.
 ///
@@ -23,6 +28,7 @@ use crate::SimError;
 /// let farm = farm_mono::Pool::new()?;
 /// let start = de421::initial_conditions(Bodies::Emb);
 /// let gravity = OnFarm::new(&farm, &start)?;
+/// assert!(gravity.inline());
 /// let mut simulation = Simulation::new(start, gravity, Integrator::Leapfrog);
 /// simulation.step(1.0)?;
 /// println!("Mercury is at {}", simulation.system().positions.row(1));
@@ -31,26 +37,120 @@ use crate::SimError;
 #[derive(Debug)]
 pub struct OnFarm<'a, F> {
     farm: &'a F,
-    gm: ArrayRef<f64, Ix1>,
-    /// Both are `None` once a call has failed.
-    positions: Option<SharedArray<f64, Ix2>>,
-    accelerations: Option<SharedArray<f64, Ix2>>,
+    gm: Vec<f64>,
+    pairs: PairSum,
+    /// In place of the farm.
+    inline: Option<DirectSum>,
+    /// A call that fails loses its arrays, and the next one makes others.
+    attraction: Option<Arrays>,
+    /// The same, made by the first call that needs them.
+    jerks: Option<Arrays>,
+}
+
+/// What the tasks read and write.
+#[derive(Debug)]
+struct Arrays {
+    /// The packed bodies.
+    bodies: SharedArray<f64, Ix1>,
+    /// One row of sums a group.
+    rows: SharedArray<f64, Ix2>,
+}
+
+impl Arrays {
+    fn new<const IN: usize, const OUT: usize>(pairs: PairSum) -> Result<Self, SimError> {
+        Ok(Self {
+            bodies: SharedArray::zeros(pairs.packed_len::<IN>())?,
+            rows: SharedArray::zeros((pairs.groups(), pairs.row_len::<OUT>()))?,
+        })
+    }
 }
 
 impl<'a, F: Farm> OnFarm<'a, F> {
-    /// Makes room in shared memory for the gravity of the bodies of a system.
+    /// Makes room in shared memory for the gravity of the bodies of a system, to be computed by the fastest instructions
+    /// that this processor has.
+    ///
+    /// The room takes 128 bytes a body below 2048 bodies, 176 up to 16383 and 224 above.
     ///
     /// # Errors
     ///
     /// [`SimError::Memory`] if there is no room for it.
     pub fn new(farm: &'a F, system: &System) -> Result<Self, SimError> {
+        Self::at_level(farm, system, Level::best())
+    }
+
+    /// The same, by the instructions of `level`, which all workers must have.
+    ///
+    /// # Errors
+    ///
+    /// [`SimError::Memory`] if there is no room for it.
+    ///
+    /// # Panics
+    ///
+    /// When this processor lacks them.
+    pub fn at_level(farm: &'a F, system: &System, level: Level) -> Result<Self, SimError> {
+        let below = std::env::var("ZZ_INLINE").map_or(INLINE_BELOW, |x| x.parse().unwrap());
+        let inline = system.len() < below;
+        let pairs = PairSum { level, n: system.len() };
         Ok(Self {
             farm,
-            gm: SharedArray::from_array(&system.gm)?.freeze(),
-            accelerations: Some(SharedArray::zeros(system.positions.raw_dim())?),
-            positions: Some(SharedArray::from_array(&system.positions)?),
+            gm: system.gm.to_vec(),
+            pairs,
+            inline: inline.then(|| DirectSum::new(system.gm.view(), level)),
+            attraction: if inline { None } else { Some(Arrays::new::<4, 3>(pairs)?) },
+            jerks: None,
         })
     }
+
+    /// Whether the master computes alone, which it does below [`INLINE_BELOW`] bodies and only there.
+    #[must_use]
+    pub fn inline(&self) -> bool {
+        self.inline.is_some()
+    }
+
+    /// The instructions that the workers use.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.pairs.level
+    }
+
+    /// Sums the pairs on the farm; on success the arrays come back.
+    fn sum<L: Law<IN, OUT> + 'static, const IN: usize, const OUT: usize>(
+        &self,
+        arrays: Arrays,
+        vectors: &[&[[f64; 3]]],
+        out: &mut [&mut [[f64; 3]]],
+    ) -> Result<Arrays, SimError> {
+        let Arrays { mut bodies, rows } = arrays;
+        let mut view = bodies.view_mut();
+        let packed = view.as_slice_mut().expect("a new array is contiguous");
+        self.pairs.pack(&self.gm, vectors, packed);
+        let bodies = bodies.freeze();
+        let parts = std::env::var("ZZ_PARTS").map_or(1, |x| x.parse().unwrap());
+        let groups = farm_core::distribute(self.pairs.groups(), parts * self.farm.workers());
+        let (split, bands) = rows.split(groups).map_err(|_| SimError::Failed)?;
+        let bands = bands.into_iter().map(Band::overwrite);
+        let tasks = bands.map(|band| (self.pairs, bodies.clone(), band));
+        let bands = self.farm.map(sum_groups::<L, IN, OUT>, tasks)?;
+        let rows = split.join(bands).map_err(|_| SimError::Failed)?;
+        let view = rows.view();
+        let sums = view.as_slice().expect("a new array is contiguous");
+        self.pairs.gather::<OUT>(sums, out);
+        let bodies = bodies.thaw().map_err(|_| SimError::Failed)?;
+        Ok(Arrays { bodies, rows })
+    }
+}
+
+/// The task: the pulls of the groups whose rows are in the band.
+fn sum_groups<L: Law<IN, OUT>, const IN: usize, const OUT: usize>(
+    (pairs, bodies, band): (PairSum, ArrayRef<f64, Ix1>, Overwrite<f64, Ix2>),
+) -> Band<f64, Ix2> {
+    let mut band = band.into_band();
+    let groups = band.rows();
+    let (bodies, mut rows) = (bodies.view(), band.view_mut());
+    let bodies = bodies.as_slice().expect("a new array is contiguous");
+    let rows = rows.as_slice_mut().expect("rows of an array are contiguous");
+    pairs.sum::<L, IN, OUT>(groups, bodies, rows);
+    band
 }
 
 impl<F: Farm> Forces for OnFarm<'_, F> {
@@ -60,49 +160,61 @@ impl<F: Farm> Forces for OnFarm<'_, F> {
     ///
     /// # Errors
     ///
-    /// The failure of a task; after that, [`SimError::Failed`].
+    /// The failure of a task.
     fn attraction(
         &mut self,
         positions: ArrayView2<f64>,
         mut out: ArrayViewMut2<f64>,
     ) -> Result<(), SimError> {
-        let mut shared = self.positions.take().ok_or(SimError::Failed)?;
-        shared.view_mut().assign(&positions);
-        let shared = shared.freeze();
-        let accelerations = self.accelerations.take().ok_or(SimError::Failed)?;
-        let ranges = self.farm.distribute(positions.nrows());
-        let (split, bands) = accelerations.split(ranges).map_err(|_| SimError::Failed)?;
-        let bands = bands.into_iter().map(Band::overwrite);
-        let tasks = bands.map(|band| (shared.clone(), self.gm.clone(), band));
-        let bands = self.farm.map(accelerate_band, tasks)?;
-        let accelerations = split.join(bands).map_err(|_| SimError::Failed)?;
-        out.assign(&accelerations.view());
-        self.accelerations = Some(accelerations);
-        self.positions = Some(shared.thaw().map_err(|_| SimError::Failed)?);
+        if let Some(sum) = &mut self.inline {
+            sum.accelerations(positions, out);
+            return Ok(());
+        }
+        assert_eq!(positions.dim(), (self.pairs.n, 3), "positions do not fit the masses");
+        assert_eq!(out.dim(), positions.dim(), "out does not fit positions");
+        let arrays = match self.attraction.take() {
+            Some(arrays) => arrays,
+            None => Arrays::new::<4, 3>(self.pairs)?,
+        };
+        let x = rows(&positions);
+        let arrays =
+            with_rows_mut(&mut out, |a| self.sum::<Newton, 4, 3>(arrays, &[&x], &mut [a]))?;
+        self.attraction = Some(arrays);
         Ok(())
     }
 
-    /// Both, by the calling thread.
+    /// Both, by one task for each worker.
+    ///
+    /// # Errors
+    ///
+    /// The failure of a task, or [`SimError::Memory`] if there is no room for the jerks.
     fn accelerations_and_jerks(
         &mut self,
         positions: ArrayView2<f64>,
         velocities: ArrayView2<f64>,
-        accelerations: ArrayViewMut2<f64>,
-        jerks: ArrayViewMut2<f64>,
+        mut accelerations: ArrayViewMut2<f64>,
+        mut jerks: ArrayViewMut2<f64>,
     ) -> Result<(), SimError> {
-        let gm = self.gm.view();
-        let all = 0..gm.len();
-        accelerations_and_jerks_into(positions, velocities, gm, all, accelerations, jerks);
+        if let Some(sum) = &mut self.inline {
+            sum.accelerations_and_jerks(positions, velocities, accelerations, jerks);
+            return Ok(());
+        }
+        let of_shape = |dim: (usize, usize)| dim == (self.pairs.n, 3);
+        assert!(of_shape(positions.dim()), "positions do not fit the masses");
+        assert!(of_shape(velocities.dim()), "velocities do not fit the masses");
+        assert!(of_shape(accelerations.dim()), "accelerations do not fit the masses");
+        assert!(of_shape(jerks.dim()), "jerks do not fit the masses");
+        let arrays = match self.jerks.take() {
+            Some(arrays) => arrays,
+            None => Arrays::new::<7, 6>(self.pairs)?,
+        };
+        let (x, v) = (rows(&positions), rows(&velocities));
+        let arrays = with_rows_mut(&mut accelerations, |a| {
+            with_rows_mut(&mut jerks, |j| {
+                self.sum::<NewtonWithJerk, 7, 6>(arrays, &[&x, &v], &mut [a, j])
+            })
+        })?;
+        self.jerks = Some(arrays);
         Ok(())
     }
-}
-
-/// The task: accelerations of the band's bodies, due to all.
-fn accelerate_band(
-    (positions, gm, band): (ArrayRef<f64, Ix2>, ArrayRef<f64, Ix1>, Overwrite<f64, Ix2>),
-) -> Band<f64, Ix2> {
-    let mut band = band.into_band();
-    let i_range = band.rows();
-    accelerations_into(positions.view(), gm.view(), i_range, band.view_mut());
-    band
 }

@@ -30,7 +30,6 @@ pub mod energy;
 pub mod forces;
 pub mod gravity;
 pub mod integrator;
-pub mod jerk;
 mod kick;
 pub mod leapfrog;
 pub mod relativity;

@@ -3,10 +3,9 @@
 
 use std::convert::Infallible;
 
-use ndarray::{Array1, ArrayView2, ArrayViewMut2};
+use ndarray::{ArrayView2, ArrayViewMut2};
 
-use super::gravity::accelerations_into;
-use super::jerk::accelerations_and_jerks_into;
+use super::gravity::{DirectSum, Level};
 use super::{Forces, System};
 
 /// Newton's gravity, computed by the calling thread.
@@ -27,14 +26,24 @@ use super::{Forces, System};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Serial {
-    gm: Array1<f64>,
+    sum: DirectSum,
 }
 
 impl Serial {
-    /// The gravity of the bodies of a system.
+    /// The gravity of the bodies of a system, by the fastest instructions that this processor has.
     #[must_use]
     pub fn new(system: &System) -> Self {
-        Self { gm: system.gm.clone() }
+        Self::at_level(system, Level::best())
+    }
+
+    /// The same, by the instructions of `level`.
+    ///
+    /// # Panics
+    ///
+    /// When this processor lacks them.
+    #[must_use]
+    pub fn at_level(system: &System, level: Level) -> Self {
+        Self { sum: DirectSum::new(system.gm.view(), level) }
     }
 }
 
@@ -46,7 +55,7 @@ impl Forces for Serial {
         positions: ArrayView2<f64>,
         out: ArrayViewMut2<f64>,
     ) -> Result<(), Infallible> {
-        accelerations_into(positions, self.gm.view(), 0..self.gm.len(), out);
+        self.sum.accelerations(positions, out);
         Ok(())
     }
 
@@ -57,9 +66,7 @@ impl Forces for Serial {
         accelerations: ArrayViewMut2<f64>,
         jerks: ArrayViewMut2<f64>,
     ) -> Result<(), Infallible> {
-        let all = 0..self.gm.len();
-        let gm = self.gm.view();
-        accelerations_and_jerks_into(positions, velocities, gm, all, accelerations, jerks);
+        self.sum.accelerations_and_jerks(positions, velocities, accelerations, jerks);
         Ok(())
     }
 }

@@ -77,13 +77,7 @@ pub(super) fn between<
 
 /// All pairs within one pack. Turned by half, every pair meets twice, so that the reaction is left out there.
 #[inline(always)]
-fn corner<
-    const N: usize,
-    const IN: usize,
-    const OUT: usize,
-    L: Lanes<N>,
-    F: Law<IN, OUT>,
->(
+fn corner<const N: usize, const IN: usize, const OUT: usize, L: Lanes<N>, F: Law<IN, OUT>>(
     lanes: L,
     body: &Pack<N, IN>,
     sum: &mut Pack<N, OUT>,
@@ -105,7 +99,10 @@ fn corner<
 // instructions, and only a function can be told so.
 
 #[inline(always)]
-fn load<const N: usize, const M: usize, L: Lanes<N>>(lanes: L, pack: &Pack<N, M>) -> [L::Vector; M] {
+fn load<const N: usize, const M: usize, L: Lanes<N>>(
+    lanes: L,
+    pack: &Pack<N, M>,
+) -> [L::Vector; M] {
     let mut v = [lanes.splat(0.0); M];
     for c in 0..M {
         v[c] = lanes.load(&pack[c]);

@@ -4,7 +4,7 @@
 
 /// N numbers at a time; lane l of a result depends on lane l of the operands alone, but for
 /// [`rotate`](Lanes::rotate).
-pub(super) trait Lanes<const N: usize>: Copy {
+pub(in crate::nbody) trait Lanes<const N: usize>: Copy {
     type Vector: Copy;
 
     fn splat(self, x: f64) -> Self::Vector;

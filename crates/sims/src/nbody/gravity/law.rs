@@ -13,7 +13,7 @@
 use super::lanes::Lanes;
 
 /// A force between two bodies, each described by IN numbers and told OUT numbers.
-pub(super) trait Law<const IN: usize, const OUT: usize> {
+pub(in crate::nbody) trait Law<const IN: usize, const OUT: usize> {
     /// Adds to `to_i` what j does to i, and to `to_j` what i does to j, lane by lane.
     fn pull<const N: usize, L: Lanes<N>>(
         lanes: L,
@@ -25,10 +25,10 @@ pub(super) trait Law<const IN: usize, const OUT: usize> {
 }
 
 /// x, y, z, GM in; the acceleration out.
-pub(super) struct Newton;
+pub(in crate::nbody) struct Newton;
 
 /// x, y, z, GM and the velocity in; the acceleration and the jerk out.
-pub(super) struct NewtonWithJerk;
+pub(in crate::nbody) struct NewtonWithJerk;
 
 impl Law<4, 3> for Newton {
     #[inline(always)]

@@ -36,7 +36,10 @@ use std::ops::Range;
 use ndarray::{Array2, ArrayView1, ArrayView2, s};
 
 pub use direct_sum::DirectSum;
+pub(in crate::nbody) use law::{Law, Newton, NewtonWithJerk};
 pub use level::Level;
+pub(in crate::nbody) use pair_sum::PairSum;
+pub(in crate::nbody) use rows::{rows, with_rows_mut};
 
 /// The accelerations of bodies `i_range` due to bodies `j_range`, a body itself excepted.
 ///

@@ -13,17 +13,17 @@ pub(in crate::nbody) fn rows<'a>(array: &'a ArrayView2<f64>) -> Cow<'a, [[f64; 3
 }
 
 /// Lets `write` write the rows of an array; through a copy where they are not contiguous.
-pub(in crate::nbody) fn with_rows_mut(
+pub(in crate::nbody) fn with_rows_mut<R>(
     array: &mut ArrayViewMut2<f64>,
-    write: impl FnOnce(&mut [[f64; 3]]),
-) {
+    write: impl FnOnce(&mut [[f64; 3]]) -> R,
+) -> R {
     if let Some(numbers) = array.as_slice_mut() {
-        write(numbers.as_chunks_mut().0);
-    } else {
-        let mut rows = vec![[0.0; 3]; array.nrows()];
-        write(&mut rows);
-        for (mut to, row) in array.rows_mut().into_iter().zip(rows) {
-            to.assign(&ndarray::aview1(&row));
-        }
+        return write(numbers.as_chunks_mut().0);
     }
+    let mut rows = vec![[0.0; 3]; array.nrows()];
+    let result = write(&mut rows);
+    for (mut to, row) in array.rows_mut().into_iter().zip(rows) {
+        to.assign(&ndarray::aview1(&row));
+    }
+    result
 }

@@ -3,10 +3,8 @@
 use ndarray::{Array1, Array2, ArrayView2, array, s};
 use rand::{RngExt, SeedableRng};
 
-use super::law::{Newton, NewtonWithJerk};
-use super::pair_sum::PairSum;
-use super::rows::rows;
 use super::*;
+use crate::nbody::{Bodies, de421};
 
 fn levels() -> impl Iterator<Item = Level> {
     Level::ALL.into_iter().filter(|level| level.is_available())
@@ -115,7 +113,7 @@ fn many_bodies_in_many_groups_feel_the_sum_of_their_pairs() {
 
 #[test]
 fn the_bits_do_not_depend_on_who_computes_which_group() {
-    fn shared_out<F: super::law::Law<IN, OUT>, const IN: usize, const OUT: usize>(
+    fn shared_out<F: Law<IN, OUT>, const IN: usize, const OUT: usize>(
         pairs: PairSum,
         packed: &[f64],
         parts: usize,
@@ -129,7 +127,7 @@ fn the_bits_do_not_depend_on_who_computes_which_group() {
         let mut out = vec![vec![[0.0; 3]; pairs.n]; OUT / 3];
         let mut vectors: Vec<_> = out.iter_mut().map(|v| &mut v[..]).collect();
         pairs.gather::<OUT>(&rows, &mut vectors);
-        out.as_flattened().as_flattened().iter().map(|x| x.to_bits()).collect()
+        out.iter().flatten().flatten().map(|x| x.to_bits()).collect()
     }
     for level in levels() {
         for n in [300, 700, 2100] {
@@ -189,7 +187,8 @@ fn a_body_without_mass_feels_and_is_not_felt() {
         let (mut gm, x, _) = bodies(11, 9);
         gm[10] = 0.0;
         let with = accelerations(level, &x, &gm);
-        let rest = accelerations(level, &x.slice(s![..10, ..]).to_owned(), &gm.slice(s![..10]).to_owned());
+        let rest =
+            accelerations(level, &x.slice(s![..10, ..]).to_owned(), &gm.slice(s![..10]).to_owned());
         let error = (&with.slice(s![..10, ..]) - &rest).mapv(f64::abs);
         assert!(error.iter().all(|e| *e < 1e-13));
         assert!(with.row(10).iter().all(|a| *a != 0.0));
@@ -237,4 +236,20 @@ fn ranges_of_sources_add_up_to_all() {
 fn a_range_beyond_the_last_body_is_refused() {
     let (gm, x, _) = bodies(3, 1);
     let _ = calc_forces(x.view(), gm.view(), 2..4, 0..1);
+}
+
+#[test]
+fn the_jerk_is_the_rate_of_change_of_the_acceleration() {
+    for level in levels() {
+        let system = de421::initial_conditions(Bodies::EarthMoon);
+        let (gm, x, v) = (&system.gm, &system.positions, &system.velocities);
+        let [_, jerks] = jerks(level, x, v, gm);
+        let h = 1e-3;
+        let at = |t: f64| accelerations(level, &(x + &(v * t)), gm);
+        let slopes = (at(h) - at(-h)) / (2.0 * h);
+        for (jerk, slope) in jerks.rows().into_iter().zip(slopes.rows()) {
+            let error = &jerk - &slope;
+            assert!(error.dot(&error).sqrt() < 1e-7 * jerk.dot(&jerk).sqrt());
+        }
+    }
 }
