@@ -60,7 +60,7 @@ impl Arrays {
     fn new<const IN: usize, const OUT: usize>(pairs: PairSum) -> Result<Self, SimError> {
         Ok(Self {
             bodies: SharedArray::zeros(pairs.packed_len::<IN>())?,
-            rows: SharedArray::zeros((pairs.groups(), pairs.row_len::<OUT>()))?,
+            rows: SharedArray::zeros((pairs.shares(), pairs.row_len::<OUT>()))?,
         })
     }
 }
@@ -126,7 +126,7 @@ impl<'a, F: Farm> OnFarm<'a, F> {
         self.pairs.pack(&self.gm, vectors, packed);
         let bodies = bodies.freeze();
         let parts = std::env::var("ZZ_PARTS").map_or(1, |x| x.parse().unwrap());
-        let groups = farm_core::distribute(self.pairs.groups(), parts * self.farm.workers());
+        let groups = farm_core::distribute(self.pairs.shares(), parts * self.farm.workers());
         let (split, bands) = rows.split(groups).map_err(|_| SimError::Failed)?;
         let bands = bands.into_iter().map(Band::overwrite);
         let tasks = bands.map(|band| (self.pairs, bodies.clone(), band));

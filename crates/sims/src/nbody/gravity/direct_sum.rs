@@ -101,12 +101,12 @@ impl DirectSum {
         });
     }
 
-    /// Packs the bodies and sums all groups.
+    /// Packs the bodies and sums all shares.
     fn sum<F: Law<IN, OUT>, const IN: usize, const OUT: usize>(&mut self, vectors: &[&[[f64; 3]]]) {
-        let groups = 0..self.pairs.groups();
+        let shares = 0..self.pairs.shares();
         self.packed.resize(self.pairs.packed_len::<IN>(), 0.0);
-        self.rows.resize(groups.len() * self.pairs.row_len::<OUT>(), 0.0);
+        self.rows.resize(shares.len() * self.pairs.row_len::<OUT>(), 0.0);
         self.pairs.pack(&self.gm, vectors, &mut self.packed);
-        self.pairs.sum::<F, IN, OUT>(groups, &self.packed, &mut self.rows);
+        self.pairs.sum::<F, IN, OUT>(shares, &self.packed, &mut self.rows);
     }
 }

@@ -7,13 +7,15 @@
 //!
 //! K turns are made abreast. That changes the speed and never the bits.
 
+use std::ops::Range;
+
 use super::lanes::Lanes;
 use super::law::Law;
 
 /// M numbers for each of N bodies.
 pub(super) type Pack<const N: usize, const M: usize> = [[f64; N]; M];
 
-/// All pairs among `bodies`.
+/// All pairs of a body in the packs `of` and one in the same pack or before.
 #[inline(always)]
 pub(super) fn within<
     const N: usize,
@@ -26,8 +28,9 @@ pub(super) fn within<
     lanes: L,
     bodies: &[Pack<N, IN>],
     sums: &mut [Pack<N, OUT>],
+    of: Range<usize>,
 ) {
-    for q in 0..bodies.len() {
+    for q in of {
         let (before, rest) = sums.split_at_mut(q);
         between::<N, K, IN, OUT, L, F>(lanes, &bodies[..q], before, &bodies[q], &mut rest[0]);
         corner::<N, IN, OUT, L, F>(lanes, &bodies[q], &mut rest[0]);

@@ -1,5 +1,5 @@
-//! The sum over all pairs in three steps, so that the middle one can be shared out: bodies are packed; groups of pairs
-//! are summed, each into a row of its own; the rows are added up body by body.
+//! The sum over all pairs in three steps, so that the middle one can be shared out: bodies are packed; shares of the
+//! pairs are summed, each into a row of its own; the rows are added up body by body.
 //!
 //! Rows are added in an order that the tiling fixes. So the bits depend on the bodies and the [`Level`] alone.
 
@@ -31,9 +31,10 @@ impl PairSum {
         Tiling::new(self.n, self.level.width())
     }
 
-    /// The number of groups, which have equally many pairs.
-    pub(in crate::nbody) fn groups(self) -> usize {
-        self.tiling().groups()
+    /// The number of shares that all pairs are cut into. They have equally many, but for the first and the last, which are
+    /// halves.
+    pub(in crate::nbody) fn shares(self) -> usize {
+        self.tiling().shares()
     }
 
     /// The length of the packed bodies.
@@ -41,7 +42,7 @@ impl PairSum {
         self.tiling().packs() * self.level.width() * IN
     }
 
-    /// The length of a group's row.
+    /// The length of a share's row.
     pub(in crate::nbody) fn row_len<const OUT: usize>(self) -> usize {
         self.tiling().packs_in_group() * self.level.width() * OUT
     }
@@ -89,18 +90,18 @@ impl PairSum {
         }
     }
 
-    /// Sums the pairs of `groups`, each into its row of `rows`.
+    /// Sums the pairs of `shares`, each into its row of `rows`.
     pub(in crate::nbody) fn sum<F: Law<IN, OUT>, const IN: usize, const OUT: usize>(
         self,
-        groups: Range<usize>,
+        shares: Range<usize>,
         packed: &[f64],
         rows: &mut [f64],
     ) {
         let law = PhantomData::<F>;
-        self.level.run(Sum { tiling: self.tiling(), groups, packed, rows, law });
+        self.level.run(Sum { tiling: self.tiling(), shares, packed, rows, law });
     }
 
-    /// Adds up the rows of all groups.
+    /// Adds up the rows of all shares.
     pub(in crate::nbody) fn gather<const OUT: usize>(
         self,
         rows: &[f64],
@@ -117,7 +118,7 @@ pub(super) fn far_away(positions: &[[f64; 3]]) -> f64 {
 
 struct Sum<'a, F, const IN: usize, const OUT: usize> {
     tiling: Tiling,
-    groups: Range<usize>,
+    shares: Range<usize>,
     packed: &'a [f64],
     rows: &'a mut [f64],
     law: PhantomData<F>,
@@ -127,27 +128,29 @@ impl<F: Law<IN, OUT>, const IN: usize, const OUT: usize> Work for Sum<'_, F, IN,
     #[inline(always)]
     fn run<const N: usize, const K: usize, L: Lanes<N>>(self, lanes: L) {
         let bodies = packs::<N, IN>(self.packed);
-        let row_len = self.rows.len() / self.groups.len().max(1);
-        let several = self.tiling.groups() > 1;
+        let row_len = self.rows.len() / self.shares.len().max(1);
+        let several = self.tiling.blocks() > 1;
         let mut room = vec![0.0; if several { row_len / OUT * IN + LINE } else { 0 }];
-        for (g, row) in self.groups.clone().zip(self.rows.chunks_exact_mut(row_len.max(1))) {
+        let start = room.as_ptr().align_offset(LINE * size_of::<f64>()).min(LINE);
+        for (s, row) in self.shares.clone().zip(self.rows.chunks_exact_mut(row_len.max(1))) {
             row.fill(0.0);
             let sums = packs_mut::<N, OUT>(row);
             if !several {
-                within::<N, K, IN, OUT, L, F>(lanes, bodies, sums);
+                within::<N, K, IN, OUT, L, F>(lanes, bodies, sums, 0..bodies.len());
                 continue;
             }
             // The blocks side by side, so that the kernel's inner loop is long.
-            let start = room.as_ptr().align_offset(LINE * size_of::<f64>()).min(LINE);
-            let room = packs_mut::<N, IN>(&mut room[start..]);
+            let room = packs_mut::<N, IN>(room.get_mut(start..).unwrap_or_default());
+            let share = self.tiling.share(s);
             let mut known = 0;
-            for block in self.tiling.blocks(g) {
+            for block in self.tiling.group(share.group) {
                 let end = known + block.len();
                 room[known..end].copy_from_slice(&bodies[block]);
+                let from = known.max(share.packs.start)..end.min(share.packs.end);
                 if known == 0 {
-                    within::<N, K, IN, OUT, L, F>(lanes, &room[..end], &mut sums[..end]);
+                    within::<N, K, IN, OUT, L, F>(lanes, &room[..end], sums, from);
                 } else {
-                    for j in known..end {
+                    for j in from {
                         let (before, rest) = sums.split_at_mut(j);
                         let before = &mut before[..known];
                         let i = &room[..known];
@@ -169,12 +172,12 @@ struct Gather<'a, 'v, const OUT: usize> {
 impl<const OUT: usize> Work for Gather<'_, '_, OUT> {
     #[inline(always)]
     fn run<const N: usize, const K: usize, L: Lanes<N>>(self, lanes: L) {
-        let row_len = self.rows.len() / self.tiling.groups();
-        for b in 0..self.tiling.groups() {
+        let row_len = self.rows.len() / self.tiling.shares();
+        for b in 0..self.tiling.blocks() {
             for (at, p) in self.tiling.block(b).enumerate() {
                 let mut sum = [[0.0; N]; OUT];
-                for (g, first) in self.tiling.places(b) {
-                    let row = packs::<N, OUT>(&self.rows[g * row_len..(g + 1) * row_len]);
+                for (s, first) in self.tiling.places(b) {
+                    let row = packs::<N, OUT>(&self.rows[s * row_len..(s + 1) * row_len]);
                     for c in 0..OUT {
                         let part = lanes.load(&row[first + at][c]);
                         let added = lanes.add(lanes.load(&sum[c]), part);

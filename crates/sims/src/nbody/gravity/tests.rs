@@ -119,8 +119,8 @@ fn the_bits_do_not_depend_on_who_computes_which_group() {
         parts: usize,
     ) -> Vec<u64> {
         let len = pairs.row_len::<OUT>();
-        let mut rows = vec![f64::NAN; pairs.groups() * len];
-        for range in farm_core::distribute(pairs.groups(), parts).into_iter().rev() {
+        let mut rows = vec![f64::NAN; pairs.shares() * len];
+        for range in farm_core::distribute(pairs.shares(), parts).into_iter().rev() {
             let band = &mut rows[range.start * len..range.end * len];
             pairs.sum::<F, IN, OUT>(range, packed, band);
         }

@@ -1,13 +1,16 @@
-//! How all pairs of bodies are cut into equal groups, whoever computes them.
+//! How all pairs of bodies are cut into groups that can be summed apart.
 //!
 //! The bodies are cut into T blocks, and the pairs into T groups: group g has all pairs of bodies in the blocks
 //! g + d mod T, d running through a set D of q + 1 numbers with T = q^2 + q + 1. D is a *perfect difference set*: each
-//! number from 1 to T - 1 is the difference modulo T of just one pair of its members. So two different blocks are together in just
-//! one group, and the groups have equally many pairs. (The pairs within a block go to the group in which it stands first.)
+//! number from 1 to T - 1 is the difference modulo T of just one pair of its members. So two different blocks are together in
+//! just one group, and the groups have equally many pairs. (The pairs within a block go to the group that has it first.)
 //! The blocks are the points of a projective plane of order q, and the groups are its lines.
 //!
-//! No group can do with fewer bodies for its pairs, so the sums that the groups leave behind, to be added up body by body,
-//! are as few as can be: q + 1 for each body.
+//! A group needs the fewest bodies for its pairs that way, so that the sums which the groups leave behind, to be added
+//! up body by body, are few: q + 1 for each body.
+//!
+//! T is odd. So that two, and four, workers can be given equally much, group 0 is cut in halves, and there are T + 1 *shares*:
+//! a half, T - 1 groups and the other half.
 //!
 //! The cut depends on the number of bodies alone (and on how many the kernel takes at a time), never on the number
 //! of workers.
@@ -20,7 +23,7 @@ use std::ops::Range;
 const PLANES: [(usize, &[usize]); 4] = [
     (0, &[0]),
     (512, &[0, 1, 3, 9]),
-    (2048, &[0, 1, 3, 8, 12, 18]),
+    (4096, &[0, 1, 3, 8, 12, 18]),
     (16384, &[0, 1, 3, 13, 32, 36, 43, 52]),
 ];
 
@@ -29,6 +32,15 @@ const PLANES: [(usize, &[usize]); 4] = [
 pub(super) struct Tiling {
     packs: usize,
     differences: &'static [usize],
+}
+
+/// What can be summed apart: pairs of bodies in a group of blocks.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Share {
+    /// The group.
+    pub(super) group: usize,
+    /// Which packs of the group are to be paired, each with those before it.
+    pub(super) packs: Range<usize>,
 }
 
 impl Tiling {
@@ -40,6 +52,19 @@ impl Tiling {
                 differences = set;
             }
         }
+        if n >= 512
+            && let Ok(x) = std::env::var("ZZ_PLANE")
+        {
+            const ALL: [&[usize]; 6] = [
+                &[0],
+                &[0, 1, 3],
+                &[0, 1, 3, 9],
+                &[0, 1, 4, 14, 16],
+                &[0, 1, 3, 8, 12, 18],
+                &[0, 1, 3, 13, 32, 36, 43, 52],
+            ];
+            differences = ALL[x.parse::<usize>().unwrap()];
+        }
         Self { packs: n.div_ceil(width), differences }
     }
 
@@ -48,34 +73,61 @@ impl Tiling {
         self.packs
     }
 
-    /// T, the number of groups and of blocks.
-    pub(super) fn groups(self) -> usize {
+    /// T, the number of blocks and of groups.
+    pub(super) fn blocks(self) -> usize {
         self.differences.len() * (self.differences.len() - 1) + 1
-    }
-
-    /// The greatest number of packs in a group.
-    pub(super) fn packs_in_group(self) -> usize {
-        (0..self.groups()).map(|g| self.blocks(g).map(|block| block.len()).sum()).max().unwrap_or(0)
     }
 
     /// The packs of block `b`.
     pub(super) fn block(self, b: usize) -> Range<usize> {
-        let blocks = self.groups();
+        let blocks = self.blocks();
         b * self.packs / blocks..(b + 1) * self.packs / blocks
     }
 
-    /// The blocks of group `g`, of which the first also brings the pairs within it.
-    pub(super) fn blocks(self, g: usize) -> impl Iterator<Item = Range<usize>> {
-        self.differences.iter().map(move |d| self.block((g + d) % self.groups()))
+    /// The blocks of group `g`. The first of them also brings the pairs within it.
+    pub(super) fn group(self, g: usize) -> impl Iterator<Item = Range<usize>> {
+        self.differences.iter().map(move |d| self.block((g + d) % self.blocks()))
     }
 
-    /// Where block `b` appears: for each d in D, the group that has it there and its first pack among the group's.
+    /// The greatest number of packs in a group.
+    pub(super) fn packs_in_group(self) -> usize {
+        (0..self.blocks()).map(|g| self.len(g)).max().unwrap_or(0)
+    }
+
+    /// The number of shares.
+    pub(super) fn shares(self) -> usize {
+        if self.blocks() == 1 { 1 } else { self.blocks() + 1 }
+    }
+
+    /// Share `s`.
+    pub(super) fn share(self, s: usize) -> Share {
+        let group = s % self.blocks();
+        let len = self.len(group);
+        // The pairs of the first k packs are about k^2 / 2 in number, so that half of them are before this one.
+        let half = len * 181 / 256;
+        let packs = match (s, self.shares()) {
+            (_, 1) => 0..len,
+            (0, _) => 0..half,
+            (s, _) if s == self.blocks() => half..len,
+            _ => 0..len,
+        };
+        Share { group, packs }
+    }
+
+    /// Where block `b` is: shares that have it, and the place of its first pack in the share's group.
     pub(super) fn places(self, b: usize) -> impl Iterator<Item = (usize, usize)> {
-        let groups = self.groups();
-        self.differences.iter().enumerate().map(move |(place, d)| {
-            let g = (b + groups - d) % groups;
-            (g, self.blocks(g).take(place).map(|block| block.len()).sum())
+        let blocks = self.blocks();
+        self.differences.iter().enumerate().flat_map(move |(k, d)| {
+            let g = (b + blocks - d) % blocks;
+            let first = self.group(g).take(k).map(|block| block.len()).sum();
+            let halves = g == 0 && blocks > 1;
+            [Some((g, first)), halves.then_some((blocks, first))].into_iter().flatten()
         })
+    }
+
+    /// The number of packs in group `g`.
+    fn len(self, g: usize) -> usize {
+        self.group(g).map(|block| block.len()).sum()
     }
 }
 
@@ -86,20 +138,19 @@ mod tests {
     #[test]
     fn two_blocks_are_together_in_one_group_alone() {
         for (n, set) in PLANES {
-            let tiling = Tiling::new(n.max(1), 1);
-            let groups = tiling.groups();
-            let mut together = vec![0; groups * groups];
-            for g in 0..groups {
+            let blocks = Tiling::new(n.max(1), 1).blocks();
+            let mut together = vec![0; blocks * blocks];
+            for g in 0..blocks {
                 for (s, a) in set.iter().enumerate() {
                     for b in &set[s + 1..] {
-                        let (a, b) = ((g + a) % groups, (g + b) % groups);
-                        together[a.min(b) * groups + a.max(b)] += 1;
+                        let (a, b) = ((g + a) % blocks, (g + b) % blocks);
+                        together[a.min(b) * blocks + a.max(b)] += 1;
                     }
                 }
             }
-            for a in 0..groups {
-                for b in 0..groups {
-                    assert_eq!(together[a * groups + b], usize::from(a < b));
+            for a in 0..blocks {
+                for b in 0..blocks {
+                    assert_eq!(together[a * blocks + b], usize::from(a < b));
                 }
             }
         }
@@ -107,23 +158,54 @@ mod tests {
 
     #[test]
     fn the_blocks_are_all_packs_in_order() {
-        for n in [0, 1, 7, 8, 9, 511, 512, 513, 2047, 2048, 5000, 20000] {
+        for n in [0, 1, 7, 8, 9, 511, 512, 513, 4095, 4096, 5000, 20000] {
             let tiling = Tiling::new(n, 8);
-            let packs: Vec<_> = (0..tiling.groups()).flat_map(|b| tiling.block(b)).collect();
+            let packs: Vec<_> = (0..tiling.blocks()).flat_map(|b| tiling.block(b)).collect();
             assert!(packs.into_iter().eq(0..n.div_ceil(8)));
         }
     }
 
     #[test]
-    fn a_block_is_found_where_its_groups_have_it() {
+    fn each_pack_of_each_group_is_in_one_share() {
+        for n in [1, 5, 600, 5000, 20000] {
+            let tiling = Tiling::new(n, 8);
+            let mut shared = vec![Vec::new(); tiling.blocks()];
+            for s in 0..tiling.shares() {
+                let Share { group, packs } = tiling.share(s);
+                shared[group].extend(packs);
+            }
+            for (g, packs) in shared.into_iter().enumerate() {
+                let len: usize = tiling.group(g).map(|block| block.len()).sum();
+                assert!(packs.into_iter().eq(0..len));
+            }
+        }
+    }
+
+    #[test]
+    fn the_halves_of_the_first_group_have_about_as_many_pairs() {
+        for n in [2000, 5000, 20000] {
+            let tiling = Tiling::new(n, 8);
+            let pairs = |s| tiling.share(s).packs.sum::<usize>() as f64;
+            let ratio = pairs(0) / pairs(tiling.shares() - 1);
+            assert!((0.9..1.1).contains(&ratio), "{n} bodies: {ratio}");
+        }
+    }
+
+    #[test]
+    fn a_block_is_found_where_shares_have_it() {
         for n in [5, 600, 5000] {
             let tiling = Tiling::new(n, 8);
-            for b in 0..tiling.groups() {
-                for (g, first) in tiling.places(b) {
-                    let packs: Vec<_> = tiling.blocks(g).flatten().skip(first).collect();
+            for b in 0..tiling.blocks() {
+                for (s, first) in tiling.places(b) {
+                    let packs: Vec<_> =
+                        tiling.group(tiling.share(s).group).flatten().skip(first).collect();
                     assert!(packs.starts_with(&tiling.block(b).collect::<Vec<_>>()));
                 }
             }
+            let places: usize = (0..tiling.blocks()).map(|b| tiling.places(b).count()).sum();
+            let blocks: usize =
+                (0..tiling.shares()).map(|s| tiling.group(tiling.share(s).group).count()).sum();
+            assert_eq!(places, blocks);
         }
     }
 }
