@@ -22,13 +22,19 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod adaptive;
 pub mod belt;
 pub mod composition;
 pub mod de421;
+pub mod dop853;
+mod dop853_tableau;
 pub mod driver;
 pub mod energy;
+pub mod ephemeris;
 pub mod forces;
 pub mod gravity;
+pub mod hermite4;
+pub mod ias15;
 pub mod integrator;
 mod kick;
 pub mod leapfrog;
@@ -36,12 +42,13 @@ pub mod relativity;
 pub mod serial;
 pub mod simulation;
 pub mod state;
+pub mod symplectic8;
 pub mod system;
 mod vector;
 pub mod yoshida4;
 
-pub use de421::Bodies;
 pub use driver::OnFarm;
+pub use ephemeris::{Bodies, Ephemeris};
 pub use forces::Forces;
 pub use integrator::Integrator;
 pub use relativity::PostNewtonian;

@@ -35,14 +35,21 @@ pub struct Simulation<F: Forces> {
 }
 
 impl<F: Forces> Simulation<F> {
-    /// A system at time 0.
+    /// A system at time 0, and an integrator of the accuracy that it has where nothing else is said.
     #[must_use]
     pub fn new(system: System, forces: F, integrator: Integrator) -> Self {
+        let accuracy = integrator.accuracy().unwrap_or(0.0);
+        Self::with_accuracy(system, forces, integrator, accuracy)
+    }
+
+    /// A system at time 0, and an adaptive integrator of some accuracy; one of fixed steps ignores it.
+    #[must_use]
+    pub fn with_accuracy(system: System, forces: F, integrator: Integrator, accuracy: f64) -> Self {
         Self {
             state: State::new(system),
             forces: Counted { forces, evaluations: 0 },
             integrator,
-            stepper: integrator.stepper(),
+            stepper: integrator.stepper(accuracy),
             time: (0.0, 0.0),
             steps: 0,
         }
@@ -117,8 +124,8 @@ impl<F: Forces> Simulation<F> {
         }
     }
 
-    /// Advances the system to a time in days since the start, later or earlier, in steps of at most `longest` days:
-    /// equal ones with a method of fixed steps.
+    /// Advances the system to a time in days since the start, later or earlier, and lands on it exactly. No step is
+    /// longer than `longest` days; those of a method of fixed steps are equal.
     ///
     /// # Errors
     ///
@@ -129,12 +136,22 @@ impl<F: Forces> Simulation<F> {
     /// When `longest` is not above zero.
     pub fn advance_to(&mut self, time: f64, longest: f64) -> Result<(), Stopped<F::Error>> {
         assert!(longest > 0.0, "the longest step is {longest} days");
-        let left = (time - self.time.0) - self.time.1;
-        let steps = (left.abs() / longest).ceil();
-        let dt = left / steps.max(1.0);
-        for _ in 0..steps as u64 {
-            self.step(dt)?;
+        let left = |now: (f64, f64)| (time - now.0) - now.1;
+        if self.integrator.accuracy().is_some() {
+            loop {
+                let left = left(self.time);
+                if left == 0.0 || self.step(left.clamp(-longest, longest))? == left {
+                    break;
+                }
+            }
+        } else {
+            let steps = (left(self.time).abs() / longest).ceil();
+            let dt = left(self.time) / steps.max(1.0);
+            for _ in 0..steps as u64 {
+                self.step(dt)?;
+            }
         }
+        self.time = (time, 0.0);
         Ok(())
     }
 }

@@ -21,7 +21,12 @@ pub struct State {
 impl State {
     /// A system at the start of its way.
     #[must_use]
-    pub fn new(system: System) -> Self {
+    pub fn new(mut system: System) -> Self {
+        for array in [&mut system.positions, &mut system.velocities] {
+            if !array.is_standard_layout() {
+                *array = array.as_standard_layout().into_owned();
+            }
+        }
         let zeros = Array2::zeros(system.positions.raw_dim());
         Self { lost_of_positions: zeros.clone(), lost_of_velocities: zeros, system }
     }
@@ -55,6 +60,16 @@ impl State {
     pub fn drift(&mut self, dt: f64) {
         let Self { system, lost_of_positions, .. } = self;
         add(&mut system.positions, lost_of_positions, dt, system.velocities.view());
+    }
+
+    /// What rounding has cut off the positions; (n, 3).
+    pub(crate) fn lost_of_positions(&self) -> ArrayView2<'_, f64> {
+        self.lost_of_positions.view()
+    }
+
+    /// x += k `change`.
+    pub(crate) fn shift(&mut self, k: f64, change: ArrayView2<f64>) {
+        add(&mut self.system.positions, &mut self.lost_of_positions, k, change);
     }
 
     /// v += k `change`.

@@ -1,0 +1,83 @@
+//! What the adaptive integrators have in common: whose errors count, and how steps meet a given time.
+//!
+//! An error is the largest over the *heavy* bodies, those of at least 1e-12 of all mass, taken in the order of the
+//! bodies. A mean would let thousands of quiet asteroids hide the error of a planet; and asteroids so light that
+//! nothing feels them shall not shorten the steps of all when two of them meet. With light bodies around, the
+//! steps are thus those of the planets; a light body that comes close to a heavy one is followed with steps that
+//! do not know of it.
+
+use ndarray::ArrayView2;
+
+use super::System;
+use super::vector::{Vector, dot, row};
+
+/// The least part of the whole mass that makes a body heavy.
+const HEAVY: f64 = 1e-12;
+/// No step is shorter, in days: a hundredth of a microsecond.
+pub(crate) const SHORTEST: f64 = 1e-13;
+
+/// The indices of the bodies whose errors count; all of them if none has a mass.
+pub(crate) fn heavy(system: &System) -> Vec<usize> {
+    let least = HEAVY * system.gm.sum();
+    let found: Vec<usize> = (0..system.len()).filter(|&i| system.gm[i] >= least).collect();
+    if found.is_empty() { (0..system.len()).collect() } else { found }
+}
+
+/// The length of the longest row among `bodies`; NaN if one has no length.
+pub(crate) fn longest(bodies: &[usize], rows: ArrayView2<f64>) -> f64 {
+    longest_of(bodies.iter().map(|&i| row(rows, i)))
+}
+
+/// The length of the longest vector; NaN if one has no length.
+pub(crate) fn longest_of(vectors: impl Iterator<Item = Vector>) -> f64 {
+    let square = vectors.map(|v| dot(v, v)).fold(0.0, |longest: f64, square| {
+        if square > longest || square.is_nan() { square } else { longest }
+    });
+    square.sqrt()
+}
+
+/// The first step of a run, a small part of the time in which a velocity changes.
+pub(crate) fn first_step(
+    bodies: &[usize],
+    velocities: ArrayView2<f64>,
+    accelerations: ArrayView2<f64>,
+) -> f64 {
+    let times = bodies.iter().map(|&i| {
+        let (v, a) = (row(velocities, i), row(accelerations, i));
+        (dot(v, v) / dot(a, a)).sqrt()
+    });
+    let least = times.filter(|t| *t > 0.0).fold(f64::INFINITY, f64::min);
+    if least.is_finite() { (0.01 * least).max(1e-6) } else { 1e-3 }
+}
+
+/// A step of at most `proposed` days on a way of `left`: the way is cut into equal steps, so that the last one before
+/// a given time is no stump.
+pub(crate) fn share(left: f64, proposed: f64) -> f64 {
+    let steps = (left.abs() / proposed).ceil();
+    if steps > 1.0 { left / steps } else { left }
+}
+
+/// The next step after one of `done` days that was `proposed` longer: a step cut to a stump tells nothing new.
+pub(crate) fn remembered(next: f64, done: f64, proposed: f64) -> f64 {
+    if done.abs() < 0.25 * proposed { proposed } else { next }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_steps_meet_the_end() {
+        assert_eq!(share(-10.0, 3.0), -2.5);
+        assert_eq!(share(2.0, 3.0), 2.0);
+        assert_eq!(share(6.0, 3.0), 3.0);
+        assert_eq!(share(0.1, f64::INFINITY), 0.1);
+    }
+
+    #[test]
+    fn what_is_no_number_is_not_overlooked() {
+        let rows = ndarray::arr2(&[[3.0, 4.0, 0.0], [f64::NAN, 0.0, 0.0], [1.0, 0.0, 0.0]]);
+        assert_eq!(longest(&[0, 2], rows.view()), 5.0);
+        assert!(longest(&[0, 1], rows.view()).is_nan());
+    }
+}

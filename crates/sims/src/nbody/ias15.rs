@@ -1,0 +1,304 @@
+//! IAS15: a Gauss-Radau integrator of order 15 with adaptive steps.
+//!
+//! Within a step of dt, h going from 0 to 1, the acceleration is a polynomial through its values at eight Radau nodes:
+//!
+//! a(h) = a0 + b0 h + b1 h^2 + ... + b6 h^7, v(h) = v0 + dt h (a0 + b0 h/2 + ... + b6 h^7/8),
+//! x(h) = x0 + dt h v0 + dt^2 h^2 (a0/2 + b0 h/6 + ... + b6 h^7/72).
+//!
+//! The b come from the positions that they give: they start from the last step's, continued, and are corrected until
+//! b6 changes by rounding alone, as a rule in two rounds. Order 15; the evaluations of a step are one and seven a round,
+//! fifteen as a rule.
+//!
+//! `accuracy` is the largest |b6| over the largest |a| among the heavy bodies (see [`adaptive`](super::adaptive)), with
+//! 1e-9 where nothing else is said. The error of a step is smaller by many digits, since b6 is but the last term
+//! of a series: with 1e-9 the error is that of rounding, and the energy of the planets is kept to 1e-15 or so for
+//! decades.
+//!
+//! Source: Rein and Spiegel, IAS15: a fast, adaptive, high-order integrator for gravitational dynamics, accurate to
+//! machine precision over a billion orbits, Mon. Not. R. Astron. Soc. 446 (2015) 1424; Everhart, in Dynamics of Comets
+//! (1985) 185.
+
+use ndarray::{Array2, ArrayView2};
+
+use super::adaptive::{SHORTEST, first_step, heavy, longest, longest_of, remembered, share};
+use super::integrator::{Halt, Stepper};
+use super::{Forces, State};
+
+/// The accuracy where nothing else is said.
+pub const ACCURACY: f64 = 1e-9;
+/// The nodes: the roots of (P7 + P8)(2 h - 1), P being Legendre's polynomials.
+const NODES: [f64; 8] = [
+    0.0,
+    0.056_262_560_536_922_15,
+    0.180_240_691_736_892_36,
+    0.352_624_717_113_169_6,
+    0.547_153_626_330_555_4,
+    0.734_210_177_215_410_5,
+    0.885_320_946_839_095_8,
+    0.977_520_613_561_287_5,
+];
+/// A step changes by this factor at most, and is done again if it was too long by more.
+const CHANGE: f64 = 4.0;
+/// Rounds of correction, at most.
+const ROUNDS: usize = 12;
+/// A change of b6 that is rounding, in the largest acceleration.
+const ROUNDING: f64 = 1e-16;
+/// The b of a step are of no use for one that is longer by more.
+const TOO_DIFFERENT: f64 = 20.0;
+
+/// The coefficients of all coordinates: b, or g, the same in Newton's form of the polynomial.
+type Series = [Vec<f64>; 7];
+
+/// IAS15, with what it remembers of its last step.
+#[derive(Debug)]
+pub struct Ias15 {
+    accuracy: f64,
+    tables: Tables,
+    heavy: Vec<usize>,
+    /// The length that the next step should have, in days; 0 before the first.
+    proposed: f64,
+    /// The length of the last step, its b, and what they had been expected to be.
+    last: f64,
+    b: Series,
+    expected: Series,
+}
+
+impl Ias15 {
+    /// The integrator before its first step.
+    #[must_use]
+    pub(crate) fn new(accuracy: f64) -> Self {
+        Self {
+            accuracy,
+            tables: Tables::new(),
+            heavy: Vec::new(),
+            proposed: 0.0,
+            last: 0.0,
+            b: Series::default(),
+            expected: Series::default(),
+        }
+    }
+
+    /// The b of the last step continued to a step of `dt`, without and with what was wrong with them then.
+    fn continued(&self, dt: f64, coordinates: usize) -> [Series; 2] {
+        let q = dt / self.last;
+        if self.last == 0.0 || q.abs() > TOO_DIFFERENT {
+            return [zeros(coordinates), zeros(coordinates)];
+        }
+        let expected: Series = std::array::from_fn(|k| {
+            let power = q.powi(k as i32 + 1);
+            let binomials = &self.tables.binomials[k];
+            let sum = |i: usize| (k..7).rev().map(|j| binomials[j] * self.b[j][i]).sum::<f64>();
+            (0..coordinates).map(|i| power * sum(i)).collect()
+        });
+        let corrected = std::array::from_fn(|k| {
+            let wrong = self.b[k].iter().zip(&self.expected[k]).map(|(b, e)| b - e);
+            expected[k].iter().zip(wrong).map(|(e, wrong)| e + wrong).collect()
+        });
+        [expected, corrected]
+    }
+}
+
+impl<F: Forces> Stepper<F> for Ias15 {
+    fn step(
+        &mut self,
+        state: &mut State,
+        forces: &mut F,
+        left: f64,
+    ) -> Result<f64, Halt<F::Error>> {
+        let mut a0 = Array2::zeros((state.len(), 3));
+        forces.accelerations(state.positions(), state.velocities(), a0.view_mut())?;
+        if self.proposed == 0.0 {
+            self.heavy = heavy(state.system());
+            self.proposed = first_step(&self.heavy, state.velocities(), a0.view());
+        }
+        let mut proposed = self.proposed;
+        let (dt, expected, b) = loop {
+            let dt = share(left, proposed);
+            let [expected, mut b] = self.continued(dt, 3 * state.len());
+            let largest = self.correct(state, forces, &a0, &mut b, dt)?;
+            let error = longest_of(self.heavy.iter().map(|&i| at(&b[6], i))) / largest;
+            let factor = (self.accuracy / error).powf(1.0 / 7.0);
+            if factor < 1.0 / CHANGE {
+                proposed = dt.abs() * factor;
+                if proposed < SHORTEST {
+                    return Err(Halt::TooShort);
+                }
+                continue;
+            }
+            // Where all is quiet the error is zero, and where a body is lost it is no number.
+            let factor = if factor.is_nan() { 1.0 } else { factor.min(CHANGE) };
+            self.proposed = remembered(dt.abs() * factor, dt, proposed);
+            break (dt, expected, b);
+        };
+        let (dx, dv) = self.tables.change(state.velocities(), &a0, &b, dt, 1.0);
+        state.shift(1.0, dx.view());
+        state.boost(1.0, dv.view());
+        (self.last, self.b, self.expected) = (dt, b, expected);
+        Ok(dt)
+    }
+}
+
+impl Ias15 {
+    /// Corrects the b of a step until they are those of the accelerations on the way that they describe, and returns
+    /// the largest acceleration at the last node.
+    fn correct<F: Forces>(
+        &self,
+        state: &State,
+        forces: &mut F,
+        a0: &Array2<f64>,
+        b: &mut Series,
+        dt: f64,
+    ) -> Result<f64, Halt<F::Error>> {
+        let Tables { c, .. } = &self.tables;
+        let mut g = self.tables.newtons_form(b);
+        let mut a = Array2::zeros(a0.raw_dim());
+        let mut before = f64::INFINITY;
+        let mut largest = 0.0;
+        for _ in 0..ROUNDS {
+            let mut last_changes = Vec::new();
+            for n in 1..=7 {
+                let (mut x, mut v) = self.tables.change(state.velocities(), a0, b, dt, NODES[n]);
+                x += &state.lost_of_positions();
+                x += &state.positions();
+                v += &state.velocities();
+                forces.accelerations(x.view(), v.view(), a.view_mut())?;
+                let changes = self.tables.refine(&mut g, n, &a, a0);
+                for (b, c) in b.iter_mut().zip(&c[n - 1]).take(n) {
+                    b.iter_mut().zip(&changes).for_each(|(b, change)| *b += c * change);
+                }
+                last_changes = changes;
+            }
+            largest = longest(&self.heavy, a.view());
+            let change = longest_of(self.heavy.iter().map(|&i| at(&last_changes, i))) / largest;
+            // Also where it is no number: the caller finds out which body it was.
+            if !(change >= ROUNDING && change < before) {
+                break;
+            }
+            before = change;
+        }
+        Ok(largest)
+    }
+}
+
+/// The numbers of the method, derived from its nodes.
+#[derive(Debug)]
+struct Tables {
+    /// `c[j][k]`: the factor of h^(k+1) in h (h - h_1) ... (h - h_j).
+    c: [[f64; 7]; 7],
+    /// `d[j][k]`: the factor of h (h - h_1) ... (h - h_k) in h^(j+1).
+    d: [[f64; 7]; 7],
+    /// `binomials[k][j]`: j + 1 over k + 1.
+    binomials: [[f64; 7]; 7],
+}
+
+impl Tables {
+    fn new() -> Self {
+        let [mut c, mut d, mut binomials] = [[[0.0; 7]; 7]; 3];
+        for j in 0..7 {
+            (c[j][j], d[j][j]) = (1.0, 1.0);
+            for k in 0..j {
+                let (c_before, d_before) =
+                    if k > 0 { (c[j - 1][k - 1], d[j - 1][k - 1]) } else { (0.0, 0.0) };
+                c[j][k] = c_before - NODES[j] * c[j - 1][k];
+                d[j][k] = d_before + NODES[k + 1] * d[j - 1][k];
+            }
+            for k in 0..=j {
+                binomials[k][j] =
+                    (0..=k).fold(1.0, |all, i| all * (j + 1 - i) as f64 / (i + 1) as f64);
+            }
+        }
+        Self { c, d, binomials }
+    }
+
+    /// The g of b.
+    fn newtons_form(&self, b: &Series) -> Series {
+        std::array::from_fn(|k| {
+            let sum = |i: usize| (k..7).rev().map(|j| self.d[j][k] * b[j][i]).sum();
+            (0..b[k].len()).map(sum).collect()
+        })
+    }
+
+    /// Makes the polynomial of g meet the acceleration `a` at node n, and returns the changes of g_(n-1).
+    fn refine(&self, g: &mut Series, n: usize, a: &Array2<f64>, a0: &Array2<f64>) -> Vec<f64> {
+        let inverse: [f64; 8] = std::array::from_fn(|k| 1.0 / (NODES[n] - NODES[k]));
+        let (known, unknown) = g.split_at_mut(n - 1);
+        let rises = a.iter().zip(a0).map(|(a, a0)| (a - a0) * inverse[0]);
+        rises
+            .zip(&mut unknown[0])
+            .enumerate()
+            .map(|(i, (rise, unknown))| {
+                let steps = known.iter().zip(&inverse[1..]);
+                let new = steps.fold(rise, |rise, (g, inverse)| (rise - g[i]) * inverse);
+                new - std::mem::replace(unknown, new)
+            })
+            .collect()
+    }
+
+    /// The changes of positions and velocities from the start of a step to the part h of it.
+    fn change(
+        &self,
+        v0: ArrayView2<f64>,
+        a0: &Array2<f64>,
+        b: &Series,
+        dt: f64,
+        h: f64,
+    ) -> (Array2<f64>, Array2<f64>) {
+        let mut dx = Array2::zeros(a0.raw_dim());
+        let mut dv = Array2::zeros(a0.raw_dim());
+        // The terms' factors: 1 / ((k + 2) (k + 3)) for positions, 1 / (k + 2) for velocities.
+        let power: [f64; 7] = std::array::from_fn(|k| h.powi(k as i32 + 1));
+        let of_v: [f64; 7] = std::array::from_fn(|k| power[k] / (k + 2) as f64);
+        let of_x: [f64; 7] = std::array::from_fn(|k| of_v[k] / (k + 3) as f64);
+        let way = h * dt;
+        let rows = dx.iter_mut().zip(dv.iter_mut()).zip(v0.iter().zip(a0)).enumerate();
+        for (i, ((dx, dv), (v0, a0))) in rows {
+            let (mut x, mut v) = (0.0, 0.0);
+            for k in (0..7).rev() {
+                x += of_x[k] * b[k][i];
+                v += of_v[k] * b[k][i];
+            }
+            *dx = way * (v0 + way * (0.5 * a0 + x));
+            *dv = way * (a0 + v);
+        }
+        (dx, dv)
+    }
+}
+
+fn zeros(coordinates: usize) -> Series {
+    std::array::from_fn(|_| vec![0.0; coordinates])
+}
+
+/// The three coordinates of body i.
+fn at(coordinates: &[f64], i: usize) -> [f64; 3] {
+    [coordinates[3 * i], coordinates[3 * i + 1], coordinates[3 * i + 2]]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nodes_are_those_of_radau() {
+        for h in NODES {
+            let x = 2.0 * h - 1.0;
+            let (mut p, mut next) = (1.0, x);
+            for k in 1..8 {
+                let k = f64::from(k);
+                (p, next) = (next, ((2.0 * k + 1.0) * x * next - k * p) / (k + 1.0));
+            }
+            assert!((p + next).abs() < 1e-14, "{h}: {}", p + next);
+        }
+    }
+
+    #[test]
+    fn both_forms_describe_one_polynomial() {
+        let tables = Tables::new();
+        let b: Series = std::array::from_fn(|k| vec![1.0 / (k + 1) as f64]);
+        let g = tables.newtons_form(&b);
+        for (k, b) in b.iter().enumerate() {
+            let back: f64 = (k..7).map(|j| tables.c[j][k] * g[j][0]).sum();
+            assert!((back - b[0]).abs() < 1e-14);
+        }
+        assert_eq!(tables.binomials[1][6], 21.0);
+    }
+}
