@@ -11,6 +11,9 @@
 use ndarray::{ArrayView2, ArrayViewMut2};
 use serde::{Deserialize, Serialize};
 
+use super::rows::{at_full_width, mean};
+use super::wavefront::{Window, wavefront};
+
 /// The number of partial sums of a row. Part of the meaning of the norms: another number gives other last bits.
 const LANES: usize = 8;
 
@@ -56,19 +59,25 @@ pub struct Update {
 /// assert_eq!((rows[0].linf, rows[0].sum_sq), (6.0, 36.0));
 /// ```
 #[must_use = "the updates tell whether more sweeps are needed"]
-pub fn laplacian(old: ArrayView2<f64>, mut new: ArrayViewMut2<f64>) -> Vec<RowUpdate> {
+pub fn laplacian(old: ArrayView2<f64>, new: ArrayViewMut2<f64>) -> Vec<RowUpdate> {
     let (rows, columns) = new.dim();
     assert_eq!(old.dim(), (rows + 2, columns), "old does not fit new");
     assert!(columns >= 2, "the band lacks its side columns");
-    let old_row = |j| old.row(j).to_slice().expect("a row of old has gaps");
-    new.rows_mut()
-        .into_iter()
-        .enumerate()
-        .map(|(j, row)| {
-            let new_row = row.into_slice().expect("a row of new has gaps");
-            sweep_row(old_row(j), old_row(j + 1), old_row(j + 2), new_row)
-        })
-        .collect()
+    let mut updates = Vec::with_capacity(rows);
+    if rows > 0 {
+        let window = Window { start: old, earlier: None, first: 0, last: rows + 1 };
+        wavefront(
+            window,
+            1,
+            1..rows + 1,
+            new,
+            |_, _, from, new| mean(from, new),
+            |_, new, from| {
+                updates.push(update_of(from.row, new));
+            },
+        );
+    }
+    updates
 }
 
 /// The norms of the update of the whole plate, from those of its rows in ascending order.
@@ -85,65 +94,37 @@ fn nan_of(sum_sq: f64, linf: f64) -> f64 {
 }
 
 /// The larger of two numbers in one instruction; `f64::max` takes three, to forget a NaN in a definite way.
+#[inline(always)]
 fn larger(a: f64, b: f64) -> f64 {
     if a > b { a } else { b }
 }
 
-fn sweep_row(below: &[f64], row: &[f64], above: &[f64], new: &mut [f64]) -> RowUpdate {
-    let last = row.len() - 1;
-    (new[0], new[last]) = (row[0], row[last]);
-    let mut lanes = Lanes::default();
-
-    let (new, new_rest) = new[1..last].as_chunks_mut::<LANES>();
-    let (left, left_rest) = row[..last - 1].as_chunks::<LANES>();
-    let (centre, centre_rest) = row[1..last].as_chunks::<LANES>();
-    let (right, right_rest) = row[2..].as_chunks::<LANES>();
-    let (below, below_rest) = below[1..last].as_chunks::<LANES>();
-    let (above, above_rest) = above[1..last].as_chunks::<LANES>();
-
-    for (((((new, left), centre), right), below), above) in
-        new.iter_mut().zip(left).zip(centre).zip(right).zip(below).zip(above)
-    {
-        lanes.sweep(left, centre, right, below, above, new);
-    }
-    lanes.sweep(left_rest, centre_rest, right_rest, below_rest, above_rest, new_rest);
-    lanes.update()
-}
-
-/// The norms of a row in the making, one partial result for each column modulo `LANES`.
-#[derive(Default)]
-struct Lanes {
-    linf: [f64; LANES],
-    sum_sq: [f64; LANES],
-}
-
-impl Lanes {
-    /// Sweeps up to `LANES` cells, one a lane; all slices have the same length.
-    #[inline(always)]
-    fn sweep(
-        &mut self,
-        left: &[f64],
-        centre: &[f64],
-        right: &[f64],
-        below: &[f64],
-        above: &[f64],
-        new: &mut [f64],
-    ) {
-        for l in 0..new.len() {
-            let mean = 0.25 * ((left[l] + right[l]) + (below[l] + above[l]));
-            let u = mean - centre[l];
-            new[l] = mean;
-            self.linf[l] = larger(u.abs(), self.linf[l]);
-            self.sum_sq[l] += u * u;
-        }
-    }
-
-    fn update(&self) -> RowUpdate {
-        let [a, b, c, d, e, f, g, h] = self.sum_sq;
-        let sum_sq = ((a + b) + (c + d)) + ((e + f) + (g + h));
-        let linf = self.linf.into_iter().fold(0.0, f64::max);
-        RowUpdate { linf: nan_of(sum_sq, linf), sum_sq }
-    }
+/// How much a row has changed.
+pub(crate) fn update_of(old: &[f64], new: &[f64]) -> RowUpdate {
+    at_full_width(
+        #[inline(always)]
+        || {
+            let last = old.len() - 1;
+            let (new, new_rest) = new[1..last].as_chunks::<LANES>();
+            let (old, old_rest) = old[1..last].as_chunks::<LANES>();
+            let (mut linf, mut sum_sq) = ([0.0; LANES], [0.0; LANES]);
+            let mut cell = |lane: usize, u: f64| {
+                linf[lane] = larger(u.abs(), linf[lane]);
+                sum_sq[lane] += u * u;
+            };
+            for (new, old) in new.iter().zip(old) {
+                for lane in 0..LANES {
+                    cell(lane, new[lane] - old[lane]);
+                }
+            }
+            for (lane, (new, old)) in new_rest.iter().zip(old_rest).enumerate() {
+                cell(lane, new - old);
+            }
+            let [a, b, c, d, e, f, g, h] = sum_sq;
+            let sum_sq = ((a + b) + (c + d)) + ((e + f) + (g + h));
+            RowUpdate { linf: nan_of(sum_sq, linf.into_iter().fold(0.0, f64::max)), sum_sq }
+        },
+    )
 }
 
 #[cfg(test)]

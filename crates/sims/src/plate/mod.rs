@@ -29,6 +29,8 @@ pub mod driver;
 pub mod exact;
 pub mod grid;
 pub mod laplacian;
+pub(crate) mod rows;
+pub(crate) mod wavefront;
 
 pub use driver::Jacobi;
 pub use grid::Plate;

@@ -1,0 +1,137 @@
+//! Several sweeps at a time: rows go through the cache once, and all of the sweeps follow each other over them.
+//!
+//! A stage makes row j of its temperatures from rows j - 1, j and j + 1 of the stage before it. So stage s can make row j as soon
+//! as stage s - 1 has made row j + 1: all stages move up the plate as one front, each a row behind the stage before it, and
+//! each keeps its last three rows alone. Those stay in the cache, however large the plate is.
+//!
+//! Where a window of rows is cut from a plate, each stage has one row less at the cut than the stage before it. So whoever
+//! makes some rows by S stages reads S rows more on either side, and computes again what the neighbours do there too.
+//! Every row comes from the same operations on the same numbers wherever the cuts are: its bits do not depend on them.
+//!
+//! Source: the scheme of Wellein, Hager, Zeiser, Wittmann and Fehske, Efficient temporal blocking for stencil computations by
+//! multicore-aware wavefront parallelization, COMPSAC (2009) 579, with one thread for all stages.
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use ndarray::{ArrayView2, ArrayViewMut2};
+
+/// Rows that each stage keeps.
+const KEPT: usize = 3;
+
+/// What a stage makes a row from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows<'a> {
+    /// Row j - 1 of the stage before.
+    pub(crate) below: &'a [f64],
+    /// Row j of the stage before.
+    pub(crate) row: &'a [f64],
+    /// Row j + 1 of the stage before.
+    pub(crate) above: &'a [f64],
+    /// Row j of the stage before that one, or of what was before the first stage; empty where nothing was.
+    pub(crate) earlier: &'a [f64],
+}
+
+/// Rows of a plate at the start of some stages.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window<'a> {
+    /// Those of the window, sides included.
+    pub(crate) start: ArrayView2<'a, f64>,
+    /// The same rows one stage earlier, where a rule asks for them.
+    pub(crate) earlier: Option<ArrayView2<'a, f64>>,
+    /// Which row of the plate the first one is.
+    pub(crate) first: usize,
+    /// The plate's last row: that and row 0 are sides, which no stage changes.
+    pub(crate) last: usize,
+}
+
+impl<'a> Window<'a> {
+    fn start(&self, j: usize) -> &'a [f64] {
+        in_one_piece(self.start, j - self.first)
+    }
+
+    fn earlier(&self, j: usize) -> &'a [f64] {
+        self.earlier.map_or(&[], |rows| in_one_piece(rows, j - self.first))
+    }
+}
+
+/// The rows that a window must hold for `rows` to be made by so many stages.
+pub(crate) fn reach(rows: &Range<usize>, stages: usize, last: usize) -> Range<usize> {
+    rows.start.saturating_sub(stages)..(rows.end + stages).min(last + 1)
+}
+
+/// Makes `rows` of a plate by `stages` stages, from the window around them.
+///
+/// `rule` makes a row of a stage, the first being 1; it is given the stage, the row's number, what it is made from, and where it goes. `done`
+/// is told of each row of the last stage in ascending order, with what that was made from.
+///
+/// # Shapes
+///
+/// `made: (rows.len(), nx + 2)`; the window has the rows of [`reach`].
+pub(crate) fn wavefront(
+    window: Window<'_>,
+    stages: usize,
+    rows: Range<usize>,
+    mut made: ArrayViewMut2<'_, f64>,
+    mut rule: impl FnMut(usize, usize, Rows<'_>, &mut [f64]),
+    mut done: impl FnMut(usize, &[f64], Rows<'_>),
+) {
+    let last = window.last;
+    let needed = reach(&rows, stages, last);
+    assert!(stages > 0 && rows.start > 0 && rows.end <= last, "no stage makes the sides");
+    assert!(window.first <= needed.start && needed.end <= window.first + window.start.nrows());
+    assert_eq!(made.dim(), (rows.len(), window.start.ncols()), "the rows do not fit the window");
+
+    let stride = stride(window.start.ncols());
+    ROOM.with_borrow_mut(|room| {
+        room.resize((stages - 1) * KEPT * stride, 0.0);
+        let width = window.start.ncols();
+        for front in needed.start + 1..rows.end + stages - 1 {
+            for stage in 1..=stages.min(front) {
+                let j = front - stage + 1;
+                let ahead = stages - stage;
+                let range = rows.start.saturating_sub(ahead).max(1)..(rows.end + ahead).min(last);
+                if !range.contains(&j) {
+                    continue;
+                }
+                let (earlier_stages, own) = room.split_at_mut((stage - 1) * KEPT * stride);
+                let of = |stage: usize, j: usize| -> &[f64] {
+                    if stage == 0 || j == 0 || j == last {
+                        window.start(j)
+                    } else {
+                        let at = ((stage - 1) * KEPT + j % KEPT) * stride;
+                        &earlier_stages[at..at + width]
+                    }
+                };
+                let from = Rows {
+                    below: of(stage - 1, j - 1),
+                    row: of(stage - 1, j),
+                    above: of(stage - 1, j + 1),
+                    earlier: if stage == 1 { window.earlier(j) } else { of(stage - 2, j) },
+                };
+                if stage < stages {
+                    let at = j % KEPT * stride;
+                    rule(stage, j, from, &mut own[at..at + width]);
+                } else {
+                    let row = made.row_mut(j - rows.start).into_slice().expect("a row has gaps");
+                    rule(stage, j, from, row);
+                    done(j, row, from);
+                }
+            }
+        }
+    });
+}
+
+thread_local! {
+    /// The rows that the stages keep. Tasks of one worker take turns with it: fresh memory costs more than the work in it.
+    static ROOM: RefCell<Vec<f64>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Numbers from one row to the next: rows whose addresses agree in their last twelve bits are in each other's way.
+fn stride(width: usize) -> usize {
+    width.next_multiple_of(512) + 136
+}
+
+fn in_one_piece(rows: ArrayView2<'_, f64>, j: usize) -> &[f64] {
+    rows.index_axis_move(ndarray::Axis(0), j).to_slice().expect("a row has gaps")
+}
