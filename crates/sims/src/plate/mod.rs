@@ -29,9 +29,11 @@ pub mod driver;
 pub mod exact;
 pub mod grid;
 pub mod laplacian;
+pub mod method;
 pub(crate) mod rows;
 pub(crate) mod wavefront;
 
-pub use driver::Jacobi;
+pub use driver::Relaxation;
 pub use grid::Plate;
 pub use laplacian::{RowUpdate, Update, laplacian, norms};
+pub use method::Method;

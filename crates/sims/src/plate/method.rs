@@ -1,0 +1,115 @@
+//! The methods that go over the plate in sweeps, as what each of their stages does to a row.
+//!
+//! | method | a sweep | error after m sweeps of n x n cells |
+//! |---|---|---|
+//! | [`Method::Jacobi`] | one stage: all cells become the mean of their neighbours | falls as rho^m, rho = cos(pi / (n + 1)) |
+//! | [`Method::Sor`] | two stages, the cells of one colour of a chessboard in each, moved by omega times what they lack | falls about as (omega - 1)^m |
+//! | [`Method::Chebyshev`] | one stage: Jacobi's, from the sweep before the last and by a factor that changes | falls about as (omega - 1)^(m / 2) |
+//! | [`Method::Heat`] | one stage: a step of the heat equation | is that of the step, not of the sweeps |
+//!
+//! omega = 2 / (1 + sqrt(1 - rho^2)), which is best where no cell within the plate is held. Where some are, rho is smaller than that of the
+//! whole plate, which is used: the methods converge all the same.
+//!
+//! Source: Varga, Matrix Iterative Analysis, 2nd ed. (2000), sections 4.3 and 5.1; Young, Iterative Solution of Large Linear
+//! Systems (1971), chapter 6.
+
+use serde::{Deserialize, Serialize};
+
+use super::Plate;
+use super::rows::{beyond, colour, euler, mean};
+use super::wavefront::Rows;
+
+/// A way to go over the plate in sweeps.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Method {
+    /// Jacobi: one evaluation a sweep, of all cells from those of the sweep before.
+    Jacobi,
+    /// Successive over-relaxation in red and black: two evaluations a sweep, about 2 n / pi times fewer sweeps than Jacobi.
+    Sor,
+    /// Chebyshev's semi-iteration on Jacobi: one evaluation a sweep, and as fast as SOR in evaluations.
+    Chebyshev,
+    /// The heat equation du/dt = laplacian of u by explicit Euler, first order in time.
+    Heat {
+        /// The time of a step over the square of the cells' distance; above 1/4 the steps are unstable.
+        ratio: f64,
+    },
+}
+
+/// What one stage does to every row.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Rule {
+    Mean,
+    /// The cells whose column and row add up to an odd number, or to an even one.
+    Colour {
+        odd: bool,
+        omega: f64,
+    },
+    Beyond {
+        omega: f64,
+    },
+    Euler {
+        ratio: f64,
+    },
+}
+
+impl Rule {
+    /// Makes row `j`.
+    #[inline(always)]
+    pub(crate) fn apply(self, j: usize, rows: Rows<'_>, new: &mut [f64]) {
+        match self {
+            Self::Mean => mean(rows, new),
+            Self::Colour { odd, omega } => colour(rows, odd != (j % 2 == 1), omega, new),
+            Self::Beyond { omega } => beyond(rows, omega, new),
+            Self::Euler { ratio } => euler(rows, ratio, new),
+        }
+    }
+}
+
+/// The stages of one sweep after the other.
+#[derive(Clone, Debug)]
+pub(crate) struct Schedule {
+    method: Method,
+    rho: f64,
+    /// That of the next sweep, where it changes.
+    omega: f64,
+}
+
+impl Schedule {
+    pub(crate) fn new(method: Method, plate: &Plate) -> Self {
+        Self { method, rho: plate.spectral_radius(), omega: 1.0 }
+    }
+
+    /// The stages of a sweep.
+    pub(crate) fn stages(&self) -> usize {
+        if self.method == Method::Sor { 2 } else { 1 }
+    }
+
+    /// Whether a stage looks back to the one before the last.
+    pub(crate) fn looks_back(&self) -> bool {
+        self.method == Method::Chebyshev
+    }
+
+    /// The stages of the next sweeps.
+    pub(crate) fn next(&mut self, sweeps: usize) -> Vec<Rule> {
+        (0..sweeps).flat_map(|_| self.next_sweep()).flatten().collect()
+    }
+
+    fn next_sweep(&mut self) -> [Option<Rule>; 2] {
+        let square = self.rho * self.rho;
+        match self.method {
+            Method::Jacobi => [Some(Rule::Mean), None],
+            Method::Sor => {
+                let omega = 2.0 / (1.0 + (1.0 - square).sqrt());
+                [true, false].map(|odd| Some(Rule::Colour { odd, omega }))
+            }
+            Method::Chebyshev => {
+                let omega = self.omega;
+                // 1, then 1 / (1 - rho^2 / 2), then 1 / (1 - rho^2 omega / 4).
+                let share = if omega == 1.0 { 0.5 } else { 0.25 };
+                self.omega = 1.0 / (1.0 - share * square * omega);
+                [Some(Rule::Beyond { omega }), None]
+            }
+            Method::Heat { ratio } => [Some(Rule::Euler { ratio }), None],
+        }
+    }
+}
