@@ -17,6 +17,7 @@ static double sweep(int n, const double *restrict old, double *restrict new, dou
     for (int j = 1; j <= n; j++) {
         const double *row = old + j * width, *below = row - width, *above = row + width;
         double *out = new + j * width;
+#pragma omp simd reduction(+ : sum) reduction(max : most)
         for (int i = 1; i <= n; i++) {
             double mean = 0.25 * ((row[i - 1] + row[i + 1]) + (below[i] + above[i]));
             double u = mean - row[i];

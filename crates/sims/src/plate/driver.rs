@@ -33,7 +33,7 @@ pub const IN_LINE_BELOW: usize = 128 * 128;
 ///
 /// let farm = farm_mono::Pool::new()?;
 /// let plate = Plate { nx: 30, ny: 20, top: 100.0, bottom: 0.0, left: 0.0, right: 0.0 };
-/// let start = Relaxation::new(&plate, Method::Jacobi, plate.initial().view(), None)?;
+/// let start = Relaxation::new(&plate, Method::Jacobi)?;
 /// let (relaxation, update) = start.advance(&farm, 1)?;
 /// assert_eq!(update.linf, 25.0);
 /// assert_eq!(relaxation.temperatures()[[20, 1]], 25.0);
@@ -57,18 +57,34 @@ struct State {
 }
 
 impl State {
-    fn new(initial: ArrayView2<'_, f64>, looks_back: bool) -> Result<Self, SimError> {
-        let copy = || SharedArray::from_array(&initial);
-        Ok(Self { last: copy()?, earlier: looks_back.then(copy).transpose()? })
+    fn new(plate: &Plate, looks_back: bool) -> Result<Self, SimError> {
+        let zeros = || SharedArray::zeros(plate.shape());
+        Ok(Self { last: zeros()?, earlier: looks_back.then(zeros).transpose()? })
+    }
+
+    fn copy(&mut self, from: &Self) {
+        self.last.view_mut().assign(&from.last.view());
+        if let Some(earlier) = &mut self.earlier {
+            earlier.view_mut().assign(&from.last.view());
+        }
     }
 }
 
 impl Relaxation {
-    /// A plate before its first sweep. Cells whose `held` is not 0 keep their initial temperature.
+    /// A plate with its sides at their temperatures around cells at zero.
+    ///
+    /// # Errors
+    ///
+    /// [`SimError::Memory`] if the arrays do not fit into shared memory.
+    pub fn new(plate: &Plate, method: Method) -> Result<Self, SimError> {
+        Self::with(plate, method, None, |temperatures| plate.fill_sides(temperatures))
+    }
+
+    /// A plate with the temperatures that `fill` writes over zeros. Those of the sides, and of cells whose `held` is not 0, stay.
     ///
     /// # Shapes
     ///
-    /// `initial` and `held: (ny + 2, nx + 2)`.
+    /// What is filled, and `held`, are `(ny + 2, nx + 2)`.
     ///
     /// # Errors
     ///
@@ -76,25 +92,24 @@ impl Relaxation {
     ///
     /// # Panics
     ///
-    /// When the shapes do not fit.
-    pub fn new(
+    /// When `held` has another shape.
+    pub fn with(
         plate: &Plate,
         method: Method,
-        initial: ArrayView2<'_, f64>,
         held: Option<ArrayView2<'_, u8>>,
+        fill: impl FnOnce(ArrayViewMut2<'_, f64>),
     ) -> Result<Self, SimError> {
-        assert_eq!(initial.dim(), plate.shape(), "the temperatures do not fit the plate");
         assert!(held.is_none_or(|held| held.dim() == plate.shape()), "held does not fit the plate");
         let schedule = Schedule::new(method, plate);
-        let state = || State::new(initial, schedule.looks_back());
+        let mut now = State::new(plate, schedule.looks_back())?;
+        let mut room = State::new(plate, schedule.looks_back())?;
         let held = held.map(|held| SharedArray::from_array(&held)).transpose()?;
-        Ok(Self {
-            now: state()?,
-            room: state()?,
-            held: held.map(SharedArray::freeze),
-            sweeps: 0,
-            schedule,
-        })
+        fill(now.last.view_mut());
+        room.copy(&now);
+        if let Some(earlier) = &mut now.earlier {
+            earlier.view_mut().assign(&now.last.view());
+        }
+        Ok(Self { schedule, now, room, held: held.map(SharedArray::freeze), sweeps: 0 })
     }
 
     /// Goes over the plate `sweeps` times, and tells how much the last of them has changed.

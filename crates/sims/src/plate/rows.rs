@@ -14,9 +14,6 @@
 
 use super::wavefront::Rows;
 
-/// Cells that are worked on at a time: an even number, as colours alternate.
-const LANES: usize = 8;
-
 /// The mean of the four neighbours.
 pub(crate) fn mean(rows: Rows<'_>, new: &mut [f64]) {
     each(rows, new, |m, _, _, _| m);
@@ -25,18 +22,18 @@ pub(crate) fn mean(rows: Rows<'_>, new: &mut [f64]) {
 /// Moves the cells of one colour by `omega` times what they differ from the mean; `odd` says whether those are the odd columns.
 pub(crate) fn colour(rows: Rows<'_>, odd: bool, omega: f64, new: &mut [f64]) {
     // Lane 0 is column 1.
-    each(rows, new, |m, t, _, lane| if (lane % 2 == 0) == odd { t + omega * (m - t) } else { t });
+    each(rows, new, move |m, t, _, i| if (i % 2 == 0) == odd { t + omega * (m - t) } else { t });
 }
 
 /// Goes on from the stage before the last, by `omega` times what it differs from the mean of the last.
 pub(crate) fn beyond(rows: Rows<'_>, omega: f64, new: &mut [f64]) {
-    each(rows, new, |m, _, earlier, _| earlier + omega * (m - earlier));
+    each(rows, new, move |m, _, earlier, _| earlier + omega * (m - earlier));
 }
 
 /// A step of explicit Euler, `ratio` being its time over the square of the cells' distance.
 pub(crate) fn euler(rows: Rows<'_>, ratio: f64, new: &mut [f64]) {
     let weight = 4.0 * ratio;
-    each(rows, new, |m, t, _, _| t + weight * (m - t));
+    each(rows, new, move |m, t, _, _| t + weight * (m - t));
 }
 
 /// Gives the cells that are held the temperature that they had.
@@ -51,45 +48,25 @@ pub(crate) fn hold(held: &[u8], row: &[f64], new: &mut [f64]) {
     );
 }
 
-/// Gives `rule` the mean, the cell, the cell of the stage before and the cell's lane.
+/// Gives `rule` the mean, the cell, the cell of the stage before and the column less one.
 #[inline(always)]
 fn each(rows: Rows<'_>, new: &mut [f64], rule: impl Fn(f64, f64, f64, usize) -> f64) {
     at_full_width(
         #[inline(always)]
-        || {
+        move || {
             let Rows { below, row, above, earlier } = rows;
-            let last = row.len() - 1;
-            (new[0], new[last]) = (row[0], row[last]);
             // Where nothing was earlier no rule asks for it, and any row will do.
             let earlier = if earlier.is_empty() { row } else { earlier };
-            let (new, new_rest) = new[1..last].as_chunks_mut::<LANES>();
-            let (left, left_rest) = row[..last - 1].as_chunks::<LANES>();
-            let (centre, centre_rest) = row[1..last].as_chunks::<LANES>();
-            let (right, right_rest) = row[2..].as_chunks::<LANES>();
-            let (below, below_rest) = below[1..last].as_chunks::<LANES>();
-            let (above, above_rest) = above[1..last].as_chunks::<LANES>();
-            let (earlier, earlier_rest) = earlier[1..last].as_chunks::<LANES>();
-            let cell = |left: f64, right: f64, below: f64, above: f64, t, earlier, lane| {
-                rule(0.25 * ((left + right) + (below + above)), t, earlier, lane)
-            };
-            for ((((((new, l), r), b), a), t), e) in
-                new.iter_mut().zip(left).zip(right).zip(below).zip(above).zip(centre).zip(earlier)
-            {
-                *new = std::array::from_fn(
-                    #[inline(always)]
-                    |lane| cell(l[lane], r[lane], b[lane], a[lane], t[lane], e[lane], lane),
-                );
-            }
-            for lane in 0..new_rest.len() {
-                new_rest[lane] = cell(
-                    left_rest[lane],
-                    right_rest[lane],
-                    below_rest[lane],
-                    above_rest[lane],
-                    centre_rest[lane],
-                    earlier_rest[lane],
-                    lane,
-                );
+            let last = row.len() - 1;
+            (new[0], new[last]) = (row[0], row[last]);
+            let cells = last - 1;
+            let new = &mut new[1..][..cells];
+            let (left, centre, right) = (&row[..cells], &row[1..][..cells], &row[2..][..cells]);
+            let (below, above) = (&below[1..][..cells], &above[1..][..cells]);
+            let earlier = &earlier[1..][..cells];
+            for i in 0..cells {
+                let mean = 0.25 * ((left[i] + right[i]) + (below[i] + above[i]));
+                new[i] = rule(mean, centre[i], earlier[i], i);
             }
         },
     );
