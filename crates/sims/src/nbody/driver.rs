@@ -130,7 +130,7 @@ impl<'a, F: Farm> OnFarm<'a, F> {
         let Arrays { mut bodies, rows } = arrays;
         let mut view = bodies.view_mut();
         let packed = view.as_slice_mut().expect("a new array is contiguous");
-        self.pairs.pack(&self.gm, vectors, packed);
+        self.pairs.pack::<IN>(&self.gm, vectors, packed);
         let bodies = bodies.freeze();
         let shares = self.farm.distribute(self.pairs.shares());
         let (split, bands) = rows.split(shares).map_err(|_| SimError::Failed)?;

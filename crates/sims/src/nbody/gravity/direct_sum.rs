@@ -107,7 +107,7 @@ impl DirectSum {
         let shares = 0..self.pairs.shares();
         self.packed.resize(self.pairs.packed_len::<IN>(), 0.0);
         self.rows.resize(shares.len() * self.pairs.row_len::<OUT>(), 0.0);
-        self.pairs.pack(&self.gm, vectors, &mut self.packed);
+        self.pairs.pack::<IN>(&self.gm, vectors, &mut self.packed);
         self.pairs.sum::<F, IN, OUT>(shares, &self.packed, &mut self.rows);
     }
 }

@@ -135,9 +135,9 @@ fn the_bits_do_not_depend_on_who_computes_which_share() {
             let pairs = PairSum { level, n };
             let gm = gm.to_vec();
             let mut packed = vec![0.0; pairs.packed_len::<4>()];
-            pairs.pack(&gm, &[&rows(&x.view())], &mut packed);
+            pairs.pack::<4>(&gm, &[&rows(&x.view())], &mut packed);
             let mut packed_too = vec![0.0; pairs.packed_len::<7>()];
-            pairs.pack(&gm, &[&rows(&x.view()), &rows(&v.view())], &mut packed_too);
+            pairs.pack::<7>(&gm, &[&rows(&x.view()), &rows(&v.view())], &mut packed_too);
             let whole = shared_out::<Newton, 4, 3>(pairs, &packed, 1);
             let whole_too = shared_out::<NewtonWithJerk, 7, 6>(pairs, &packed_too, 1);
             for parts in [2, 3, 7, 32] {

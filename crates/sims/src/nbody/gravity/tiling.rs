@@ -79,6 +79,9 @@ impl Tiling {
 
     /// The greatest number of packs in a group.
     pub(super) fn packs_in_group(self) -> usize {
+        if self.blocks() == 1 {
+            return self.packs;
+        }
         (0..self.blocks()).map(|g| self.len(g)).max().unwrap_or(0)
     }
 
