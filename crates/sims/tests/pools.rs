@@ -4,10 +4,12 @@
 farm_process::init_before_main!();
 
 use farm_core::Farm;
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use sims::nbody::{Bodies, Integrator, OnFarm, Simulation, System, belt, de421};
+use sims::nbody::driver::inline_below;
+use sims::nbody::gravity::Level;
+use sims::nbody::{Bodies, Forces, Integrator, OnFarm, Serial, Simulation, System, belt, de421};
 use sims::plate::{Jacobi, Plate, Update};
 
 /// Runs `$body` on each pool, bound to `$farm`, and gives the results in a vector.
@@ -118,12 +120,62 @@ fn every_pool_meets_the_reference_integrations_with_the_same_bits() {
 }
 
 #[test]
-fn a_belt_of_several_tiles_has_the_same_bits_on_every_pool() {
+fn a_belt_has_the_same_bits_on_every_pool() {
     let planets = de421::initial_conditions(Bodies::EarthMoon);
-    let asteroids = belt::asteroid_belt(300, 7, &planets.body(0));
+    let asteroids = belt::asteroid_belt(900, 7, &planets.body(0));
     let start = planets.join(&asteroids);
     let results = on_every_pool!(farm => advance(farm, &start, Integrator::Leapfrog, 3));
     for result in &results {
         assert_eq!(bits(&result.positions), bits(&results[0].positions));
+    }
+}
+
+#[test]
+fn every_level_has_its_bits_on_every_pool() {
+    let planets = de421::initial_conditions(Bodies::EarthMoon);
+    let asteroids = belt::asteroid_belt(4100, 7, &planets.body(0));
+    let start = planets.join(&asteroids);
+    let (x, v) = (start.positions.view(), start.velocities.view());
+    for level in Level::ALL.into_iter().filter(|level| level.is_available()) {
+        let mut serial = Serial::at_level(&start, level);
+        let expected = gravity(&mut serial, x, v).unwrap();
+        let results = on_every_pool!(farm => {
+            let mut on_farm = OnFarm::at_level(farm, &start, level).unwrap();
+            assert!(!on_farm.inline());
+            // The second time in the arrays of the first.
+            gravity(&mut on_farm, x, v).unwrap();
+            gravity(&mut on_farm, x, v).unwrap()
+        });
+        for result in results {
+            for (a, b) in result.iter().zip(&expected) {
+                assert_eq!(bits(a), bits(b));
+            }
+        }
+    }
+}
+
+/// The attraction, and the accelerations and jerks.
+fn gravity<F: Forces>(
+    forces: &mut F,
+    x: ArrayView2<f64>,
+    v: ArrayView2<f64>,
+) -> Result<[Array2<f64>; 3], F::Error> {
+    let mut out = [0, 1, 2].map(|_| Array2::zeros(x.raw_dim()));
+    let [attraction, accelerations, jerks] = &mut out;
+    forces.attraction(x, attraction.view_mut())?;
+    forces.accelerations_and_jerks(x, v, accelerations.view_mut(), jerks.view_mut())?;
+    Ok(out)
+}
+
+#[test]
+fn few_bodies_and_only_they_are_computed_in_line() {
+    let planets = de421::initial_conditions(Bodies::EarthMoon);
+    for workers in [1, 2, 7] {
+        let farm = &farm_mono::Pool::builder().workers(workers).build().unwrap();
+        let least = inline_below(workers);
+        for (n, inline) in [(11, true), (least - 1, true), (least, false), (least + 1, false)] {
+            let system = planets.clone().join(&belt::asteroid_belt(n - 11, 7, &planets.body(0)));
+            assert_eq!(OnFarm::new(farm, &system).unwrap().inline(), inline);
+        }
     }
 }

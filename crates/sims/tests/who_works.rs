@@ -49,7 +49,7 @@ fn nine_tenths_of_the_time_of_both_simulations_are_the_workers() {
     assert!(of_the_plate >= 0.9, "plate: {of_the_plate:.3}");
 
     let planets = de421::initial_conditions(Bodies::Emb);
-    let asteroids = belt::asteroid_belt(2000, 1, &planets.body(0));
+    let asteroids = belt::asteroid_belt(6000, 1, &planets.body(0));
     let start = planets.join(&asteroids);
     let of_the_planets = share(|pool| {
         let gravity = OnFarm::new(pool, &start).unwrap();

@@ -6,7 +6,8 @@ use super::kernel::between;
 use super::lanes::Lanes;
 use super::law::Newton;
 use super::level::{Level, Work};
-use super::pair_sum::{PairSum, far_away, packs, packs_mut};
+use super::packing::{Packing, far_away, packs, packs_mut};
+use super::pair_sum::PairSum;
 use super::rows::{rows, with_rows_mut};
 
 /// Writes the accelerations of `targets` due to `sources` of masses `gm`.
@@ -20,9 +21,8 @@ pub(super) fn accelerations(
     let (targets, sources) = (rows(&targets), rows(&sources));
     let away = far_away(&targets).max(far_away(&sources));
     let pack = |bodies: &[[f64; 3]], gm: &[f64]| {
-        let pairs = PairSum { level, n: bodies.len() };
-        let mut packed = vec![0.0; pairs.packed_len::<4>()];
-        pairs.pack_with_rest(gm, &[bodies], &mut packed, away);
+        let mut packed = vec![0.0; PairSum { level, n: bodies.len() }.packed_len::<4>()];
+        level.run(Packing::<4> { gm, vectors: &[bodies], away, packed: &mut packed });
         packed
     };
     let bodies = pack(&targets, &vec![0.0; targets.len()]);

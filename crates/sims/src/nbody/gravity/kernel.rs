@@ -58,8 +58,8 @@ pub(super) fn between<
     let mut sum_j = load(lanes, turned_sum);
     for first in (0..N).step_by(K) {
         let mut turns = [j; K];
-        for k in 0..K {
-            turns[k] = rotate(lanes, j, first + k);
+        for (k, turn) in turns.iter_mut().enumerate() {
+            *turn = rotate(lanes, j, first + k);
         }
         let mut reactions = [[zero; OUT]; K];
         for (body, sum) in bodies.iter().zip(sums.iter_mut()) {
@@ -70,9 +70,8 @@ pub(super) fn between<
             }
             store(lanes, sum, sum_i);
         }
-        for k in 0..K {
-            let reaction = rotate(lanes, reactions[k], N - (first + k));
-            sum_j = add(lanes, sum_j, reaction);
+        for (k, reaction) in reactions.into_iter().enumerate() {
+            sum_j = add(lanes, sum_j, rotate(lanes, reaction, N - (first + k)));
         }
     }
     store(lanes, turned_sum, sum_j);
@@ -98,8 +97,8 @@ fn corner<const N: usize, const IN: usize, const OUT: usize, L: Lanes<N>, F: Law
     store(lanes, sum, sum_i);
 }
 
-// Loops over few vectors, in place of iterators and closures: these must be inlined into the function that has the
-// instructions, and only a function can be told so.
+// Loops in place of maps by closures: all must be inlined into the function that has the instructions, and a closure handed
+// to another function may not be.
 
 #[inline(always)]
 fn load<const N: usize, const M: usize, L: Lanes<N>>(
@@ -142,8 +141,8 @@ fn rotate<const N: usize, const M: usize, L: Lanes<N>>(
     mut v: [L::Vector; M],
     k: usize,
 ) -> [L::Vector; M] {
-    for c in 0..M {
-        v[c] = lanes.rotate(v[c], k);
+    for v in &mut v {
+        *v = lanes.rotate(*v, k);
     }
     v
 }

@@ -15,7 +15,7 @@
 //! | `kernel` | all pairs of some bodies, many at a time |
 //! | `lanes`, `x86`, `level` | the instructions for it |
 //! | `tiling` | how all pairs are cut into equal groups, from the number of bodies alone |
-//! | `pair_sum` | the groups, one by one or shared out, and their sum |
+//! | `pair_sum` | the pairs in shares, each of which can be summed apart |
 //! | `direct_sum` | all of that on one thread |
 //! | `apart` | the pulls of some bodies on some others |
 
@@ -25,6 +25,7 @@ mod kernel;
 mod lanes;
 mod law;
 mod level;
+mod packing;
 mod pair_sum;
 mod rows;
 mod tiling;

@@ -8,10 +8,11 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::kernel::{Pack, between, within};
+use super::kernel::{between, within};
 use super::lanes::Lanes;
 use super::law::Law;
 use super::level::{Level, Work};
+use super::packing::{Gathering, Packing, far_away, packs, packs_mut};
 use super::tiling::Tiling;
 
 /// A cache line, in numbers.
@@ -50,44 +51,15 @@ impl PairSum {
     /// Packs the bodies: GM and the components of `vectors` (positions, then what else the law asks for).
     ///
     /// The lanes left over in the last pack get bodies without mass, so far away that they are on top of no body.
-    pub(in crate::nbody) fn pack(self, gm: &[f64], vectors: &[&[[f64; 3]]], packed: &mut [f64]) {
-        let full = self.n / self.level.width() * self.level.width();
-        let away = if full < self.n { far_away(vectors[0]) } else { 0.0 };
-        self.pack_with_rest(gm, vectors, packed, away);
-    }
-
-    /// As [`pack`](Self::pack), with the x of the bodies without mass.
-    pub(super) fn pack_with_rest(
+    pub(in crate::nbody) fn pack<const IN: usize>(
         self,
         gm: &[f64],
         vectors: &[&[[f64; 3]]],
         packed: &mut [f64],
-        away: f64,
     ) {
-        let width = self.level.width();
-        let columns = 1 + 3 * vectors.len();
-        let full = self.n / width;
-        let (whole, rest) = packed.split_at_mut(full * width * columns);
-        let body = |pack: &mut [f64], l: usize, i: usize| {
-            pack[3 * width + l] = gm[i];
-            for (v, vector) in vectors.iter().enumerate() {
-                for c in 0..3 {
-                    pack[(3 * v + usize::from(v > 0) + c) * width + l] = vector[i][c];
-                }
-            }
-        };
-        for (p, pack) in whole.chunks_exact_mut(width * columns).enumerate() {
-            for l in 0..width {
-                body(pack, l, p * width + l);
-            }
-        }
-        if !rest.is_empty() {
-            rest.fill(0.0);
-            rest[..width].fill(away);
-            for (l, i) in (full * width..self.n).enumerate() {
-                body(rest, l, i);
-            }
-        }
+        let full = self.n.is_multiple_of(self.level.width());
+        let away = if full { 0.0 } else { far_away(vectors[0]) };
+        self.level.run(Packing::<IN> { gm, vectors, away, packed });
     }
 
     /// Sums the pairs of `shares`, each into its row of `rows`.
@@ -107,13 +79,8 @@ impl PairSum {
         rows: &[f64],
         vectors: &mut [&mut [[f64; 3]]],
     ) {
-        self.level.run(Gather::<OUT> { tiling: self.tiling(), rows, vectors });
+        self.level.run(Gathering::<OUT> { tiling: self.tiling(), rows, vectors });
     }
-}
-
-/// An x where none of the bodies is.
-pub(super) fn far_away(positions: &[[f64; 3]]) -> f64 {
-    2.0 * positions.iter().fold(0.0_f64, |largest, x| largest.max(x[0].abs())) + 1.0
 }
 
 struct Sum<'a, F, const IN: usize, const OUT: usize> {
@@ -161,43 +128,4 @@ impl<F: Law<IN, OUT>, const IN: usize, const OUT: usize> Work for Sum<'_, F, IN,
             }
         }
     }
-}
-
-struct Gather<'a, 'v, const OUT: usize> {
-    tiling: Tiling,
-    rows: &'a [f64],
-    vectors: &'a mut [&'v mut [[f64; 3]]],
-}
-
-impl<const OUT: usize> Work for Gather<'_, '_, OUT> {
-    #[inline(always)]
-    fn run<const N: usize, const K: usize, L: Lanes<N>>(self, lanes: L) {
-        let row_len = self.rows.len() / self.tiling.shares();
-        for b in 0..self.tiling.blocks() {
-            for (at, p) in self.tiling.block(b).enumerate() {
-                let mut sum = [[0.0; N]; OUT];
-                for (s, first) in self.tiling.places(b) {
-                    let row = packs::<N, OUT>(&self.rows[s * row_len..(s + 1) * row_len]);
-                    for c in 0..OUT {
-                        let part = lanes.load(&row[first + at][c]);
-                        let added = lanes.add(lanes.load(&sum[c]), part);
-                        lanes.store(&mut sum[c], added);
-                    }
-                }
-                for (v, vector) in self.vectors.iter_mut().enumerate() {
-                    for (l, to) in vector[p * N..].iter_mut().take(N).enumerate() {
-                        *to = [sum[3 * v][l], sum[3 * v + 1][l], sum[3 * v + 2][l]];
-                    }
-                }
-            }
-        }
-    }
-}
-
-pub(super) fn packs<const N: usize, const M: usize>(flat: &[f64]) -> &[Pack<N, M>] {
-    flat.as_chunks::<N>().0.as_chunks::<M>().0
-}
-
-pub(super) fn packs_mut<const N: usize, const M: usize>(flat: &mut [f64]) -> &mut [Pack<N, M>] {
-    flat.as_chunks_mut::<N>().0.as_chunks_mut::<M>().0
 }

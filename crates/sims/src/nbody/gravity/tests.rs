@@ -98,21 +98,21 @@ fn the_force_of_a_pair_is_that_of_the_formula_at_any_distance() {
 #[test]
 fn any_number_of_bodies_feels_the_sum_of_its_pairs() {
     for level in levels() {
-        for n in (0..=40).chain([63, 64, 65, 127, 129, 500, 511, 512, 513, 519, 1000]) {
+        for n in (0..=40).chain([63, 64, 65, 127, 129, 500, 767, 768, 769, 775, 1000]) {
             check(level, n, 2e-14);
         }
     }
 }
 
 #[test]
-fn many_bodies_in_many_groups_feel_the_sum_of_their_pairs() {
+fn many_bodies_in_many_shares_feel_the_sum_of_their_pairs() {
     for level in levels() {
-        check(level, 2051, 2e-14);
+        check(level, 4099, 2e-14);
     }
 }
 
 #[test]
-fn the_bits_do_not_depend_on_who_computes_which_group() {
+fn the_bits_do_not_depend_on_who_computes_which_share() {
     fn shared_out<F: Law<IN, OUT>, const IN: usize, const OUT: usize>(
         pairs: PairSum,
         packed: &[f64],
@@ -130,17 +130,17 @@ fn the_bits_do_not_depend_on_who_computes_which_group() {
         out.iter().flatten().flatten().map(|x| x.to_bits()).collect()
     }
     for level in levels() {
-        for n in [300, 700, 2100] {
+        for n in [300, 900, 4100] {
             let (gm, x, v) = bodies(n, 3);
             let pairs = PairSum { level, n };
             let gm = gm.to_vec();
             let mut packed = vec![0.0; pairs.packed_len::<4>()];
-            pairs.pack(&gm, &[&rows(&x.view())], &mut packed);
+            pairs.pack::<4>(&gm, &[&rows(&x.view())], &mut packed);
             let mut packed_too = vec![0.0; pairs.packed_len::<7>()];
-            pairs.pack(&gm, &[&rows(&x.view()), &rows(&v.view())], &mut packed_too);
+            pairs.pack::<7>(&gm, &[&rows(&x.view()), &rows(&v.view())], &mut packed_too);
             let whole = shared_out::<Newton, 4, 3>(pairs, &packed, 1);
             let whole_too = shared_out::<NewtonWithJerk, 7, 6>(pairs, &packed_too, 1);
-            for parts in [2, 3, 7, 31] {
+            for parts in [2, 3, 7, 32] {
                 assert_eq!(shared_out::<Newton, 4, 3>(pairs, &packed, parts), whole);
                 let shared = shared_out::<NewtonWithJerk, 7, 6>(pairs, &packed_too, parts);
                 assert_eq!(shared, whole_too);
@@ -152,7 +152,7 @@ fn the_bits_do_not_depend_on_who_computes_which_group() {
 #[test]
 fn action_is_reaction() {
     for level in levels() {
-        for n in [2, 10, 100, 600] {
+        for n in [2, 10, 100, 800] {
             let (gm, x, v) = bodies(n, 5);
             let [a, jerk] = jerks(level, &x, &v, &gm);
             for of in [accelerations(level, &x, &gm), a, jerk] {
@@ -169,7 +169,9 @@ fn action_is_reaction() {
 #[test]
 fn two_bodies_at_one_point_are_not_hidden() {
     for level in levels() {
-        for (n, i, j) in [(2, 0, 1), (8, 1, 6), (9, 3, 8), (40, 17, 18), (600, 5, 590)] {
+        for (n, i, j) in
+            [(2, 0, 1), (8, 1, 6), (9, 3, 8), (40, 17, 18), (800, 5, 790), (800, 700, 703)]
+        {
             let (gm, mut x, _) = bodies(n, 7);
             let point = x.row(i).to_owned();
             x.row_mut(j).assign(&point);
@@ -217,13 +219,13 @@ fn arrays_need_not_be_contiguous() {
 
 #[test]
 fn ranges_of_sources_add_up_to_all() {
-    let (gm, x, _) = bodies(530, 13);
-    let whole = calc_forces(x.view(), gm.view(), 0..530, 0..530);
+    let (gm, x, _) = bodies(830, 13);
+    let whole = calc_forces(x.view(), gm.view(), 0..830, 0..830);
     assert_eq!(whole, accelerations(Level::best(), &x, &gm));
-    for i in [0..530, 0..1, 100..300, 529..530, 40..40] {
-        for cut in [0, 1, 8, 100, 200, 400, 530] {
+    for i in [0..830, 0..1, 100..300, 829..830, 40..40] {
+        for cut in [0, 1, 8, 100, 200, 400, 830] {
             let sum = calc_forces(x.view(), gm.view(), i.clone(), 0..cut)
-                + calc_forces(x.view(), gm.view(), i.clone(), cut..530);
+                + calc_forces(x.view(), gm.view(), i.clone(), cut..830);
             let expected = whole.slice(s![i.clone(), ..]);
             let scale = whole.fold(0.0_f64, |a, b| a.max(b.abs()));
             assert!((&sum - &expected).iter().all(|e| e.abs() < 1e-13 * scale));

@@ -19,10 +19,11 @@
 
 use std::ops::Range;
 
-/// The difference sets, and the least number of bodies for which each is used.
+/// The difference sets, and the least number of bodies for which each is used: few enough blocks that they are long for the
+/// kernel and leave few sums behind, many enough for all workers that so many bodies are worth.
 const PLANES: [(usize, &[usize]); 4] = [
     (0, &[0]),
-    (512, &[0, 1, 3, 9]),
+    (768, &[0, 1, 3]),
     (4096, &[0, 1, 3, 8, 12, 18]),
     (16384, &[0, 1, 3, 13, 32, 36, 43, 52]),
 ];
@@ -52,19 +53,6 @@ impl Tiling {
                 differences = set;
             }
         }
-        if n >= 512
-            && let Ok(x) = std::env::var("ZZ_PLANE")
-        {
-            const ALL: [&[usize]; 6] = [
-                &[0],
-                &[0, 1, 3],
-                &[0, 1, 3, 9],
-                &[0, 1, 4, 14, 16],
-                &[0, 1, 3, 8, 12, 18],
-                &[0, 1, 3, 13, 32, 36, 43, 52],
-            ];
-            differences = ALL[x.parse::<usize>().unwrap()];
-        }
         Self { packs: n.div_ceil(width), differences }
     }
 
@@ -91,6 +79,9 @@ impl Tiling {
 
     /// The greatest number of packs in a group.
     pub(super) fn packs_in_group(self) -> usize {
+        if self.blocks() == 1 {
+            return self.packs;
+        }
         (0..self.blocks()).map(|g| self.len(g)).max().unwrap_or(0)
     }
 
@@ -158,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_blocks_are_all_packs_in_order() {
-        for n in [0, 1, 7, 8, 9, 511, 512, 513, 4095, 4096, 5000, 20000] {
+        for n in [0, 1, 7, 8, 9, 767, 768, 769, 4095, 4096, 5000, 20000] {
             let tiling = Tiling::new(n, 8);
             let packs: Vec<_> = (0..tiling.blocks()).flat_map(|b| tiling.block(b)).collect();
             assert!(packs.into_iter().eq(0..n.div_ceil(8)));
@@ -167,7 +158,7 @@ mod tests {
 
     #[test]
     fn each_pack_of_each_group_is_in_one_share() {
-        for n in [1, 5, 600, 5000, 20000] {
+        for n in [1, 5, 800, 5000, 20000] {
             let tiling = Tiling::new(n, 8);
             let mut shared = vec![Vec::new(); tiling.blocks()];
             for s in 0..tiling.shares() {
@@ -193,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_block_is_found_where_shares_have_it() {
-        for n in [5, 600, 5000] {
+        for n in [5, 800, 5000] {
             let tiling = Tiling::new(n, 8);
             for b in 0..tiling.blocks() {
                 for (s, first) in tiling.places(b) {
