@@ -8,7 +8,7 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 use farm_core::Farm;
 use sims::nbody::{Bodies, Integrator, OnFarm, Simulation, System, belt, de421};
-use sims::plate::{Jacobi, Plate};
+use sims::plate::{Method, Plate, Relaxation};
 
 /// Runs a scenario on each pool.
 macro_rules! on_every_pool {
@@ -29,16 +29,17 @@ macro_rules! on_every_pool {
 type Group<'a> = BenchmarkGroup<'a, WallTime>;
 
 const PLATE: Plate = Plate { nx: 1024, ny: 1024, top: 100.0, bottom: 0.0, left: 0.0, right: 0.0 };
+const SWEEPS: usize = 32;
 
-/// One Jacobi sweep of the heated plate.
+/// Jacobi sweeps of the heated plate, as many as pass through the cache together.
 fn plate_sweep(group: &mut Group<'_>, id: BenchmarkId, pool: &impl Farm) {
-    let sweep = |jacobi: Jacobi| jacobi.sweep(pool).expect("no task fails").0;
-    let start = || Jacobi::new(&PLATE).expect("fits into memory");
+    let sweep = |plate: Relaxation| plate.advance(pool, SWEEPS).expect("no task fails").0;
+    let start = || Relaxation::new(&PLATE, Method::Jacobi).expect("fits into memory");
     let mono = farm_mono::Pool::new().expect("a pool");
-    let expected = start().sweep(&mono).expect("no task fails").0;
+    let expected = start().advance(&mono, SWEEPS).expect("no task fails").0;
     assert_eq!(sweep(start()).temperatures(), expected.temperatures());
 
-    group.throughput(Throughput::Elements((PLATE.nx * PLATE.ny) as u64));
+    group.throughput(Throughput::Elements((PLATE.nx * PLATE.ny * SWEEPS) as u64));
     let mut plate = Some(start());
     group.bench_function(id, |bencher| bencher.iter(|| plate = plate.take().map(sweep)));
 }

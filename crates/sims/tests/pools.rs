@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use sims::nbody::driver::inline_below;
 use sims::nbody::gravity::Level;
 use sims::nbody::{Bodies, Forces, Integrator, OnFarm, Serial, Simulation, System, belt, de421};
-use sims::plate::{Jacobi, Plate, Update};
+use sims::plate::{Method, Plate, Relaxation, Update};
 
 /// Runs `$body` on each pool, bound to `$farm`, and gives the results in a vector.
 macro_rules! on_every_pool {
@@ -37,12 +37,9 @@ fn bits(array: &Array2<f64>) -> Vec<u64> {
 }
 
 fn sweep(farm: &impl Farm, plate: &Plate, sweeps: usize) -> (Array2<f64>, Update) {
-    let mut update = Update { linf: 0.0, l2: 0.0 };
-    let mut jacobi = Jacobi::new(plate).unwrap();
-    for _ in 0..sweeps {
-        (jacobi, update) = jacobi.sweep(farm).unwrap();
-    }
-    (jacobi.temperatures().to_owned(), update)
+    let start = Relaxation::new(plate, Method::Jacobi).unwrap();
+    let (relaxation, update) = start.advance(farm, sweeps).unwrap();
+    (relaxation.temperatures().to_owned(), update)
 }
 
 #[derive(Deserialize)]

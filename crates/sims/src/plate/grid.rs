@@ -94,6 +94,12 @@ impl Plate {
         }
     }
 
+    /// The distance of neighbouring cells where the shorter side has length 1.
+    #[must_use]
+    pub fn spacing(&self) -> f64 {
+        1.0 / (self.nx.min(self.ny) as f64 + 1.0)
+    }
+
     /// The factor rho by which a Jacobi sweep reduces the slowest part of the error.
     #[must_use]
     pub fn spectral_radius(&self) -> f64 {

@@ -28,9 +28,9 @@ pub enum Method {
     Sor,
     /// Chebyshev's semi-iteration on Jacobi: one evaluation a sweep, and as fast as SOR in evaluations.
     Chebyshev,
-    /// The heat equation du/dt = laplacian of u by explicit Euler, first order in time.
+    /// The heat equation by explicit Euler: see [`heat`](super::heat).
     Heat {
-        /// The time of a step over the square of the cells' distance; above 1/4 the steps are unstable.
+        /// The time of a step over the square of the cells' distance, above 0 and at most [`LARGEST_RATIO`](super::heat::LARGEST_RATIO).
         ratio: f64,
     },
 }

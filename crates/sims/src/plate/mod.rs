@@ -28,10 +28,11 @@
 pub mod driver;
 pub mod exact;
 pub mod grid;
+pub mod heat;
 pub mod laplacian;
 pub mod method;
-pub(crate) mod rows;
-pub(crate) mod wavefront;
+mod rows;
+mod wavefront;
 
 pub use driver::Relaxation;
 pub use grid::Plate;
