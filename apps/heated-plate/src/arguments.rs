@@ -4,36 +4,44 @@ use std::path::PathBuf;
 
 use app_support::Failure;
 use app_support::backend::Common;
-use app_support::destination;
 use app_support::values::{count_to, finite, positive};
+use app_support::{destination, fixed_cells};
 use clap::{Parser, ValueEnum};
+use ndarray::Array2;
 use sims::plate::Plate;
+use sims::plate::heat::{LARGEST_RATIO, Mode};
 
 /// Cells along a side where nothing else is said.
-const DEFAULT_CELLS: usize = 150;
+const DEFAULT_CELLS: usize = 500;
 /// The most cells along a side; memory ends long before.
 const MOST_CELLS: usize = 1 << 40;
 /// The bound on the error, in kelvin, where nothing else is said.
-const DEFAULT_TOLERANCE: f64 = 1.0;
+const DEFAULT_TOLERANCE: f64 = 0.001;
+/// What is hot where nothing else is said.
+const DEFAULT_HOT: f64 = 100.0;
 /// Temperatures whose squares can still be added up.
 const HOTTEST: f64 = 1e100;
+/// The most half waves along a side.
+const MOST_WAVES: usize = 1_000_000;
+/// Steps are counted in floating-point numbers.
+const MOST_STEPS: f64 = 9_007_199_254_740_992.0;
 
-/// The steady temperature of a plate whose four sides are held at fixed temperatures.
+/// The temperature of a plate whose sides, and whatever else a mask says, are held at fixed temperatures.
 #[derive(Debug, Parser)]
 #[command(name = "heated-plate", version)]
 pub(crate) struct Arguments {
-    /// Interior cells along x [default: 150]
+    /// Interior cells along x [default: 500, or those of the mask]
     #[arg(long, value_name = "N", value_parser = count_to::<MOST_CELLS>)]
     nx: Option<usize>,
-    /// Interior cells along y [default: 150]
+    /// Interior cells along y [default: 500, or those of the mask]
     #[arg(long, value_name = "N", value_parser = count_to::<MOST_CELLS>)]
     ny: Option<usize>,
     /// Interior cells along both
     #[arg(long, value_name = "N", value_parser = count_to::<MOST_CELLS>, conflicts_with_all = ["nx", "ny"])]
     size: Option<usize>,
-    /// Temperature of the side of the last row
-    #[arg(long, value_name = "T", value_parser = temperature, default_value_t = 100.0)]
-    top: f64,
+    /// Temperature of the side of the last row [default: 100, or 0 with --initial]
+    #[arg(long, value_name = "T", value_parser = temperature)]
+    top: Option<f64>,
     /// Temperature of the side of the first row
     #[arg(long, value_name = "T", value_parser = temperature, default_value_t = 0.0)]
     bottom: f64,
@@ -43,15 +51,30 @@ pub(crate) struct Arguments {
     /// Temperature of the side of the last column
     #[arg(long, value_name = "T", value_parser = temperature, default_value_t = 0.0)]
     right: f64,
-    /// How the temperatures are found
-    #[arg(long, value_enum, default_value_t = Method::Jacobi)]
-    method: Method,
-    /// Stop after M sweeps
+    /// Cells held at fixed temperatures: .png (white is held, black free) or .npy (numbers are temperatures, NaN is free)
+    #[arg(long, value_name = "FILE")]
+    mask: Option<PathBuf>,
+    /// Temperature of what is white, or true, in the mask
+    #[arg(long, value_name = "T", value_parser = temperature, default_value_t = DEFAULT_HOT, requires = "mask")]
+    mask_temperature: f64,
+    /// How the steady temperatures are found [default: multigrid; jacobi with --sweeps]
+    #[arg(long, value_enum)]
+    method: Option<Name>,
+    /// Stop after M sweeps, cycles of multigrid, or steps of the heat equation
     #[arg(long, value_name = "M", value_parser = count_to::<{ usize::MAX }>)]
     sweeps: Option<usize>,
-    /// Stop when no temperature can be wrong by more than K [default: 1]
+    /// Stop when no temperature can be wrong by more than K [default: 0.001]
     #[arg(long, value_name = "K", value_parser = positive, conflicts_with = "sweeps")]
     tolerance: Option<f64>,
+    /// Run the heat equation to this time, on a plate whose shorter side has length 1
+    #[arg(long, value_name = "T", value_parser = positive, conflicts_with_all = ["method", "tolerance", "sweeps"])]
+    time: Option<f64>,
+    /// Heat equation: time step over the square of the cells' distance, up to 0.25 [default: 0.25]
+    #[arg(long, value_name = "R", value_parser = ratio, conflicts_with_all = ["method", "tolerance"])]
+    ratio: Option<f64>,
+    /// Heat equation: waves at the start, sum of C sin(K pi x) sin(L pi y)
+    #[arg(long, value_name = "K:L:C;...", value_parser = waves, conflicts_with_all = ["method", "tolerance"])]
+    initial: Option<Waves>,
     /// File for the temperatures: .npy, shape (ny + 2, nx + 2), sides included
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
@@ -61,41 +84,95 @@ pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) common: Common,
 }
-
-/// How the temperatures are found.
+/// How the steady temperatures are found.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
-enum Method {
+enum Name {
     /// Each sweep replaces every temperature by the mean of its neighbours
     Jacobi,
+    /// Sweeps that use what they have just computed, and go beyond it (red-black, best factor)
+    Sor,
+    /// Jacobi sweeps that go beyond their means by the best changing factor
+    Chebyshev,
+    /// Corrections from coarser and coarser plates: a few cycles for any size
+    Multigrid,
+}
+
+/// Waves that a plate starts with, in fractions of its sides.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Waves(pub(crate) Vec<Mode>);
+
+/// What is computed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Work {
+    /// The steady temperatures.
+    Steady { method: Method, stop: Stop },
+    /// So many steps of the heat equation, each of `ratio` times the square of the cells' distance.
+    Heat { steps: usize, ratio: f64 },
 }
 
 /// When to stop.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Stop {
-    /// After so many sweeps.
+    /// After so many sweeps or cycles.
     Sweeps(usize),
     /// When the bound on the error is below this many kelvin.
     Tolerance(f64),
 }
 
 impl Arguments {
-    pub(crate) fn plate(&self) -> Plate {
-        let cells = |side: Option<usize>| side.or(self.size).unwrap_or(DEFAULT_CELLS);
-        Plate {
-            nx: cells(self.nx),
-            ny: cells(self.ny),
-            top: self.top,
+    /// The plate, and the cells that the mask holds: their temperatures, and NaN elsewhere, of the plate's shape.
+    pub(crate) fn plate(&self) -> Result<(Plate, Option<Array2<f64>>), Failure> {
+        let read = |path: &PathBuf| fixed_cells::read("--mask", path, self.mask_temperature);
+        let mask = self.mask.as_ref().map(read).transpose()?;
+        let (rows, columns) = mask.as_ref().map_or((DEFAULT_CELLS, DEFAULT_CELLS), Array2::dim);
+        let hot = if self.initial.is_some() { 0.0 } else { DEFAULT_HOT };
+        let plate = Plate {
+            nx: self.nx.or(self.size).unwrap_or(columns),
+            ny: self.ny.or(self.size).unwrap_or(rows),
+            top: self.top.unwrap_or(hot),
             bottom: self.bottom,
             left: self.left,
             right: self.right,
-        }
+        };
+        let fit = |cells| {
+            fixed_cells::fit(cells, (plate.nx, plate.ny)).map_err(|reason| {
+                let path = self.mask.as_deref().unwrap_or(std::path::Path::new(""));
+                Failure::usage(format!("--mask {}: {reason}", path.display()))
+            })
+        };
+        Ok((plate, mask.map(fit).transpose()?))
     }
 
-    pub(crate) fn stop(&self) -> Stop {
-        match (self.sweeps, self.tolerance) {
-            (Some(sweeps), _) => Stop::Sweeps(sweeps),
-            (None, tolerance) => Stop::Tolerance(tolerance.unwrap_or(DEFAULT_TOLERANCE)),
+    /// What is to be computed.
+    pub(crate) fn work(&self, plate: &Plate) -> Result<Work, Failure> {
+        if self.time.is_none() && self.ratio.is_none() && self.initial.is_none() {
+            let method = match (self.method, self.sweeps) {
+                (Some(Name::Jacobi), _) | (None, Some(_)) => Method::Jacobi,
+                (Some(Name::Sor), _) => Method::Sor,
+                (Some(Name::Chebyshev), _) => Method::Chebyshev,
+                (Some(Name::Multigrid), _) | (None, None) => Method::Multigrid,
+            };
+            let stop = match (self.sweeps, self.tolerance) {
+                (Some(sweeps), _) => Stop::Sweeps(sweeps),
+                (None, tolerance) => Stop::Tolerance(tolerance.unwrap_or(DEFAULT_TOLERANCE)),
+            };
+            return Ok(Work::Steady { method, stop });
         }
+        let ratio = self.ratio.unwrap_or(LARGEST_RATIO);
+        if let Some(steps) = self.sweeps {
+            return Ok(Work::Heat { steps, ratio });
+        }
+        let time = self.time.ok_or_else(|| {
+            let given = self.ratio.map_or("--initial".to_owned(), |ratio| format!("--ratio {ratio}"));
+            Failure::usage(format!("{given}: needs --time T or --sweeps M to say how long (see --help)"))
+        })?;
+        // Steps of equal length, none above the ratio, that end on time.
+        let unit = plate.spacing().powi(2);
+        let steps = (time / (ratio * unit) * (1.0 - f64::EPSILON)).ceil().max(1.0);
+        if steps > MOST_STEPS {
+            return Err(Failure::usage(format!("--time {time:e}: must be a run of at most 2^53 steps")));
+        }
+        Ok(Work::Heat { steps: steps as usize, ratio: time / (steps * unit) })
     }
 
     /// A plain run leaves a picture behind; a script gets what it asks for.
@@ -120,6 +197,28 @@ impl Arguments {
             ("--image", image.as_deref()),
         ])
     }
+}
+
+/// A ratio at which the steps of the heat equation are stable.
+fn ratio(text: &str) -> Result<f64, String> {
+    positive(text)
+        .ok()
+        .filter(|ratio| *ratio <= LARGEST_RATIO)
+        .ok_or_else(|| format!("must be a number above 0 and at most {LARGEST_RATIO}: with more the steps are unstable"))
+}
+
+fn waves(text: &str) -> Result<Waves, String> {
+    let wave = |text: &str| {
+        let mut parts = text.split(':');
+        let (k, l, c) = (parts.next()?, parts.next()?, parts.next()?);
+        let number = |text: &str| count_to::<MOST_WAVES>(text).ok();
+        let mode = Mode { k: number(k)?, l: number(l)?, amplitude: temperature(c).ok()? };
+        parts.next().is_none().then_some(mode)
+    };
+    let waves: Option<Vec<_>> = text.trim().trim_end_matches(';').split(';').map(wave).collect();
+    waves.map(Waves).ok_or_else(|| {
+        format!("must be waves K:L:C;..., K and L whole numbers from 1 to {MOST_WAVES}, C a temperature")
+    })
 }
 
 fn temperature(text: &str) -> Result<f64, String> {
