@@ -119,7 +119,7 @@ fn every_pool_meets_the_reference_integrations_with_the_same_bits() {
 #[test]
 fn a_belt_has_the_same_bits_on_every_pool() {
     let planets = de421::initial_conditions(Bodies::EarthMoon);
-    let asteroids = belt::asteroid_belt(900, 7, &planets.body(0));
+    let asteroids = belt::asteroid_belt(2100, 7, &planets.body(0));
     let start = planets.join(&asteroids);
     let results = on_every_pool!(farm => advance(farm, &start, Integrator::Leapfrog, 3));
     for result in &results {

@@ -11,18 +11,22 @@ use farm_core::Farm;
 use farm_shm::{ArrayRef, Band, Overwrite, SharedArray};
 use ndarray::{ArrayView2, ArrayViewMut2, Ix1, Ix2};
 
-use super::gravity::{DirectSum, Law, Level, Newton, NewtonWithJerk, PairSum, rows, with_rows_mut};
+use super::gravity::{
+    DirectSum, Law, Level, Newton, NewtonWithJerk, ONE_BELOW, PairSum, rows, with_rows_mut,
+};
 use super::{Forces, System};
 use crate::SimError;
 
 /// The number of bodies below which a farm of so many workers is not asked.
 ///
 /// A step on worker processes costs 6 us more than its pairs while all are awake, and up to 80 us where somebody has to be
-/// woken on a core that has gone to sleep. Two workers make up for that from 768 bodies on, whose pairs take
-/// one core 200 us with AVX-512. One worker gains nothing, but loses less than a twentieth from 4096 bodies on.
+/// woken. On as many cores as workers, each on a core of its own, two are worth it from 768 bodies on, whose pairs take one core
+/// 200 us with AVX-512. But the system may wake both on one core and leave them there for a millisecond; 2048
+/// bodies are enough that this too costs less than a twentieth. One worker gains nothing, and loses less than that from
+/// 4096 bodies on.
 #[must_use]
 pub fn inline_below(workers: usize) -> usize {
-    if workers == 1 { 4096 } else { 768 }
+    if workers == 1 { 4096 } else { ONE_BELOW }
 }
 
 /// Newton's gravity, computed by a farm; to the bit what [`Serial`](super::Serial) computes.

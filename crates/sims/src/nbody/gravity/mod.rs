@@ -41,6 +41,7 @@ pub(in crate::nbody) use law::{Law, Newton, NewtonWithJerk};
 pub use level::Level;
 pub(in crate::nbody) use pair_sum::PairSum;
 pub(in crate::nbody) use rows::{rows, with_rows_mut};
+pub(in crate::nbody) use tiling::ONE_BELOW;
 
 /// The accelerations of bodies `i_range` due to bodies `j_range`, a body itself excepted.
 ///

@@ -98,7 +98,7 @@ fn the_force_of_a_pair_is_that_of_the_formula_at_any_distance() {
 #[test]
 fn any_number_of_bodies_feels_the_sum_of_its_pairs() {
     for level in levels() {
-        for n in (0..=40).chain([63, 64, 65, 127, 129, 500, 767, 768, 769, 775, 1000]) {
+        for n in (0..=40).chain([63, 64, 65, 127, 129, 500, 1000, 2047, 2048, 2055]) {
             check(level, n, 2e-14);
         }
     }
@@ -130,7 +130,7 @@ fn the_bits_do_not_depend_on_who_computes_which_share() {
         out.iter().flatten().flatten().map(|x| x.to_bits()).collect()
     }
     for level in levels() {
-        for n in [300, 900, 4100] {
+        for n in [300, 2100, 4100] {
             let (gm, x, v) = bodies(n, 3);
             let pairs = PairSum { level, n };
             let gm = gm.to_vec();
@@ -152,7 +152,7 @@ fn the_bits_do_not_depend_on_who_computes_which_share() {
 #[test]
 fn action_is_reaction() {
     for level in levels() {
-        for n in [2, 10, 100, 800] {
+        for n in [2, 10, 100, 2100] {
             let (gm, x, v) = bodies(n, 5);
             let [a, jerk] = jerks(level, &x, &v, &gm);
             for of in [accelerations(level, &x, &gm), a, jerk] {
@@ -170,7 +170,7 @@ fn action_is_reaction() {
 fn two_bodies_at_one_point_are_not_hidden() {
     for level in levels() {
         for (n, i, j) in
-            [(2, 0, 1), (8, 1, 6), (9, 3, 8), (40, 17, 18), (800, 5, 790), (800, 700, 703)]
+            [(2, 0, 1), (8, 1, 6), (9, 3, 8), (40, 17, 18), (2100, 5, 2090), (2100, 1700, 1703)]
         {
             let (gm, mut x, _) = bodies(n, 7);
             let point = x.row(i).to_owned();
@@ -219,13 +219,13 @@ fn arrays_need_not_be_contiguous() {
 
 #[test]
 fn ranges_of_sources_add_up_to_all() {
-    let (gm, x, _) = bodies(830, 13);
-    let whole = calc_forces(x.view(), gm.view(), 0..830, 0..830);
+    let (gm, x, _) = bodies(2130, 13);
+    let whole = calc_forces(x.view(), gm.view(), 0..2130, 0..2130);
     assert_eq!(whole, accelerations(Level::best(), &x, &gm));
-    for i in [0..830, 0..1, 100..300, 829..830, 40..40] {
-        for cut in [0, 1, 8, 100, 200, 400, 830] {
+    for i in [0..2130, 0..1, 100..300, 2129..2130, 40..40] {
+        for cut in [0, 1, 8, 100, 200, 400, 2130] {
             let sum = calc_forces(x.view(), gm.view(), i.clone(), 0..cut)
-                + calc_forces(x.view(), gm.view(), i.clone(), cut..830);
+                + calc_forces(x.view(), gm.view(), i.clone(), cut..2130);
             let expected = whole.slice(s![i.clone(), ..]);
             let scale = whole.fold(0.0_f64, |a, b| a.max(b.abs()));
             assert!((&sum - &expected).iter().all(|e| e.abs() < 1e-13 * scale));

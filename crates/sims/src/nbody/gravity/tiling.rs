@@ -19,11 +19,14 @@
 
 use std::ops::Range;
 
+/// The number of bodies below which there is one share only.
+pub(in crate::nbody) const ONE_BELOW: usize = 2048;
+
 /// The difference sets, and the least number of bodies for which each is used: few enough blocks that they are long for the
 /// kernel and leave few sums behind, many enough for all workers that so many bodies are worth.
 const PLANES: [(usize, &[usize]); 4] = [
     (0, &[0]),
-    (768, &[0, 1, 3]),
+    (ONE_BELOW, &[0, 1, 3]),
     (4096, &[0, 1, 3, 8, 12, 18]),
     (16384, &[0, 1, 3, 13, 32, 36, 43, 52]),
 ];
@@ -149,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_blocks_are_all_packs_in_order() {
-        for n in [0, 1, 7, 8, 9, 767, 768, 769, 4095, 4096, 5000, 20000] {
+        for n in [0, 1, 7, 8, 9, 2047, 2048, 2049, 4095, 4096, 5000, 20000] {
             let tiling = Tiling::new(n, 8);
             let packs: Vec<_> = (0..tiling.blocks()).flat_map(|b| tiling.block(b)).collect();
             assert!(packs.into_iter().eq(0..n.div_ceil(8)));
@@ -158,7 +161,7 @@ mod tests {
 
     #[test]
     fn each_pack_of_each_group_is_in_one_share() {
-        for n in [1, 5, 800, 5000, 20000] {
+        for n in [1, 5, 2100, 5000, 20000] {
             let tiling = Tiling::new(n, 8);
             let mut shared = vec![Vec::new(); tiling.blocks()];
             for s in 0..tiling.shares() {
@@ -174,7 +177,7 @@ mod tests {
 
     #[test]
     fn the_halves_of_the_first_group_have_about_as_many_pairs() {
-        for n in [2000, 5000, 20000] {
+        for n in [2048, 5000, 20000] {
             let tiling = Tiling::new(n, 8);
             let pairs = |s| tiling.share(s).packs.sum::<usize>() as f64;
             let ratio = pairs(0) / pairs(tiling.shares() - 1);
@@ -184,7 +187,7 @@ mod tests {
 
     #[test]
     fn a_block_is_found_where_shares_have_it() {
-        for n in [5, 800, 5000] {
+        for n in [5, 2100, 5000] {
             let tiling = Tiling::new(n, 8);
             for b in 0..tiling.blocks() {
                 for (s, first) in tiling.places(b) {
