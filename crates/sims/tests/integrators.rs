@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 use serde::Deserialize;
 use sims::nbody::{
-    Bodies, Forces, Integrator, PostNewtonian, Serial, Simulation, System, belt, de421,
+    Bodies, Ephemeris, Forces, Integrator, PostNewtonian, Serial, Simulation, System, belt,
 };
 
 const REFERENCE: &str = include_str!("data/integrator_reference.csv");
@@ -41,7 +41,7 @@ fn longest(integrator: Integrator) -> f64 {
 }
 
 fn run(integrator: Integrator, dt: f64, steps: usize) -> System {
-    let mut run = simulation(integrator, de421::initial_conditions(Bodies::Emb));
+    let mut run = simulation(integrator, Ephemeris::De421.initial_conditions(Bodies::Emb));
     advance(&mut run, dt, steps);
     run.into_system()
 }
@@ -63,7 +63,7 @@ fn a_year_ends_where_the_reference_says() {
         ("ias15", Integrator::Ias15),
     ] {
         let rows: Vec<_> = rows.iter().filter(|row| row.integrator == label).collect();
-        let mut run = simulation(integrator, de421::initial_conditions(Bodies::Emb));
+        let mut run = simulation(integrator, Ephemeris::De421.initial_conditions(Bodies::Emb));
         run.advance_to(rows[0].t_d, longest(integrator)).expect("the bodies stay apart");
         assert_eq!(run.time(), rows[0].t_d);
         let system = run.system();
@@ -98,7 +98,7 @@ fn halving_the_step_shows_the_order() {
 #[test]
 fn symplectic_methods_keep_their_order_with_relativity() {
     let ends = |integrator: Integrator, dt: f64| {
-        let start = de421::initial_conditions(Bodies::Emb);
+        let start = Ephemeris::De421.initial_conditions(Bodies::Emb);
         let gravity = Exaggerated(PostNewtonian::new(Serial::new(&start), &start));
         let mut run = Simulation::new(start, gravity, integrator);
         run.advance_to(32.0, dt).expect("the bodies stay apart");
@@ -166,7 +166,7 @@ fn energy_stays_within_the_error_of_the_integrator() {
         (Integrator::Dop853, 4.0, 365, 1e-14),
         (Integrator::Ias15, 4.0, 230, 1e-15),
     ] {
-        let mut state = simulation(integrator, de421::initial_conditions(Bodies::Emb));
+        let mut state = simulation(integrator, Ephemeris::De421.initial_conditions(Bodies::Emb));
         let before = state.system().total_energy();
         for _ in 0..steps {
             advance(&mut state, dt, 1);
@@ -184,7 +184,7 @@ fn angular_momentum_is_conserved() {
     for integrator in Integrator::ALL {
         // Symplectic methods keep it at any step, the others within their error.
         let bound = if integrator == Integrator::Hermite4 { 1e-10 } else { 1e-13 };
-        let mut run = simulation(integrator, de421::initial_conditions(Bodies::Emb));
+        let mut run = simulation(integrator, Ephemeris::De421.initial_conditions(Bodies::Emb));
         run.advance_to(365.0, longest(integrator)).expect("the bodies stay apart");
         let after = run.system().angular_momentum();
         for c in 0..3 {
@@ -203,7 +203,7 @@ fn going_back_in_time_returns_to_the_start() {
             Integrator::Dop853 => 1e-10,
             _ => 1e-12,
         };
-        let start = de421::initial_conditions(Bodies::EarthMoon);
+        let start = Ephemeris::De421.initial_conditions(Bodies::EarthMoon);
         let gravity = PostNewtonian::new(Serial::new(&start), &start);
         let mut state = Simulation::new(start.clone(), gravity, integrator);
         for days in [200.0, 0.0] {
@@ -217,7 +217,7 @@ fn going_back_in_time_returns_to_the_start() {
 
 #[test]
 fn an_adaptive_method_lands_where_it_is_told_and_forgets_no_step() {
-    let start = de421::initial_conditions(Bodies::Emb);
+    let start = Ephemeris::De421.initial_conditions(Bodies::Emb);
     for integrator in [Integrator::Dop853, Integrator::Ias15] {
         let mut free = simulation(integrator, start.clone());
         free.advance_to(200.0, f64::INFINITY).expect("the bodies stay apart");
@@ -234,7 +234,7 @@ fn an_adaptive_method_lands_where_it_is_told_and_forgets_no_step() {
 
 #[test]
 fn asteroids_do_not_dictate_the_steps() {
-    let planets = de421::initial_conditions(Bodies::Emb);
+    let planets = Ephemeris::De421.initial_conditions(Bodies::Emb);
     let mut belt = belt::asteroid_belt(20, 1, &planets.body(0));
     // Two of them all but meet.
     for c in 0..3 {
@@ -253,7 +253,7 @@ fn asteroids_do_not_dictate_the_steps() {
 #[test]
 fn a_closer_accuracy_makes_a_smaller_error() {
     let exact = run(Integrator::Symplectic8, 0.25, 4 * 100).positions;
-    let start = de421::initial_conditions(Bodies::Emb);
+    let start = Ephemeris::De421.initial_conditions(Bodies::Emb);
     let errors = [1e-6, 1e-9, 1e-12].map(|accuracy| {
         let (start, gravity) = (start.clone(), Serial::new(&start));
         let mut run = Simulation::with_accuracy(start, gravity, Integrator::Dop853, accuracy);
@@ -265,7 +265,7 @@ fn a_closer_accuracy_makes_a_smaller_error() {
 
 #[test]
 fn a_run_stops_at_the_step_that_loses_a_body_and_names_it() {
-    let mut start = de421::initial_conditions(Bodies::Emb);
+    let mut start = Ephemeris::De421.initial_conditions(Bodies::Emb);
     // So fast that its place is soon no number.
     start.velocities[[4, 0]] = 1e308;
     let mut run = simulation(Integrator::Leapfrog, start);
@@ -277,7 +277,7 @@ fn a_run_stops_at_the_step_that_loses_a_body_and_names_it() {
 #[test]
 fn bodies_on_top_of_each_other_are_named_before_the_first_step() {
     for integrator in Integrator::ALL {
-        let mut start = de421::initial_conditions(Bodies::EarthMoon);
+        let mut start = Ephemeris::De421.initial_conditions(Bodies::EarthMoon);
         let earth = start.positions.row(3).to_owned();
         start.positions.row_mut(4).assign(&earth);
         let told = simulation(integrator, start).step(1.0).expect_err("it cannot start");

@@ -15,9 +15,9 @@ use super::{Forces, Integrator, InvalidSystem, State, System};
 /// # Examples
 ///
 /// ```
-/// use sims::nbody::{Bodies, Integrator, Serial, Simulation, de421};
+/// use sims::nbody::{Bodies, Ephemeris, Integrator, Serial, Simulation};
 ///
-/// let start = de421::initial_conditions(Bodies::Emb);
+/// let start = Ephemeris::De421.initial_conditions(Bodies::Emb);
 /// let gravity = Serial::new(&start);
 /// let mut simulation = Simulation::new(start, gravity, Integrator::Yoshida4);
 /// simulation.advance_to(-365.25, 0.5)?;

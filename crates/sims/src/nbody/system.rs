@@ -137,9 +137,9 @@ impl System {
     /// # Examples
     ///
     /// ```
-    /// use sims::nbody::{Bodies, belt, de421};
+    /// use sims::nbody::{Bodies, Ephemeris, belt};
     ///
-    /// let planets = de421::initial_conditions(Bodies::EarthMoon);
+    /// let planets = Ephemeris::De421.initial_conditions(Bodies::EarthMoon);
     /// let belt = belt::asteroid_belt(100, 1, &planets.body(0));
     /// assert_eq!(planets.join(&belt).len(), 111);
     /// ```
