@@ -7,7 +7,7 @@
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 use farm_core::Farm;
-use sims::nbody::{Bodies, Integrator, OnFarm, Simulation, System, belt, de421};
+use sims::nbody::{Bodies, Ephemeris, Integrator, OnFarm, Simulation, System, belt};
 use sims::plate::{Method, Plate, Relaxation};
 
 /// Runs a scenario on each pool.
@@ -45,7 +45,7 @@ fn plate_sweep(group: &mut Group<'_>, id: BenchmarkId, pool: &impl Farm) {
 }
 
 fn bodies() -> System {
-    let planets = de421::initial_conditions(Bodies::Emb);
+    let planets = Ephemeris::De421.initial_conditions(Bodies::Emb);
     let asteroids = belt::asteroid_belt(990, 1, &planets.body(0));
     planets.join(&asteroids)
 }

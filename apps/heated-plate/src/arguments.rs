@@ -163,14 +163,19 @@ impl Arguments {
             return Ok(Work::Heat { steps, ratio });
         }
         let time = self.time.ok_or_else(|| {
-            let given = self.ratio.map_or("--initial".to_owned(), |ratio| format!("--ratio {ratio}"));
-            Failure::usage(format!("{given}: needs --time T or --sweeps M to say how long (see --help)"))
+            let given =
+                self.ratio.map_or("--initial".to_owned(), |ratio| format!("--ratio {ratio}"));
+            Failure::usage(format!(
+                "{given}: needs --time T or --sweeps M to say how long (see --help)"
+            ))
         })?;
         // Steps of equal length, none above the ratio, that end on time.
         let unit = plate.spacing().powi(2);
         let steps = (time / (ratio * unit) * (1.0 - f64::EPSILON)).ceil().max(1.0);
         if steps > MOST_STEPS {
-            return Err(Failure::usage(format!("--time {time:e}: must be a run of at most 2^53 steps")));
+            return Err(Failure::usage(format!(
+                "--time {time:e}: must be a run of at most 2^53 steps"
+            )));
         }
         Ok(Work::Heat { steps: steps as usize, ratio: time / (steps * unit) })
     }
@@ -201,10 +206,11 @@ impl Arguments {
 
 /// A ratio at which the steps of the heat equation are stable.
 fn ratio(text: &str) -> Result<f64, String> {
-    positive(text)
-        .ok()
-        .filter(|ratio| *ratio <= LARGEST_RATIO)
-        .ok_or_else(|| format!("must be a number above 0 and at most {LARGEST_RATIO}: with more the steps are unstable"))
+    positive(text).ok().filter(|ratio| *ratio <= LARGEST_RATIO).ok_or_else(|| {
+        format!(
+            "must be a number above 0 and at most {LARGEST_RATIO}: with more the steps are unstable"
+        )
+    })
 }
 
 fn waves(text: &str) -> Result<Waves, String> {
@@ -217,7 +223,9 @@ fn waves(text: &str) -> Result<Waves, String> {
     };
     let waves: Option<Vec<_>> = text.trim().trim_end_matches(';').split(';').map(wave).collect();
     waves.map(Waves).ok_or_else(|| {
-        format!("must be waves K:L:C;..., K and L whole numbers from 1 to {MOST_WAVES}, C a temperature")
+        format!(
+            "must be waves K:L:C;..., K and L whole numbers from 1 to {MOST_WAVES}, C a temperature"
+        )
     })
 }
 

@@ -3,6 +3,8 @@
 //! `cargo run --release --bin solar-system -- --help`
 
 mod arguments;
+mod date;
+mod plan;
 mod trajectory;
 
 use std::time::Instant;
@@ -16,10 +18,12 @@ use app_support::progress::Progress;
 use app_support::{Failure, json, output, signals, summary};
 use farm_core::{Farm, FarmError, Stats};
 use serde::Serialize;
-use sims::nbody::{Integrator, OnFarm, Simulation, System};
+use sims::SimError;
+use sims::nbody::{Forces, OnFarm, PostNewtonian, Simulation, System, ephemeris, kepler};
 
-use crate::arguments::{Arguments, Schedule};
-use crate::trajectory::Trajectory;
+use crate::arguments::Arguments;
+use crate::plan::{Pace, Plan};
+use crate::trajectory::{EnergyError, Trajectory};
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -30,8 +34,15 @@ struct Report {
     /// How often a task was started again because its worker had died.
     retries: u64,
     bodies: usize,
-    steps: usize,
+    /// Steps taken.
+    steps: u64,
     integrator: &'static str,
+    gravity: &'static str,
+    ephemeris: &'static str,
+    /// How often the forces on all bodies were computed.
+    evaluations: u64,
+    /// Whether the bodies were so few that the program computed the forces itself.
+    inline: bool,
     /// Relative difference of the total energy between start and end.
     energy_error: f64,
     seconds: f64,
@@ -45,6 +56,10 @@ struct Report {
 struct Arrival {
     system: System,
     trajectory: Option<Trajectory>,
+    energy: EnergyError,
+    steps: u64,
+    evaluations: u64,
+    inline: bool,
     seconds: f64,
 }
 
@@ -61,36 +76,34 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         farm_shm::remove_all();
         farm_process::prepare_exit();
     })?;
-    let start = arguments.system();
-    let schedule = arguments.schedule(start.len())?;
+    let plan = Plan::new(arguments)?;
+    let start = plan.system(arguments);
+    plan.check_step(arguments, &start)?;
     let Common { workers, retries, .. } = arguments.common;
     match arguments.common.backend {
         Backend::Mono => {
-            run_on(farm_mono::Pool::builder().workers(workers).build(), arguments, schedule, &start)
+            run_on(farm_mono::Pool::builder().workers(workers).build(), arguments, plan, &start)
         }
         Backend::Process => run_on(
             farm_process::Pool::builder().workers(workers).retries(retries).build(),
             arguments,
-            schedule,
+            plan,
             &start,
         ),
-        Backend::Rayon => run_on(
-            farm_rayon::Pool::builder().workers(workers).build(),
-            arguments,
-            schedule,
-            &start,
-        ),
+        Backend::Rayon => {
+            run_on(farm_rayon::Pool::builder().workers(workers).build(), arguments, plan, &start)
+        }
     }
 }
 
 fn run_on(
     farm: Result<impl Farm, FarmError>,
     arguments: &Arguments,
-    schedule: Schedule,
+    plan: Plan,
     start: &System,
 ) -> Result<(), Failure> {
     let farm = farm.map_err(Failure::run)?;
-    let arrival = travel(&farm, arguments, schedule, start)?;
+    let arrival = depart(&farm, arguments, plan, start)?;
     let stats = farm.stats();
     farm.shutdown();
 
@@ -104,12 +117,18 @@ fn run_on(
         output::write_npy(path, trajectory.view()?)?;
         written.push(path.clone());
     }
+    if let Some(path) = &arguments.energy {
+        output::write_text(path, arrival.energy.table())?;
+        written.push(path.clone());
+    }
     if let (Some(path), Some(trajectory)) = (arguments.image(), trajectory) {
-        let title = format!("The solar system, {:+.1} days from J2000", schedule.days);
-        output::write_png(&path, &orbits(&system.names, trajectory.view()?, &title))?;
+        let date = date::calendar(ephemeris::EPOCH + plan.days);
+        let title = format!("The solar system on {date} TDB");
+        let picture = orbits(&system.names, trajectory.view()?, &ellipses(system), &title);
+        output::write_png(&path, &picture)?;
         written.push(path);
     }
-    let report = report(arguments, schedule, start, &arrival, stats);
+    let report = report(arguments, plan, &arrival, stats);
     if arguments.common.json {
         json::print(&report)?;
     } else if !arguments.common.quiet {
@@ -121,72 +140,117 @@ fn run_on(
     Ok(())
 }
 
-/// Steps from the start to the end, and takes samples on the way if they are wanted.
-fn travel(
+/// Puts the bodies under the law of gravity of the plan, and runs them.
+fn depart(
     farm: &impl Farm,
     arguments: &Arguments,
-    schedule: Schedule,
+    plan: Plan,
     start: &System,
+) -> Result<Arrival, Failure> {
+    let newton = OnFarm::new(farm, start)
+        .map_err(|error| Failure::usage(format!("--asteroids {}: {error}", arguments.asteroids)))?;
+    let inline = newton.inline();
+    if plan.relativity {
+        let gravity = PostNewtonian::new(newton, start);
+        travel(gravity, arguments, plan, start, inline)
+    } else {
+        travel(newton, arguments, plan, start, inline)
+    }
+}
+
+/// Steps from the start to the end, and takes samples on the way if they are wanted.
+fn travel(
+    gravity: impl Forces<Error = SimError>,
+    arguments: &Arguments,
+    plan: Plan,
+    start: &System,
+    inline: bool,
 ) -> Result<Arrival, Failure> {
     let mut trajectory = arguments
         .wants_trajectory()
-        .then(|| Trajectory::new(schedule.every, schedule.samples(), start.len()))
+        .then(|| Trajectory::new(arguments, plan.samples(), start.len()))
         .transpose()?;
-    let gravity = OnFarm::new(farm, start)
-        .map_err(|error| Failure::usage(format!("--asteroids {}: {error}", arguments.asteroids)))?;
-    if let Some(trajectory) = &mut trajectory {
-        trajectory.push(start.positions.view());
-    }
-    let mut simulation = Simulation::new(start.clone(), gravity, arguments.integrator());
-    let progress =
-        Progress::new("stepping", schedule.steps as u64, arguments.common.shows_progress());
-    let started = Instant::now();
-    for step in 1..=schedule.steps {
-        simulation.step(schedule.step()).map_err(Failure::run)?;
-        progress.set(step as u64);
-        if let Some(trajectory) = &mut trajectory
-            && step.is_multiple_of(schedule.every)
-        {
-            trajectory.push(simulation.system().positions.view());
+    let mut energy = EnergyError::new(start, plan.relativity);
+    let mut sample = |days: f64, system: &System| {
+        if let Some(trajectory) = &mut trajectory {
+            trajectory.push(system.positions.view());
         }
-    }
+        if arguments.energy.is_some() {
+            energy.push(days, system);
+        }
+    };
+    sample(0.0, start);
+    let started = Instant::now();
+    let shown = arguments.common.shows_progress();
+    let simulation = match plan.pace {
+        Pace::Fixed { steps, every } => {
+            let mut simulation = Simulation::new(start.clone(), gravity, plan.integrator);
+            let progress = Progress::new("stepping", steps as u64, shown);
+            let dt = plan.days / steps.max(1) as f64;
+            for step in 1..=steps {
+                simulation.step(dt).map_err(Failure::run)?;
+                progress.set(step as u64);
+                if step.is_multiple_of(every) {
+                    sample(plan.days * (step as f64 / steps as f64), simulation.system());
+                }
+            }
+            progress.finish();
+            simulation
+        }
+        Pace::Adaptive { accuracy, samples } => {
+            let (start, integrator) = (start.clone(), plan.integrator);
+            let mut simulation = Simulation::with_accuracy(start, gravity, integrator, accuracy);
+            let progress = Progress::new("stepping", samples as u64, shown);
+            for k in 1..=samples {
+                let days = plan.days * (k as f64 / samples as f64);
+                simulation.advance_to(days, f64::INFINITY).map_err(Failure::run)?;
+                progress.set(k as u64);
+                sample(days, simulation.system());
+            }
+            progress.finish();
+            simulation
+        }
+    };
     let seconds = started.elapsed().as_secs_f64();
-    progress.finish();
-    Ok(Arrival { system: simulation.into_system(), trajectory, seconds })
+    let (steps, evaluations) = (simulation.steps(), simulation.evaluations());
+    let system = simulation.into_system();
+    Ok(Arrival { system, trajectory, energy, steps, evaluations, inline, seconds })
 }
 
-fn report(
-    arguments: &Arguments,
-    schedule: Schedule,
-    start: &System,
-    arrival: &Arrival,
-    stats: Stats,
-) -> Report {
-    let Schedule { steps, .. } = schedule;
-    let integrator = arguments.integrator();
-    let evaluations = match integrator {
-        // The last evaluation of a step is the first of the next.
-        Integrator::Leapfrog if steps > 0 => steps + 1,
-        Integrator::Leapfrog => 0,
-        Integrator::Yoshida4 => 3 * steps,
-    };
-    let bodies = start.len();
-    let interactions = (bodies * bodies) as f64 * evaluations as f64;
-    let (before, after) = (start.total_energy(), arrival.system.total_energy());
+/// The present ellipses around the Sun, one for each body; none for what is nothing but a point on the map, nor for the
+/// Moon, which goes round the Earth.
+fn ellipses(system: &System) -> Vec<Option<Vec<[f64; 3]>>> {
+    let names = system.names.iter().enumerate();
+    names
+        .map(|(i, name)| {
+            let drawn = i > 0 && name != "moon" && !name.starts_with("asteroid-");
+            drawn.then(|| kepler::ellipse(system, i, 0, 720)).flatten()
+        })
+        .collect()
+}
+
+fn report(arguments: &Arguments, plan: Plan, arrival: &Arrival, stats: Stats) -> Report {
+    let Arrival { system, steps, evaluations, inline, seconds, .. } = arrival;
+    let bodies = system.len();
+    let interactions = (bodies * bodies) as f64 * *evaluations as f64;
     let mut checksum = Checksum::new();
-    checksum.update(arrival.system.positions.view());
-    checksum.update(arrival.system.velocities.view());
+    checksum.update(system.positions.view());
+    checksum.update(system.velocities.view());
     Report {
         backend: arguments.common.backend.name(),
         workers: arguments.common.workers,
         workers_lost: stats.workers_lost,
         retries: stats.retried,
         bodies,
-        steps,
-        integrator: integrator.name(),
-        energy_error: ((after - before) / before).abs(),
-        seconds: arrival.seconds,
-        interactions_per_second: interactions / arrival.seconds,
+        steps: *steps,
+        integrator: plan.integrator.name(),
+        gravity: plan.gravity(),
+        ephemeris: plan.ephemeris.name(),
+        evaluations: *evaluations,
+        inline: *inline,
+        energy_error: arrival.energy.of(system),
+        seconds: *seconds,
+        interactions_per_second: interactions / seconds,
         checksum: checksum.finish(),
     }
 }
@@ -206,11 +270,13 @@ fn table(system: &System) -> String {
 
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { backend, workers, bodies, steps, integrator, seconds, .. } = self;
+        let Self { backend, workers, bodies, steps, integrator, gravity, seconds, .. } = self;
         let workers = summary::counted(*workers as u64, "worker");
         let millions = self.interactions_per_second / 1e6;
-        writeln!(f, "bodies:         {bodies}")?;
-        writeln!(f, "pool:           {backend}, {workers}")?;
+        writeln!(f, "bodies:         {bodies}, from {}", self.ephemeris)?;
+        writeln!(f, "gravity:        {gravity}")?;
+        let idle = if self.inline { "; so few bodies are computed in line" } else { "" };
+        writeln!(f, "pool:           {backend}, {workers}{idle}")?;
         if let Some(losses) = summary::losses(self.workers_lost, self.retries) {
             writeln!(f, "{losses}")?;
         }

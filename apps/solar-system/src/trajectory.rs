@@ -1,23 +1,35 @@
-//! Where the bodies were on the way.
+//! Where the bodies were on the way, and how well their energy was kept.
 
 use app_support::Failure;
 use ndarray::{ArrayView2, ArrayView3};
+use sims::nbody::{System, relativity};
 
-/// Positions at regular steps: (samples, bodies, 3), AU.
+use crate::arguments::Arguments;
+
+/// Positions at regular times: (samples, bodies, 3), AU.
 pub(crate) struct Trajectory {
     bodies: usize,
     positions: Vec<f64>,
 }
 
 impl Trajectory {
-    /// Room for so many samples, one `every` so many steps.
-    pub(crate) fn new(every: usize, samples: usize, bodies: usize) -> Result<Self, Failure> {
+    /// Room for so many samples.
+    pub(crate) fn new(
+        arguments: &Arguments,
+        samples: usize,
+        bodies: usize,
+    ) -> Result<Self, Failure> {
         let mut positions = Vec::new();
         let numbers = samples.checked_mul(3 * bodies);
         numbers.and_then(|n| positions.try_reserve_exact(n).ok()).ok_or_else(|| {
+            let asked = match (arguments.every, arguments.samples) {
+                (Some(every), _) => format!("--every {every}"),
+                (None, Some(samples)) => format!("--samples {samples}"),
+                (None, None) => format!("--asteroids {}", arguments.asteroids),
+            };
             Failure::usage(format!(
-                "--every {every}: a trajectory of {samples} samples of {bodies} bodies does not fit into \
-                 memory; sample less often"
+                "{asked}: a trajectory of {samples} samples of {bodies} bodies does not fit into memory; sample less \
+                 often"
             ))
         })?;
         Ok(Self { bodies, positions })
@@ -31,5 +43,42 @@ impl Trajectory {
     pub(crate) fn view(&self) -> Result<ArrayView3<'_, f64>, Failure> {
         let samples = self.positions.len() / (3 * self.bodies);
         ArrayView3::from_shape((samples, self.bodies, 3), &self.positions).map_err(Failure::run)
+    }
+}
+
+/// G times the energy that a law of gravity keeps.
+pub(crate) fn energy(system: &System, with_relativity: bool) -> f64 {
+    let (x, v) = (system.positions.view(), system.velocities.view());
+    let more = if with_relativity { relativity::energy(system.gm.view(), x, v) } else { 0.0 };
+    system.total_energy() + more
+}
+
+/// The energy at the samples, in parts of that at the start.
+pub(crate) struct EnergyError {
+    start: f64,
+    relativity: bool,
+    table: String,
+}
+
+impl EnergyError {
+    pub(crate) fn new(start: &System, relativity: bool) -> Self {
+        let table = "t_d,energy_error\n".to_owned();
+        Self { start: energy(start, relativity), relativity, table }
+    }
+
+    /// The relative difference of the energy from that of the start.
+    pub(crate) fn of(&self, system: &System) -> f64 {
+        ((energy(system, self.relativity) - self.start) / self.start).abs()
+    }
+
+    /// Adds a sample after so many days.
+    pub(crate) fn push(&mut self, days: f64, system: &System) {
+        let error = self.of(system);
+        self.table.push_str(&format!("{days:?},{error:?}\n"));
+    }
+
+    /// The samples as comma-separated values.
+    pub(crate) fn table(&self) -> &str {
+        &self.table
     }
 }

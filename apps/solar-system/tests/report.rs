@@ -4,7 +4,7 @@ use std::io::pipe;
 
 use app_testing::Workplace;
 use serde::Deserialize;
-use sims::nbody::{Bodies, System, belt, de421};
+use sims::nbody::{Bodies, Ephemeris, System, belt};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_solar-system");
 
@@ -69,7 +69,7 @@ fn final_state(place: &Workplace, start: &System) -> System {
 #[test]
 fn numbers_that_follow_from_others_agree_with_them() {
     let place = Workplace::new(PROGRAM);
-    let planets = de421::initial_conditions(Bodies::Emb);
+    let planets = Ephemeris::De421.initial_conditions(Bodies::Emb);
     let asteroids = belt::asteroid_belt(20, 1, &planets.body(0));
     let start = planets.join(&asteroids);
     for (integrator, evaluations, bound) in [("leapfrog", 101, 3e-6), ("yoshida4", 300, 3e-7)] {

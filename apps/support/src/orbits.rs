@@ -42,14 +42,21 @@ const DUST: Rgb888 = Rgb888::new(112, 116, 136);
 
 /// Draws the bodies' paths and their last places; body 0 is the Sun, in the middle.
 ///
+/// Where an orbit is known as a whole it is drawn faintly below the path: a body may have gone a small part of it.
+///
 /// # Shapes
-/// `trajectory: (samples, bodies, 3)`, one of `names` for each body. Bodies named `asteroid-...`
-/// are points.
+/// `trajectory: (samples, bodies, 3)`, one of `names` for each body, and places of its orbit relative to the Sun, or
+/// none. Bodies named `asteroid-...` are points.
 ///
 /// # Units
 /// AU, equatorial J2000.
-pub fn orbits(names: &[String], trajectory: ArrayView3<'_, f64>, title: &str) -> Image {
-    let system = System::of(names, trajectory);
+pub fn orbits(
+    names: &[String],
+    trajectory: ArrayView3<'_, f64>,
+    whole: &[Option<Vec<[f64; 3]>>],
+    title: &str,
+) -> Image {
+    let system = System::of(names, trajectory, whole);
     let ranges = system.ranges();
     let width = MARGIN + ranges.len() as i32 * (SIDE + MARGIN);
     let height = HEAD + SIDE + FOOT;
@@ -85,6 +92,8 @@ pub fn orbits(names: &[String], trajectory: ArrayView3<'_, f64>, title: &str) ->
 struct Planet {
     name: String,
     path: Vec<Place>,
+    /// Places on its orbit, if they are known.
+    orbit: Vec<Place>,
     /// Where it is at the last sample.
     last: Place,
     /// Its largest distance from the Sun.
@@ -109,7 +118,11 @@ struct Writing {
 }
 
 impl System {
-    fn of(names: &[String], trajectory: ArrayView3<'_, f64>) -> Self {
+    fn of(
+        names: &[String],
+        trajectory: ArrayView3<'_, f64>,
+        whole: &[Option<Vec<[f64; 3]>>],
+    ) -> Self {
         let (samples, bodies, axes) = trajectory.dim();
         let mut system = Self { sun: None, planets: Vec::new(), asteroids: Vec::new() };
         let bodies = bodies.min(names.len());
@@ -121,8 +134,7 @@ impl System {
             let [x, y, z] = std::array::from_fn(|axis| {
                 trajectory[[sample, body, axis]] - trajectory[[sample, 0, axis]]
             });
-            let (sin, cos) = OBLIQUITY.to_radians().sin_cos();
-            (x, y * cos + z * sin)
+            seen([x, y, z])
         };
         // The last sample counts whatever the stride is.
         let stride = samples.div_ceil(SAMPLES);
@@ -137,10 +149,14 @@ impl System {
                 .map(|sample| place(sample, body))
                 .chain([last])
                 .collect();
-            let distances = path.iter().map(|(x, y)| x.hypot(*y));
+            let orbit: Vec<Place> = match whole.get(body) {
+                Some(Some(places)) => places.iter().map(|place| seen(*place)).collect(),
+                _ => Vec::new(),
+            };
+            let distances = path.iter().chain(&orbit).map(|(x, y)| x.hypot(*y));
             let reach = distances.filter(|reach| reach.is_finite()).fold(0.0, f64::max);
             let colour = colour_of(name, system.planets.len());
-            system.planets.push(Planet { name: name.clone(), path, last, reach, colour });
+            system.planets.push(Planet { name: name.clone(), path, orbit, last, reach, colour });
         }
         system
     }
@@ -183,6 +199,9 @@ impl System {
         // The farther map leaves to the other what would be a blot around the Sun.
         let shown = || self.planets.iter().filter(|planet| !farther || planet.reach > INNER);
         for planet in shown() {
+            panel.path(canvas, &planet.orbit, mixed(planet.colour, SKY, 0.26));
+        }
+        for planet in shown() {
             panel.path(canvas, &planet.path, mixed(planet.colour, SKY, 0.72));
         }
         canvas.disc(centre, if farther { 4.0 } else { 6.0 }, SUN);
@@ -207,6 +226,12 @@ impl System {
             writing.push(Writing { text, left: area.left, top: area.top, small: false, colour });
         }
     }
+}
+
+/// A place in equatorial coordinates as it is seen from the pole of the ecliptic.
+fn seen([x, y, z]: [f64; 3]) -> Place {
+    let (sin, cos) = OBLIQUITY.to_radians().sin_cos();
+    (x, y * cos + z * sin)
 }
 
 /// A distance ring: its radius in pixels and its label.

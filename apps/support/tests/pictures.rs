@@ -116,7 +116,7 @@ fn solar_systems_of_all_sizes() {
     ] {
         let (names, trajectory) = system(samples, days, asteroids);
         let title = format!("Solar system, {:.0} days, {asteroids} asteroids", days);
-        let image = orbits(&names, trajectory.view(), &title);
+        let image = orbits(&names, trajectory.view(), &[], &title);
         assert_eq!(image.pixel(0, 0), image.pixel(image.width - 1, image.height - 1));
         keep(name, &image);
     }
@@ -126,9 +126,9 @@ fn solar_systems_of_all_sizes() {
 fn parts_of_the_solar_system() {
     let (names, trajectory) = system(400, 1500.0, 0);
     let inner = trajectory.slice(ndarray::s![.., ..5, ..]);
-    let one_map = orbits(&names[..5], inner, "The inner planets");
+    let one_map = orbits(&names[..5], inner, &[], "The inner planets");
     keep("system-inner", &one_map);
-    let two_maps = orbits(&names, trajectory.view(), "All planets");
+    let two_maps = orbits(&names, trajectory.view(), &[], "All planets");
     assert!(two_maps.width > one_map.width);
     assert_eq!(two_maps.height, one_map.height);
 }
@@ -142,7 +142,7 @@ fn systems_that_are_hardly_one_give_a_picture_all_the_same() {
             if shape.1 > 1 {
                 trajectory.slice_mut(ndarray::s![.., 0, ..]).fill(0.0);
             }
-            let image = orbits(&names, trajectory.view(), "nothing");
+            let image = orbits(&names, trajectory.view(), &[], "nothing");
             assert_eq!(image.pixels.len(), image.width * image.height);
         }
     }
@@ -152,12 +152,12 @@ fn systems_that_are_hardly_one_give_a_picture_all_the_same() {
 fn bodies_in_one_place_do_not_hide_each_others_names() {
     let names: Vec<String> = (0..40).map(|n| format!("body number {n}")).collect();
     let trajectory = Array3::from_shape_fn((1, 40, 3), |(_, body, _)| f64::from(body.min(1) as u8));
-    keep("system-crowd", &orbits(&names, trajectory.view(), "A crowd"));
+    keep("system-crowd", &orbits(&names, trajectory.view(), &[], "A crowd"));
 }
 
 #[test]
 fn a_body_that_flew_away_is_drawn_within_reasonable_time() {
     let (names, mut trajectory) = system(50_000, 365.25 * 1000.0, 10);
     trajectory.slice_mut(ndarray::s![40_000.., 4, ..]).fill(1e12);
-    keep("system-escape", &orbits(&names, trajectory.view(), "Mars flew away"));
+    keep("system-escape", &orbits(&names, trajectory.view(), &[], "Mars flew away"));
 }

@@ -2,7 +2,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`nbody`] | gravitating bodies: DE421 initial conditions, a seeded asteroid belt, pair forces, integrators, energy |
+//! | [`nbody`] | gravitating bodies: DE421 and DE440 initial conditions, a seeded asteroid belt, pair forces, integrators, energy |
 //! | [`plate`] | a plate with four sides of fixed temperature: Jacobi sweeps, their norms, a bound on the error, the exact solution |
 //!
 //! A kernel is a function of array views. It cuts its sums in places that the *problem* fixes (source tiles, rows),

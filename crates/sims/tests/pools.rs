@@ -9,7 +9,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sims::nbody::driver::inline_below;
 use sims::nbody::gravity::Level;
-use sims::nbody::{Bodies, Forces, Integrator, OnFarm, Serial, Simulation, System, belt, de421};
+use sims::nbody::{
+    Bodies, Ephemeris, Forces, Integrator, OnFarm, Serial, Simulation, System, belt,
+};
 use sims::plate::{Method, Plate, Relaxation, Update};
 
 /// Runs `$body` on each pool, bound to `$farm`, and gives the results in a vector.
@@ -94,7 +96,7 @@ struct Row {
 
 #[test]
 fn every_pool_meets_the_reference_integrations_with_the_same_bits() {
-    let start = de421::initial_conditions(Bodies::Emb);
+    let start = Ephemeris::De421.initial_conditions(Bodies::Emb);
     let rows: Vec<Row> = rows(include_str!("data/integrator_reference.csv"));
     for (label, integrator) in
         [("verlet_kdk", Integrator::Leapfrog), ("yoshida4_dkd", Integrator::Yoshida4)]
@@ -118,7 +120,7 @@ fn every_pool_meets_the_reference_integrations_with_the_same_bits() {
 
 #[test]
 fn a_belt_has_the_same_bits_on_every_pool() {
-    let planets = de421::initial_conditions(Bodies::EarthMoon);
+    let planets = Ephemeris::De421.initial_conditions(Bodies::EarthMoon);
     let asteroids = belt::asteroid_belt(2100, 7, &planets.body(0));
     let start = planets.join(&asteroids);
     let results = on_every_pool!(farm => advance(farm, &start, Integrator::Leapfrog, 3));
@@ -129,7 +131,7 @@ fn a_belt_has_the_same_bits_on_every_pool() {
 
 #[test]
 fn every_level_has_its_bits_on_every_pool() {
-    let planets = de421::initial_conditions(Bodies::EarthMoon);
+    let planets = Ephemeris::De421.initial_conditions(Bodies::EarthMoon);
     let asteroids = belt::asteroid_belt(4100, 7, &planets.body(0));
     let start = planets.join(&asteroids);
     let (x, v) = (start.positions.view(), start.velocities.view());
@@ -166,7 +168,7 @@ fn gravity<F: Forces>(
 
 #[test]
 fn few_bodies_and_only_they_are_computed_in_line() {
-    let planets = de421::initial_conditions(Bodies::EarthMoon);
+    let planets = Ephemeris::De421.initial_conditions(Bodies::EarthMoon);
     for workers in [1, 2, 7] {
         let farm = &farm_mono::Pool::builder().workers(workers).build().unwrap();
         let least = inline_below(workers);

@@ -142,7 +142,8 @@ fn ten_years_there_and_back_end_at_the_start() {
             run.advance_to(0.0, step).expect("the bodies stay apart");
             let off = distance(&run.system().positions, &start.positions);
             println!("{}: {off:e} AU", integrator.name());
-            assert!(off < 1e-9, "{}: {off:e} AU", integrator.name());
+            let bound = if integrator == Integrator::Dop853 { 1e-8 } else { 1e-11 };
+            assert!(off < bound, "{}: {off:e} AU", integrator.name());
         }
     }
 }

@@ -6,7 +6,7 @@
 farm_process::init_before_main!();
 
 use farm_core::Farm;
-use sims::nbody::{Bodies, Integrator, OnFarm, Simulation, belt, de421};
+use sims::nbody::{Bodies, Ephemeris, Integrator, OnFarm, Simulation, belt};
 use sims::plate::{Method, Plate, Relaxation};
 
 /// Clock ticks of this process, and of its children that have ended. Source: proc_pid_stat(5), fields 14
@@ -45,7 +45,7 @@ fn nine_tenths_of_the_time_of_both_simulations_are_the_workers() {
     });
     assert!(of_the_plate >= 0.9, "plate: {of_the_plate:.3}");
 
-    let planets = de421::initial_conditions(Bodies::Emb);
+    let planets = Ephemeris::De421.initial_conditions(Bodies::Emb);
     let asteroids = belt::asteroid_belt(6000, 1, &planets.body(0));
     let start = planets.join(&asteroids);
     let of_the_planets = share(|pool| {

@@ -28,15 +28,15 @@ const STREAM: u128 = 0x6265_6c74;
 /// `n` asteroids of 1e-15 solar masses around `sun`, named `asteroid-000001` and so on.
 ///
 /// The orbits stay between 2.1 and 3.3 AU; eccentricities are up to 0.05, and inclinations to the ecliptic up to 5.7
-/// degrees. Positions and velocities are equatorial, as those of [`de421`](super::de421), and relative to the same
+/// degrees. Positions and velocities are equatorial, as those of an [`Ephemeris`](super::Ephemeris), and relative to the same
 /// origin as those of `sun`.
 ///
 /// # Examples
 ///
 /// ```
-/// use sims::nbody::{Bodies, belt::asteroid_belt, de421};
+/// use sims::nbody::{Bodies, Ephemeris, belt::asteroid_belt};
 ///
-/// let sun = de421::initial_conditions(Bodies::Emb).body(0);
+/// let sun = Ephemeris::De421.initial_conditions(Bodies::Emb).body(0);
 /// let belt = asteroid_belt(1000, 42, &sun);
 /// assert_eq!(belt.names[999], "asteroid-001000");
 /// assert_eq!(belt.body(7), asteroid_belt(8, 42, &sun).body(7));
@@ -136,10 +136,10 @@ fn cos_sin(turns: f64) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nbody::{Bodies, de421};
+    use crate::nbody::{Bodies, Ephemeris};
 
     fn sun() -> Body {
-        de421::initial_conditions(Bodies::Emb).body(0)
+        Ephemeris::De421.initial_conditions(Bodies::Emb).body(0)
     }
 
     /// Position and velocity relative to the Sun, turned into the ecliptic frame.

@@ -34,10 +34,10 @@ pub fn inline_below(workers: usize) -> usize {
 /// # Examples
 ///
 /// ```
-/// use sims::nbody::{Bodies, Integrator, OnFarm, Simulation, de421};
+/// use sims::nbody::{Bodies, Ephemeris, Integrator, OnFarm, Simulation};
 ///
 /// let farm = farm_mono::Pool::new()?;
-/// let start = de421::initial_conditions(Bodies::Emb);
+/// let start = Ephemeris::De421.initial_conditions(Bodies::Emb);
 /// let gravity = OnFarm::new(&farm, &start)?;
 /// assert!(gravity.inline());
 /// let mut simulation = Simulation::new(start, gravity, Integrator::Leapfrog);

@@ -6,22 +6,24 @@
 //! x(h) = x0 + dt h v0 + dt^2 h^2 (a0/2 + b0 h/6 + ... + b6 h^7/72).
 //!
 //! The b come from the positions that they give: they start from the last step's, continued, and are corrected until
-//! b6 changes by rounding alone, as a rule in two rounds. Order 15; the evaluations of a step are one and seven a round,
-//! fifteen as a rule.
+//! they are settled, as a rule in two or three rounds. Order 15; the evaluations of a step are one and seven a round,
+//! fifteen to twenty-two as a rule.
 //!
-//! `accuracy` is the largest |b6| over the largest |a| among the heavy bodies (see [`adaptive`](super::adaptive)), with
-//! 1e-9 where nothing else is said. The error of a step is smaller by many digits, since b6 is but the last term
-//! of a series: with 1e-9 the error is that of rounding, and the energy of the planets is kept to 1e-15 or so for
-//! decades.
+//! A step is (5040 `accuracy`)^(1/7) of the shortest time in which the acceleration of a heavy body changes (see
+//! [`adaptive`](super::adaptive)), so that `accuracy` is about the part that the last term of the series has in the
+//! acceleration; 1e-9 where nothing else is said. The error of a step is smaller by many digits: with 1e-9 it is that
+//! of rounding, the planets end ten years within 1e-12 AU, and their energy is kept to 1e-15.
 //!
 //! Source: Rein and Spiegel, IAS15: a fast, adaptive, high-order integrator for gravitational dynamics, accurate to
 //! machine precision over a billion orbits, Mon. Not. R. Astron. Soc. 446 (2015) 1424; Everhart, in Dynamics of Comets
-//! (1985) 185.
+//! (1985) 185; the length of a step: Pham, Rein and Spiegel, A new timestep criterion for N-body simulations, Open J.
+//! Astrophys. 7 (2024).
 
 use ndarray::{Array2, ArrayView2};
 
 use super::adaptive::{SHORTEST, first_step, heavy, longest, longest_of, remembered, share};
 use super::integrator::{Halt, Stepper};
+use super::vector::{add, dot, row, scaled};
 use super::{Forces, State};
 
 /// The accuracy where nothing else is said.
@@ -41,8 +43,8 @@ const NODES: [f64; 8] = [
 const CHANGE: f64 = 4.0;
 /// Rounds of correction, at most.
 const ROUNDS: usize = 12;
-/// A change of b6 that is rounding, in the largest acceleration.
-const ROUNDING: f64 = 1e-16;
+/// A change of b6 that moves no body, in the largest acceleration.
+const SETTLED: f64 = 1e-12;
 /// The b of a step are of no use for one that is longer by more.
 const TOO_DIFFERENT: f64 = 20.0;
 
@@ -115,9 +117,9 @@ impl<F: Forces> Stepper<F> for Ias15 {
         let (dt, expected, b) = loop {
             let dt = share(left, proposed);
             let [expected, mut b] = self.continued(dt, 3 * state.len());
-            let largest = self.correct(state, forces, &a0, &mut b, dt)?;
-            let error = longest_of(self.heavy.iter().map(|&i| at(&b[6], i))) / largest;
-            let factor = (self.accuracy / error).powf(1.0 / 7.0);
+            self.correct(state, forces, &a0, &mut b, dt)?;
+            // Where all is quiet this is infinite. A body without a place has no say; the caller finds it.
+            let factor = self.part_of_time_scale() * shortest(&self.heavy, &a0, &b);
             if factor < 1.0 / CHANGE {
                 proposed = dt.abs() * factor;
                 if proposed < SHORTEST {
@@ -125,9 +127,7 @@ impl<F: Forces> Stepper<F> for Ias15 {
                 }
                 continue;
             }
-            // Where all is quiet the error is zero, and where a body is lost it is no number.
-            let factor = if factor.is_nan() { 1.0 } else { factor.min(CHANGE) };
-            self.proposed = remembered(dt.abs() * factor, dt, proposed);
+            self.proposed = remembered(dt.abs() * factor.min(CHANGE), dt, proposed);
             break (dt, expected, b);
         };
         let (dx, dv) = self.tables.change(state.velocities(), &a0, &b, dt, 1.0);
@@ -139,8 +139,13 @@ impl<F: Forces> Stepper<F> for Ias15 {
 }
 
 impl Ias15 {
-    /// Corrects the b of a step until they are those of the accelerations on the way that they describe, and returns
-    /// the largest acceleration at the last node.
+    /// The length of a step, in the time in which accelerations change.
+    fn part_of_time_scale(&self) -> f64 {
+        // 7!, from the last term of the series of a.
+        (5040.0 * self.accuracy).powf(1.0 / 7.0)
+    }
+
+    /// Corrects the b of a step until they are those of the accelerations on the way that they describe.
     fn correct<F: Forces>(
         &self,
         state: &State,
@@ -148,12 +153,11 @@ impl Ias15 {
         a0: &Array2<f64>,
         b: &mut Series,
         dt: f64,
-    ) -> Result<f64, Halt<F::Error>> {
+    ) -> Result<(), Halt<F::Error>> {
         let Tables { c, .. } = &self.tables;
         let mut g = self.tables.newtons_form(b);
         let mut a = Array2::zeros(a0.raw_dim());
         let mut before = f64::INFINITY;
-        let mut largest = 0.0;
         for _ in 0..ROUNDS {
             let mut last_changes = Vec::new();
             for n in 1..=7 {
@@ -168,15 +172,17 @@ impl Ias15 {
                 }
                 last_changes = changes;
             }
-            largest = longest(&self.heavy, a.view());
+            let largest = longest(&self.heavy, a.view());
             let change = longest_of(self.heavy.iter().map(|&i| at(&last_changes, i))) / largest;
-            // Also where it is no number: the caller finds out which body it was.
-            if !(change >= ROUNDING && change < before) {
+            // Another round would change b6 by less than this one as much as this one by less than that before it.
+            let next = if before < f64::INFINITY { change * (change / before) } else { change };
+            // What is no number will not settle: the caller finds out which body it was.
+            if next < SETTLED || next.is_nan() {
                 break;
             }
             before = change;
         }
-        Ok(largest)
+        Ok(())
     }
 }
 
@@ -202,8 +208,8 @@ impl Tables {
                 c[j][k] = c_before - NODES[j] * c[j - 1][k];
                 d[j][k] = d_before + NODES[k + 1] * d[j - 1][k];
             }
-            for k in 0..=j {
-                binomials[k][j] =
+            for (k, binomials) in binomials.iter_mut().enumerate().take(j + 1) {
+                binomials[j] =
                     (0..=k).fold(1.0, |all, i| all * (j + 1 - i) as f64 / (i + 1) as f64);
             }
         }
@@ -264,6 +270,22 @@ impl Tables {
     }
 }
 
+/// The shortest time in which the acceleration of a body changes at the end of a step, in steps:
+/// t^2 = 2 y2^2 / (y3^2 + y2 y4), with y2, y3 and y4 the acceleration and its first two derivatives.
+fn shortest(bodies: &[usize], a0: &Array2<f64>, b: &Series) -> f64 {
+    let squares = bodies.iter().map(|&i| {
+        let [mut y2, mut y3, mut y4] = [row(a0.view(), i), [0.0; 3], [0.0; 3]];
+        for (k, b) in b.iter().enumerate() {
+            let (b, power) = (at(b, i), (k + 1) as f64);
+            y2 = add(y2, b);
+            y3 = add(y3, scaled(power, b));
+            y4 = add(y4, scaled(power * (power - 1.0), b));
+        }
+        2.0 * dot(y2, y2) / (dot(y3, y3) + (dot(y4, y4) * dot(y2, y2)).sqrt())
+    });
+    squares.filter(|t2| *t2 > 0.0).fold(f64::INFINITY, f64::min).sqrt()
+}
+
 fn zeros(coordinates: usize) -> Series {
     std::array::from_fn(|_| vec![0.0; coordinates])
 }
@@ -276,6 +298,7 @@ fn at(coordinates: &[f64], i: usize) -> [f64; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nbody::{Bodies, Ephemeris, Serial, System};
 
     #[test]
     fn the_nodes_are_those_of_radau() {
@@ -288,6 +311,27 @@ mod tests {
             }
             assert!((p + next).abs() < 1e-14, "{h}: {}", p + next);
         }
+    }
+
+    #[test]
+    fn halving_the_step_shows_the_order() {
+        let ends = |dt: f64| {
+            let planets = Ephemeris::De421.initial_conditions(Bodies::Emb);
+            let system: System = [0, 2].map(|i| planets.body(i)).into_iter().collect();
+            let (mut forces, heavy) = (Serial::new(&system), heavy(&system));
+            let new = Ias15::new(f64::INFINITY);
+            let mut ias15 = Ias15 { heavy, proposed: f64::INFINITY, ..new };
+            let mut state = State::new(system);
+            for _ in 0..(480.0 / dt) as usize {
+                assert_eq!(ias15.step(&mut state, &mut forces, dt), Ok(dt));
+            }
+            state.into_system().positions
+        };
+        let exact = ends(4.0);
+        let [coarse, fine] =
+            [80.0, 40.0].map(|dt| (ends(dt) - &exact).mapv(|x| x * x).sum().sqrt());
+        let measured = (coarse / fine).log2();
+        assert!((measured - 15.0).abs() < 1.0, "{measured}, {coarse:e} {fine:e}");
     }
 
     #[test]

@@ -3,14 +3,14 @@
 //! Frame ICRF/J2000 (equatorial), origin at the solar-system barycentre; AU, days, and GM in AU^3/day^2, so that the
 //! gravitational constant appears nowhere.
 //!
-//! [`de421`] and [`belt`] make a [`System`]; [`gravity`] gives its accelerations, and [`relativity`] the Sun's beyond
+//! [`Ephemeris`] and [`belt`] make a [`System`]; [`gravity`] gives its accelerations, and [`relativity`] the Sun's beyond
 //! Newton's; a [`Simulation`] moves the system by an [`Integrator`], asking [`Forces`], which is where serial and
 //! parallel runs differ; [`energy`] tells how well it went.
 //!
 //! ```
-//! use sims::nbody::{Bodies, Integrator, Serial, Simulation, de421};
+//! use sims::nbody::{Bodies, Ephemeris, Integrator, Serial, Simulation};
 //!
-//! let start = de421::initial_conditions(Bodies::Emb);
+//! let start = Ephemeris::De421.initial_conditions(Bodies::Emb);
 //! let before = start.total_energy();
 //! let gravity = Serial::new(&start);
 //! let mut simulation = Simulation::new(start, gravity, Integrator::Leapfrog);
@@ -25,7 +25,6 @@
 pub mod adaptive;
 pub mod belt;
 pub mod composition;
-pub mod de421;
 pub mod dop853;
 mod dop853_tableau;
 pub mod driver;
@@ -36,11 +35,13 @@ pub mod gravity;
 pub mod hermite4;
 pub mod ias15;
 pub mod integrator;
+pub mod kepler;
 mod kick;
 pub mod leapfrog;
 pub mod relativity;
 pub mod serial;
 pub mod simulation;
+pub mod stability;
 pub mod state;
 pub mod symplectic8;
 pub mod system;
@@ -55,4 +56,4 @@ pub use relativity::PostNewtonian;
 pub use serial::Serial;
 pub use simulation::{Simulation, Stopped};
 pub use state::State;
-pub use system::{Body, System};
+pub use system::{Body, InvalidSystem, System};

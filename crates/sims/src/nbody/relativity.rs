@@ -25,9 +25,9 @@ pub const SPEED_OF_LIGHT: f64 = 173.144_632_674_240_3;
 /// # Examples
 ///
 /// ```
-/// use sims::nbody::{Bodies, Integrator, PostNewtonian, Serial, Simulation, de421};
+/// use sims::nbody::{Bodies, Ephemeris, Integrator, PostNewtonian, Serial, Simulation};
 ///
-/// let start = de421::initial_conditions(Bodies::EarthMoon);
+/// let start = Ephemeris::De421.initial_conditions(Bodies::EarthMoon);
 /// let gravity = PostNewtonian::new(Serial::new(&start), &start);
 /// let mut simulation = Simulation::new(start, gravity, Integrator::Yoshida4);
 /// simulation.step(0.5)?;

@@ -14,10 +14,10 @@ use super::{Forces, System};
 ///
 /// ```
 /// use ndarray::Array2;
-/// use sims::nbody::{Bodies, Forces, Serial, de421};
+/// use sims::nbody::{Bodies, Ephemeris, Forces, Serial};
 ///
 /// # fn main() -> Result<(), std::convert::Infallible> {
-/// let system = de421::initial_conditions(Bodies::Emb);
+/// let system = Ephemeris::De421.initial_conditions(Bodies::Emb);
 /// let mut accelerations = Array2::zeros((10, 3));
 /// Serial::new(&system).attraction(system.positions.view(), accelerations.view_mut())?;
 /// println!("Mercury falls with {} AU/day^2", accelerations.row(1));

@@ -8,16 +8,16 @@ use thiserror::Error;
 
 use super::integrator::{Halt, Stepper};
 use super::state::two_sum;
-use super::{Forces, Integrator, State, System};
+use super::{Forces, Integrator, InvalidSystem, State, System};
 
 /// A system on its way through time.
 ///
 /// # Examples
 ///
 /// ```
-/// use sims::nbody::{Bodies, Integrator, Serial, Simulation, de421};
+/// use sims::nbody::{Bodies, Ephemeris, Integrator, Serial, Simulation};
 ///
-/// let start = de421::initial_conditions(Bodies::Emb);
+/// let start = Ephemeris::De421.initial_conditions(Bodies::Emb);
 /// let gravity = Serial::new(&start);
 /// let mut simulation = Simulation::new(start, gravity, Integrator::Yoshida4);
 /// simulation.advance_to(-365.25, 0.5)?;
@@ -104,6 +104,9 @@ impl<F: Forces> Simulation<F> {
     ///
     /// [`Stopped`]; the state is then not to be trusted.
     pub fn step(&mut self, dt: f64) -> Result<f64, Stopped<F::Error>> {
+        if self.steps == 0 {
+            self.state.system().check().map_err(Stopped::Invalid)?;
+        }
         let step = self.steps + 1;
         let done =
             self.stepper.step(&mut self.state, &mut self.forces, dt).map_err(
@@ -163,6 +166,9 @@ pub enum Stopped<E> {
     /// The forces could not be computed.
     #[error("{0}")]
     Forces(E),
+    /// No run can start from the system as it is.
+    #[error(transparent)]
+    Invalid(InvalidSystem),
     /// The place or velocity of a body is no number any more.
     #[error(
         "step {step} has left {body} without a finite place or velocity, {time} days from the start"

@@ -2,7 +2,10 @@
 //!
 //! Arrays are what the kernels read; a [`Body`] is how a system is put together, one row at a time.
 
+use std::cmp::Ordering;
+
 use ndarray::{Array1, Array2, Axis};
+use thiserror::Error;
 
 /// One gravitating point mass.
 ///
@@ -89,14 +92,44 @@ impl System {
         (0..self.len()).map(|i| self.body(i))
     }
 
-    /// The first body whose place or velocity is not finite.
-    pub(crate) fn first_not_finite(&self) -> Option<usize> {
-        let finite = |array: &Array2<f64>| array.iter().all(|x| x.is_finite());
-        let row = |array: &Array2<f64>, i| array.row(i).iter().all(|x| x.is_finite());
-        if finite(&self.positions) && finite(&self.velocities) {
-            return None;
+    /// Looks for what no run could start from.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidSystem`], with the first bodies that are wrong.
+    pub fn check(&self) -> Result<(), InvalidSystem> {
+        let name = |i: usize| self.names[i].clone();
+        let no_mass = self.gm.iter().position(|gm| !(gm.is_finite() && *gm >= 0.0));
+        if let Some(i) = no_mass.or_else(|| self.first_not_finite()) {
+            return Err(InvalidSystem::NoNumber { body: name(i) });
         }
-        (0..self.len()).find(|&i| !row(&self.positions, i) || !row(&self.velocities, i))
+        // Bodies at one place are neighbours where places are in order.
+        let place = |i: usize| [0, 1, 2].map(|c| self.positions[[i, c]] + 0.0);
+        let mut order: Vec<usize> = (0..self.len()).collect();
+        order.sort_by(|&i, &j| {
+            let of_places = place(i).into_iter().zip(place(j)).map(|(a, b)| a.total_cmp(&b));
+            of_places.fold(Ordering::Equal, Ordering::then).then(i.cmp(&j))
+        });
+        let pairs = order.windows(2).filter(|pair| place(pair[0]) == place(pair[1]));
+        match pairs.min_by_key(|pair| pair[0]) {
+            None => Ok(()),
+            Some(pair) => {
+                Err(InvalidSystem::SamePlace { one: name(pair[0]), other: name(pair[1]) })
+            }
+        }
+    }
+
+    /// The first body whose place is not finite, or else whose velocity is not: a place that is lost spoils the
+    /// velocities of all.
+    pub(crate) fn first_not_finite(&self) -> Option<usize> {
+        [&self.positions, &self.velocities].into_iter().find_map(|array| {
+            let whole = array.iter().all(|x| x.is_finite());
+            if whole {
+                None
+            } else {
+                array.rows().into_iter().position(|r| !r.iter().all(|x| x.is_finite()))
+            }
+        })
     }
 
     /// The bodies of this system followed by those of `other`.
@@ -104,9 +137,9 @@ impl System {
     /// # Examples
     ///
     /// ```
-    /// use sims::nbody::{Bodies, belt, de421};
+    /// use sims::nbody::{Bodies, Ephemeris, belt};
     ///
-    /// let planets = de421::initial_conditions(Bodies::EarthMoon);
+    /// let planets = Ephemeris::De421.initial_conditions(Bodies::EarthMoon);
     /// let belt = belt::asteroid_belt(100, 1, &planets.body(0));
     /// assert_eq!(planets.join(&belt).len(), 111);
     /// ```
@@ -115,6 +148,26 @@ impl System {
         self.extend(other.bodies());
         self
     }
+}
+
+/// Why a system cannot move.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvalidSystem {
+    /// The mass, place or velocity of a body is no finite number, or its mass is below zero.
+    #[error("{body} has no finite mass, place or velocity")]
+    NoNumber {
+        /// The first such body.
+        body: String,
+    },
+    /// Two bodies would pull each other without limit.
+    #[error("{one} and {other} are at the same place")]
+    SamePlace {
+        /// The first of them.
+        one: String,
+        /// The next one there.
+        other: String,
+    },
 }
 
 impl Extend<Body> for System {
@@ -169,6 +222,29 @@ mod tests {
         assert!(system.bodies().eq((0..5).map(body)));
         assert!(system.positions.is_standard_layout());
         assert!(system.velocities.is_standard_layout());
+    }
+
+    #[test]
+    fn bodies_on_top_of_each_other_are_named() {
+        let system: System = [3, 1, 4, 2, 5, 1, 4].map(body).into_iter().collect();
+        let told = system.check().unwrap_err().to_string();
+        assert_eq!(told, "body 1 and body 1 are at the same place");
+        let apart: System = (0..5).map(body).collect();
+        assert_eq!(apart.check(), Ok(()));
+        let zeros = [0.0, -0.0].map(|x| Body { position: [x, 0.0, x], ..body(0) });
+        let zeros: System = zeros.into_iter().collect();
+        assert!(matches!(zeros.check(), Err(InvalidSystem::SamePlace { .. })));
+    }
+
+    #[test]
+    fn what_is_no_number_is_named() {
+        let lost = Body { velocity: [0.0, f64::NAN, 0.0], ..body(2) };
+        let light = Body { gm: -1.0, ..body(2) };
+        for wrong in [lost, light] {
+            let system: System = [body(1), wrong, body(3)].into_iter().collect();
+            let told = system.check().unwrap_err().to_string();
+            assert_eq!(told, "body 2 has no finite mass, place or velocity");
+        }
     }
 
     #[test]

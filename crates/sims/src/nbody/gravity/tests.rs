@@ -4,7 +4,7 @@ use ndarray::{Array1, Array2, ArrayView2, array, s};
 use rand::{RngExt, SeedableRng};
 
 use super::*;
-use crate::nbody::{Bodies, de421};
+use crate::nbody::{Bodies, Ephemeris};
 
 fn levels() -> impl Iterator<Item = Level> {
     Level::ALL.into_iter().filter(|level| level.is_available())
@@ -243,7 +243,7 @@ fn a_range_beyond_the_last_body_is_refused() {
 #[test]
 fn the_jerk_is_the_rate_of_change_of_the_acceleration() {
     for level in levels() {
-        let system = de421::initial_conditions(Bodies::EarthMoon);
+        let system = Ephemeris::De421.initial_conditions(Bodies::EarthMoon);
         let (gm, x, v) = (&system.gm, &system.positions, &system.velocities);
         let [_, jerks] = jerks(level, x, v, gm);
         let h = 1e-3;
