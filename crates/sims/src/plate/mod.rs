@@ -25,16 +25,24 @@
 //! assert!((old[[20, 15]] - sims::plate::exact::temperature(&plate, 15, 20)).abs() < 1e-6);
 //! ```
 
+pub mod bound;
 pub mod driver;
 pub mod exact;
 pub mod grid;
 pub mod heat;
 pub mod laplacian;
+pub mod mask;
 pub mod method;
+pub mod multigrid;
+pub(crate) mod rows;
 mod rows;
+pub(crate) mod wavefront;
 mod wavefront;
 
+pub use bound::{ErrorBound, floor};
 pub use driver::Relaxation;
 pub use grid::Plate;
 pub use laplacian::{RowUpdate, Update, laplacian, norms};
+pub use mask::{Mask, MaskError};
 pub use method::Method;
+pub use multigrid::Multigrid;

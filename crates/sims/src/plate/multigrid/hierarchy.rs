@@ -1,0 +1,220 @@
+//! Cycles through all levels, and the equation A z = r solved by them.
+
+use farm_core::Farm;
+use farm_shm::SharedArray;
+use ndarray::{ArrayView2, ArrayViewMut2};
+
+use super::super::{Mask, Plate};
+use super::pass::{Field, Level};
+use super::work::{Guess, Told, Work};
+use crate::SimError;
+
+/// All levels of a plate, and what A z = r needs on each.
+#[derive(Debug)]
+pub(crate) struct Hierarchy {
+    levels: Vec<Level>,
+    rooms: Vec<Rooms>,
+    /// Where cells are held.
+    directions: Option<Directions>,
+}
+
+/// The arrays of a level.
+#[derive(Debug)]
+struct Rooms {
+    /// The right-hand side.
+    f: Field,
+    z: Field,
+    /// What `z` is made from, or to be made from.
+    half: Field,
+}
+
+/// What conjugate gradients keep beside.
+#[derive(Debug)]
+struct Directions {
+    x: Field,
+    next_x: Field,
+    p: Field,
+    next_p: Field,
+    /// -A p.
+    q: Field,
+}
+
+/// How far A z = r has been solved.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Solved {
+    /// The largest |z|.
+    pub(crate) z: f64,
+    /// The largest |r - A z|.
+    pub(crate) left: f64,
+}
+
+impl Hierarchy {
+    pub(crate) fn new(plate: &Plate, mask: Option<&Mask>) -> Result<Self, SimError> {
+        let levels = Level::all(plate, mask)?;
+        let rooms = levels
+            .iter()
+            .map(|level| Ok(Rooms { f: level.field()?, z: level.field()?, half: level.field()? }))
+            .collect::<Result<_, SimError>>()?;
+        let finest = &levels[0];
+        let directions = finest
+            .holds()
+            .then(|| {
+                Ok::<_, SimError>(Directions {
+                    x: finest.field()?,
+                    next_x: finest.field()?,
+                    p: finest.field()?,
+                    next_p: finest.field()?,
+                    q: finest.field()?,
+                })
+            })
+            .transpose()?;
+        Ok(Self { levels, rooms, directions })
+    }
+
+    /// Whether there are cells that are held.
+    pub(crate) fn holds(&self) -> bool {
+        self.levels[0].holds()
+    }
+
+    /// One cycle on A u = 0 for `u`, whose sides are not at 0; no cell may be held. `half` has the same sides.
+    pub(crate) fn cycle_on(
+        &mut self,
+        farm: &impl Farm,
+        u: &mut Field,
+        half: &mut Field,
+    ) -> Result<(), SimError> {
+        let work = Work::Descend { guess: Guess::Given };
+        let level = &self.levels[0];
+        let Some(coarse) = self.rooms.get_mut(1) else {
+            level.pass(farm, work, [u], [half])?;
+            std::mem::swap(u, half);
+            return Ok(());
+        };
+        level.pass(farm, work, [u], [half, &mut coarse.f])?;
+        self.cycle(farm, 1, Guess::Zero)?;
+        let coarse = &mut self.rooms[1];
+        self.levels[0].pass(farm, Work::Ascend, [half, &mut coarse.z], [u])?;
+        Ok(())
+    }
+
+    /// One cycle on A z = f from level `from` on.
+    fn cycle(&mut self, farm: &impl Farm, from: usize, guess: Guess) -> Result<(), SimError> {
+        let coarsest = self.levels.len() - 1;
+        for at in from..=coarsest {
+            let guess = if at == from { guess } else { Guess::Zero };
+            let work = Work::Descend { guess };
+            let level = &self.levels[at];
+            let (finer, coarser) = self.rooms.split_at_mut(at + 1);
+            let Rooms { f, z, half } = &mut finer[at];
+            match (guess, coarser.first_mut()) {
+                (Guess::Zero, Some(coarse)) => level.pass(farm, work, [f], [half, &mut coarse.f]),
+                (Guess::Given, Some(coarse)) => {
+                    level.pass(farm, work, [z, f], [half, &mut coarse.f])
+                }
+                // A single cell is solved by smoothing.
+                (Guess::Zero, None) => level.pass(farm, work, [f], [z]),
+                (Guess::Given, None) => level.pass(farm, work, [half, f], [z]),
+            }?;
+        }
+        for at in (from..coarsest).rev() {
+            let (finer, coarser) = self.rooms.split_at_mut(at + 1);
+            let Rooms { f, z, half } = &mut finer[at];
+            self.levels[at].pass(farm, Work::Ascend, [half, &mut coarser[0].z, f], [z])?;
+        }
+        Ok(())
+    }
+
+    /// Solves A z = r, r being what `fill` writes to an array of zeros whose sides are to stay 0, until `enough` or for so many cycles.
+    pub(crate) fn solve(
+        &mut self,
+        farm: &impl Farm,
+        fill: impl Fn(ArrayViewMut2<'_, f64>),
+        cycles: usize,
+        enough: impl Fn(Solved) -> bool,
+    ) -> Result<Solved, SimError> {
+        fill(view_mut(&mut self.rooms[0].f)?);
+        if !self.holds() {
+            return self.cycles(farm, cycles, enough);
+        }
+        self.gradients(farm, cycles, enough)?;
+        // What conjugate gradients take for r - A z has gathered their rounding.
+        let f = &mut self.rooms[0].f;
+        fill(view_mut(f)?);
+        let Directions { x, .. } = self.directions.as_mut().ok_or(SimError::Failed)?;
+        Ok(defect(self.levels[0].pass(farm, Work::Defect, [x, f], [])?))
+    }
+
+    /// The last z.
+    pub(crate) fn solution(&self) -> Result<ArrayView2<'_, f64>, SimError> {
+        let z = self.directions.as_ref().map_or(&self.rooms[0].z, |directions| &directions.x);
+        z.as_ref().map(SharedArray::view).ok_or(SimError::Failed)
+    }
+
+    fn cycles(
+        &mut self,
+        farm: &impl Farm,
+        cycles: usize,
+        enough: impl Fn(Solved) -> bool,
+    ) -> Result<Solved, SimError> {
+        let mut guess = Guess::Zero;
+        let mut solved = Solved { z: 0.0, left: f64::INFINITY };
+        for _ in 0..cycles {
+            self.cycle(farm, 0, guess)?;
+            guess = Guess::Given;
+            let Rooms { f, z, .. } = &mut self.rooms[0];
+            solved = defect(self.levels[0].pass(farm, Work::Defect, [z, f], [])?);
+            if enough(solved) {
+                break;
+            }
+        }
+        Ok(solved)
+    }
+
+    /// Conjugate gradients, a cycle making each direction; flexible, as a cycle is not symmetric.
+    ///
+    /// Source: Notay, Flexible conjugate gradients, SIAM J. Sci. Comput. 22 (2000) 1444.
+    fn gradients(
+        &mut self,
+        farm: &impl Farm,
+        cycles: usize,
+        enough: impl Fn(Solved) -> bool,
+    ) -> Result<(), SimError> {
+        let mut p_q = 0.0;
+        for step in 0..cycles {
+            self.cycle(farm, 0, Guess::Zero)?;
+            let Rooms { f, z, half } = &mut self.rooms[0];
+            let Some(Directions { x, next_x, p, next_p, q }) = &mut self.directions else {
+                return Err(SimError::Failed);
+            };
+            let level = &self.levels[0];
+            if step == 0 {
+                view_mut(x)?.fill(0.0);
+                view_mut(p)?.fill(0.0);
+            }
+            let beta = if step == 0 || p_q == 0.0 {
+                0.0
+            } else {
+                -level.pass(farm, Work::Dot, [z, q], [])?.products[0] / p_q
+            };
+            let told = level.pass(farm, Work::Direct { beta }, [z, p, f], [next_p, q])?;
+            std::mem::swap(p, next_p);
+            p_q = told.products[1];
+            let alpha = if p_q == 0.0 { 0.0 } else { -told.products[0] / p_q };
+            let told = level.pass(farm, Work::Step { alpha }, [x, p, f, q], [next_x, half])?;
+            std::mem::swap(x, next_x);
+            std::mem::swap(f, half);
+            if enough(defect(told)) {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn view_mut(field: &mut Field) -> Result<ArrayViewMut2<'_, f64>, SimError> {
+    field.as_mut().map(SharedArray::view_mut).ok_or(SimError::Failed)
+}
+
+fn defect(told: Told) -> Solved {
+    Solved { z: told.sizes[0], left: told.sizes[1] }
+}
