@@ -8,8 +8,10 @@ use app_support::values::{count_to, finite, positive};
 use app_support::{destination, fixed_cells};
 use clap::{Parser, ValueEnum};
 use ndarray::Array2;
-use sims::plate::Plate;
 use sims::plate::heat::{LARGEST_RATIO, Mode};
+use sims::plate::{Method, Plate};
+
+use crate::start::Start;
 
 /// Cells along a side where nothing else is said.
 const DEFAULT_CELLS: usize = 500;
@@ -54,9 +56,9 @@ pub(crate) struct Arguments {
     /// Cells held at fixed temperatures: .png (white is held, black free) or .npy (numbers are temperatures, NaN is free)
     #[arg(long, value_name = "FILE")]
     mask: Option<PathBuf>,
-    /// Temperature of what is white, or true, in the mask
-    #[arg(long, value_name = "T", value_parser = temperature, default_value_t = DEFAULT_HOT, requires = "mask")]
-    mask_temperature: f64,
+    /// Temperature of what is white, or true, in the mask [default: 100]
+    #[arg(long, value_name = "T", value_parser = temperature)]
+    mask_temperature: Option<f64>,
     /// How the steady temperatures are found [default: multigrid; jacobi with --sweeps]
     #[arg(long, value_enum)]
     method: Option<Name>,
@@ -105,9 +107,32 @@ pub(crate) struct Waves(pub(crate) Vec<Mode>);
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Work {
     /// The steady temperatures.
-    Steady { method: Method, stop: Stop },
+    Steady { way: Way, stop: Stop },
     /// So many steps of the heat equation, each of `ratio` times the square of the cells' distance.
     Heat { steps: usize, ratio: f64 },
+}
+
+/// How the steady temperatures are found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Way {
+    Sweeps(Method),
+    /// Of multigrid.
+    Cycles,
+}
+
+impl Work {
+    /// Its name, as it is typed where there is a choice.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Heat { .. } | Self::Steady { way: Way::Sweeps(Method::Heat { .. }), .. } => {
+                "heat equation"
+            }
+            Self::Steady { way: Way::Sweeps(Method::Jacobi), .. } => "jacobi",
+            Self::Steady { way: Way::Sweeps(Method::Sor), .. } => "sor",
+            Self::Steady { way: Way::Sweeps(Method::Chebyshev), .. } => "chebyshev",
+            Self::Steady { way: Way::Cycles, .. } => "multigrid",
+        }
+    }
 }
 
 /// When to stop.
@@ -120,9 +145,15 @@ pub(crate) enum Stop {
 }
 
 impl Arguments {
-    /// The plate, and the cells that the mask holds: their temperatures, and NaN elsewhere, of the plate's shape.
-    pub(crate) fn plate(&self) -> Result<(Plate, Option<Array2<f64>>), Failure> {
-        let read = |path: &PathBuf| fixed_cells::read("--mask", path, self.mask_temperature);
+    /// What the run starts from.
+    pub(crate) fn start(&self) -> Result<Start, Failure> {
+        if let (None, Some(temperature)) = (&self.mask, self.mask_temperature) {
+            return Err(Failure::usage(format!(
+                "--mask-temperature {temperature}: needs --mask FILE"
+            )));
+        }
+        let full = self.mask_temperature.unwrap_or(DEFAULT_HOT);
+        let read = |path: &PathBuf| fixed_cells::read("--mask", path, full);
         let mask = self.mask.as_ref().map(read).transpose()?;
         let (rows, columns) = mask.as_ref().map_or((DEFAULT_CELLS, DEFAULT_CELLS), Array2::dim);
         let hot = if self.initial.is_some() { 0.0 } else { DEFAULT_HOT };
@@ -134,29 +165,31 @@ impl Arguments {
             left: self.left,
             right: self.right,
         };
-        let fit = |cells| {
-            fixed_cells::fit(cells, (plate.nx, plate.ny)).map_err(|reason| {
-                let path = self.mask.as_deref().unwrap_or(std::path::Path::new(""));
-                Failure::usage(format!("--mask {}: {reason}", path.display()))
-            })
+        let fit = |(cells, path): (_, &PathBuf)| {
+            let refuse = |reason| {
+                Failure::usage(format!("--mask {}: {reason} ({})", path.display(), self.size()))
+            };
+            fixed_cells::fit(cells, (plate.nx, plate.ny)).map_err(refuse)
         };
-        Ok((plate, mask.map(fit).transpose()?))
+        let held = mask.zip(self.mask.as_ref()).map(fit).transpose()?;
+        let waves = self.initial.clone().map_or_else(Vec::new, |waves| waves.0);
+        Start::new(plate, held, waves, self.size())
     }
 
     /// What is to be computed.
     pub(crate) fn work(&self, plate: &Plate) -> Result<Work, Failure> {
         if self.time.is_none() && self.ratio.is_none() && self.initial.is_none() {
-            let method = match (self.method, self.sweeps) {
-                (Some(Name::Jacobi), _) | (None, Some(_)) => Method::Jacobi,
-                (Some(Name::Sor), _) => Method::Sor,
-                (Some(Name::Chebyshev), _) => Method::Chebyshev,
-                (Some(Name::Multigrid), _) | (None, None) => Method::Multigrid,
+            let way = match (self.method, self.sweeps) {
+                (Some(Name::Jacobi), _) | (None, Some(_)) => Way::Sweeps(Method::Jacobi),
+                (Some(Name::Sor), _) => Way::Sweeps(Method::Sor),
+                (Some(Name::Chebyshev), _) => Way::Sweeps(Method::Chebyshev),
+                (Some(Name::Multigrid), _) | (None, None) => Way::Cycles,
             };
             let stop = match (self.sweeps, self.tolerance) {
                 (Some(sweeps), _) => Stop::Sweeps(sweeps),
                 (None, tolerance) => Stop::Tolerance(tolerance.unwrap_or(DEFAULT_TOLERANCE)),
             };
-            return Ok(Work::Steady { method, stop });
+            return Ok(Work::Steady { way, stop });
         }
         let ratio = self.ratio.unwrap_or(LARGEST_RATIO);
         if let Some(steps) = self.sweeps {
@@ -187,11 +220,16 @@ impl Arguments {
     }
 
     /// The options that say how large the plate is, as they were given.
-    pub(crate) fn size_options(&self) -> String {
+    fn size(&self) -> String {
         let given = [("--size", self.size), ("--nx", self.nx), ("--ny", self.ny)];
         let given = given.into_iter().filter_map(|(option, n)| Some(format!("{option} {}", n?)));
+        let mask = self.mask.as_ref().map(|path| format!("--mask {}", path.display()));
         let given: Vec<_> = given.collect();
-        if given.is_empty() { format!("--size {DEFAULT_CELLS}") } else { given.join(" ") }
+        match mask {
+            _ if !given.is_empty() => given.join(" "),
+            Some(mask) => mask,
+            None => format!("--size {DEFAULT_CELLS}"),
+        }
     }
 
     /// Whether the output files can be written, before anything is computed.

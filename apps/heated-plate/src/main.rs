@@ -1,10 +1,10 @@
-//! The steady temperature of a plate whose four sides are held at fixed temperatures, found by Jacobi
-//! sweeps on a farm.
+//! The temperature of a plate whose sides, and whatever else a mask says, are held at fixed temperatures, on a farm.
 //!
 //! `cargo run --release --bin heated-plate -- --help`
 
 mod arguments;
 mod solve;
+mod start;
 
 use app_support::arguments::parse;
 use app_support::backend::{Backend, Common};
@@ -14,11 +14,11 @@ use app_support::heat_map::heat_map;
 use app_support::{Failure, json, output, signals, summary};
 use farm_core::{Farm, FarmError, Stats};
 use serde::Serialize;
-use sims::SimError;
-use sims::plate::{Jacobi, Plate};
+use sims::plate::Plate;
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, Work};
 use crate::solve::{Solution, solve};
+use crate::start::Start;
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -30,13 +30,19 @@ struct Report {
     retries: u64,
     nx: usize,
     ny: usize,
+    method: &'static str,
+    /// Cycles of multigrid, steps of the heat equation.
     sweeps: usize,
+    /// K; cycles of multigrid do not tell.
+    last_update_linf: Option<f64>,
     /// K.
-    last_update_linf: f64,
-    /// K.
-    last_update_l2: f64,
-    /// K.
-    error_bound: f64,
+    last_update_l2: Option<f64>,
+    /// K, of the steady temperatures; the heat equation has none.
+    error_bound: Option<f64>,
+    /// Where the heat equation has come to.
+    time: Option<f64>,
+    /// Whether the plate was so small that no worker was asked.
+    inline: bool,
     seconds: f64,
     /// Million cells updated in a second.
     mlups: f64,
@@ -57,24 +63,21 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         farm_shm::remove_all();
         farm_process::prepare_exit();
     })?;
-    let plate = arguments.plate();
-    let jacobi = Jacobi::new(&plate).map_err(|error| match error {
-        SimError::Memory(error) => Failure::usage(format!("{}: {error}", arguments.size_options())),
-        other => Failure::run(other),
-    })?;
+    let start = arguments.start()?;
+    let work = arguments.work(&start.plate)?;
     let Common { workers, retries, .. } = arguments.common;
     match arguments.common.backend {
         Backend::Mono => {
-            run_on(farm_mono::Pool::builder().workers(workers).build(), arguments, plate, jacobi)
+            run_on(farm_mono::Pool::builder().workers(workers).build(), arguments, &start, work)
         }
         Backend::Process => run_on(
             farm_process::Pool::builder().workers(workers).retries(retries).build(),
             arguments,
-            plate,
-            jacobi,
+            &start,
+            work,
         ),
         Backend::Rayon => {
-            run_on(farm_rayon::Pool::builder().workers(workers).build(), arguments, plate, jacobi)
+            run_on(farm_rayon::Pool::builder().workers(workers).build(), arguments, &start, work)
         }
     }
 }
@@ -82,24 +85,22 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn run_on(
     farm: Result<impl Farm, FarmError>,
     arguments: &Arguments,
-    plate: Plate,
-    jacobi: Jacobi,
+    start: &Start,
+    work: Work,
 ) -> Result<(), Failure> {
     let farm = farm.map_err(Failure::run)?;
-    let shows_progress = arguments.common.shows_progress();
-    let solution = solve(&farm, &plate, jacobi, arguments.stop(), shows_progress)?;
+    let solution = solve(&farm, start, work, arguments.common.shows_progress())?;
     let stats = farm.stats();
     farm.shutdown();
 
-    let report = report(arguments, &plate, &solution, stats);
-    let temperatures = solution.jacobi.temperatures();
+    let report = report(arguments, &start.plate, work, &solution, stats);
+    let temperatures = solution.temperatures();
     if let Some(path) = &arguments.output {
         output::write_npy(path, temperatures)?;
     }
     let image = arguments.image();
     if let Some(path) = &image {
-        let title = format!("{} x {} cells after {} sweeps", plate.nx, plate.ny, report.sweeps);
-        output::write_png(path, &heat_map(temperatures, &title))?;
+        output::write_png(path, &heat_map(temperatures, &title(&report)))?;
     }
     if arguments.common.json {
         json::print(&report)?;
@@ -112,8 +113,18 @@ fn run_on(
     Ok(())
 }
 
-fn report(arguments: &Arguments, plate: &Plate, solution: &Solution, stats: Stats) -> Report {
+fn report(
+    arguments: &Arguments,
+    plate: &Plate,
+    work: Work,
+    solution: &Solution,
+    stats: Stats,
+) -> Report {
     let updates = plate.nx as f64 * plate.ny as f64 * solution.sweeps as f64;
+    let time = match work {
+        Work::Heat { steps, ratio } => Some(steps as f64 * ratio * plate.spacing().powi(2)),
+        Work::Steady { .. } => None,
+    };
     Report {
         backend: arguments.common.backend.name(),
         workers: arguments.common.workers,
@@ -121,34 +132,63 @@ fn report(arguments: &Arguments, plate: &Plate, solution: &Solution, stats: Stat
         retries: stats.retried,
         nx: plate.nx,
         ny: plate.ny,
+        method: work.name(),
         sweeps: solution.sweeps,
-        last_update_linf: solution.update.linf,
-        last_update_l2: solution.update.l2,
+        last_update_linf: solution.update.map(|update| update.linf),
+        last_update_l2: solution.update.map(|update| update.l2),
         error_bound: solution.error_bound,
+        time,
+        inline: solution.inline,
         seconds: solution.seconds,
         mlups: updates / solution.seconds / 1e6,
-        checksum: checksum(solution.jacobi.temperatures()),
+        checksum: checksum(solution.temperatures()),
     }
+}
+
+fn title(report: &Report) -> String {
+    let Report { nx, ny, sweeps, .. } = report;
+    let went = counted(*sweeps, report.method);
+    match (report.time, report.error_bound) {
+        (Some(time), _) => format!("{nx} x {ny} cells at time {time:.4e}"),
+        (None, Some(bound)) => format!("{nx} x {ny} cells after {went}, right to {bound:.1e} K"),
+        (None, None) => format!("{nx} x {ny} cells after {went}"),
+    }
+}
+
+/// `3 cycles`, `1 sweep`, `20 steps`.
+fn counted(n: usize, method: &str) -> String {
+    let thing = match method {
+        "multigrid" => "cycle",
+        "heat equation" => "step",
+        _ => "sweep",
+    };
+    summary::counted(n as u64, thing)
 }
 
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { backend, workers, nx, ny, sweeps, seconds, mlups, .. } = self;
+        let Self { backend, workers, nx, ny, method, sweeps, seconds, mlups, .. } = self;
         let workers = summary::counted(*workers as u64, "worker");
+        let idle = if self.inline { ", not asked: the plate is small" } else { "" };
         writeln!(f, "plate:          {nx} x {ny} cells")?;
-        writeln!(f, "pool:           {backend}, {workers}")?;
+        writeln!(f, "pool:           {backend}, {workers}{idle}")?;
         if let Some(losses) = summary::losses(self.workers_lost, self.retries) {
             writeln!(f, "{losses}")?;
         }
+        let went = counted(*sweeps, method);
         writeln!(
             f,
-            "sweeps:         {sweeps} in {seconds:.2} s, {mlups:.0} million cells a second"
+            "{:<16}{went} in {seconds:.2} s, {mlups:.0} million cells a second",
+            format!("{method}:")
         )?;
-        writeln!(f, "last change:    {:.2e} K at most in a cell", self.last_update_linf)?;
-        if self.error_bound > 0.0 {
-            writeln!(f, "error:          below {:.2e} K everywhere", self.error_bound)?;
-        } else {
-            writeln!(f, "error:          that of rounding: the last sweep has changed nothing")?;
+        if let Some(time) = self.time {
+            writeln!(f, "time:           {time:.6e} where the shorter side has length 1")?;
+        }
+        if let Some(linf) = self.last_update_linf {
+            writeln!(f, "last change:    {linf:.2e} K at most in a cell")?;
+        }
+        if let Some(bound) = self.error_bound {
+            writeln!(f, "error:          below {bound:.2e} K everywhere")?;
         }
         write!(f, "checksum:       {}", self.checksum)
     }

@@ -39,8 +39,8 @@ fn bits(array: &Array2<f64>) -> Vec<u64> {
 }
 
 fn sweep(farm: &impl Farm, plate: &Plate, sweeps: usize) -> (Array2<f64>, Update) {
-    let start = Relaxation::new(plate, Method::Jacobi).unwrap();
-    let (relaxation, update) = start.advance(farm, sweeps).unwrap();
+    let mut relaxation = Relaxation::new(plate, Method::Jacobi).unwrap();
+    let update = relaxation.advance(farm, sweeps).unwrap();
     (relaxation.temperatures().to_owned(), update)
 }
 

@@ -5,15 +5,15 @@
 //! writes. The farm carries handles and, once in a while, one [`RowUpdate`] per row, never the temperatures.
 
 use farm_core::Farm;
-use farm_shm::{ArrayRef, Band, Overwrite, SharedArray};
-use ndarray::{ArrayView2, ArrayViewMut2, Ix2};
+use farm_shm::{ArrayRef, Band, Overwrite, SharedArray, Split};
+use ndarray::{ArrayView2, ArrayViewMut2, Ix2, s};
 use serde::{Deserialize, Serialize};
 
 use super::laplacian::update_of;
 use super::method::{Rule, Schedule};
 use super::rows::hold;
 use super::wavefront::{Window, reach, wavefront};
-use super::{Method, Plate, RowUpdate, Update, norms};
+use super::{Mask, Method, Plate, RowUpdate, Update, norms};
 use crate::SimError;
 
 /// Bytes that the rows of all stages may take together: half of the second cache of a usual core.
@@ -33,18 +33,19 @@ pub const IN_LINE_BELOW: usize = 128 * 128;
 ///
 /// let farm = farm_mono::Pool::new()?;
 /// let plate = Plate { nx: 30, ny: 20, top: 100.0, bottom: 0.0, left: 0.0, right: 0.0 };
-/// let start = Relaxation::new(&plate, Method::Jacobi)?;
-/// let (relaxation, update) = start.advance(&farm, 1)?;
+/// let mut jacobi = Relaxation::new(&plate, Method::Jacobi)?;
+/// let update = jacobi.advance(&farm, 1)?;
 /// assert_eq!(update.linf, 25.0);
-/// assert_eq!(relaxation.temperatures()[[20, 1]], 25.0);
+/// assert_eq!(jacobi.temperatures()[[20, 1]], 25.0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct Relaxation {
     schedule: Schedule,
-    now: State,
-    /// Room for the state after the next stages.
-    room: State,
+    /// The state now, and room for that after the next stages; a task that fails takes both along.
+    states: Option<(State, State)>,
+    /// The plate's last row and column.
+    last: (usize, usize),
     held: Option<ArrayRef<u8, Ix2>>,
     sweeps: usize,
 }
@@ -80,11 +81,11 @@ impl Relaxation {
         Self::with(plate, method, None, |temperatures| plate.fill_sides(temperatures))
     }
 
-    /// A plate with the temperatures that `fill` writes over zeros. Those of the sides, and of cells whose `held` is not 0, stay.
+    /// A plate with the temperatures that `fill` writes over zeros. Those of the sides, and of the cells that are held, stay.
     ///
     /// # Shapes
     ///
-    /// What is filled, and `held`, are `(ny + 2, nx + 2)`.
+    /// What is filled is `(ny + 2, nx + 2)`.
     ///
     /// # Errors
     ///
@@ -92,14 +93,18 @@ impl Relaxation {
     ///
     /// # Panics
     ///
-    /// When `held` has another shape.
+    /// When the mask is that of another plate.
     pub fn with(
         plate: &Plate,
         method: Method,
-        held: Option<ArrayView2<'_, u8>>,
+        mask: Option<&Mask>,
         fill: impl FnOnce(ArrayViewMut2<'_, f64>),
     ) -> Result<Self, SimError> {
-        assert!(held.is_none_or(|held| held.dim() == plate.shape()), "held does not fit the plate");
+        let held = mask.filter(|mask| mask.held_cells() > 0).map(Mask::held);
+        assert!(
+            held.is_none_or(|held| held.dim() == plate.shape()),
+            "the mask does not fit the plate"
+        );
         let schedule = Schedule::new(method, plate);
         let mut now = State::new(plate, schedule.looks_back())?;
         let mut room = State::new(plate, schedule.looks_back())?;
@@ -109,39 +114,45 @@ impl Relaxation {
         if let Some(earlier) = &mut now.earlier {
             earlier.view_mut().assign(&now.last.view());
         }
-        Ok(Self { schedule, now, room, held: held.map(SharedArray::freeze), sweeps: 0 })
+        Ok(Self {
+            schedule,
+            states: Some((now, room)),
+            last: (plate.ny + 1, plate.nx + 1),
+            held: held.map(SharedArray::freeze),
+            sweeps: 0,
+        })
     }
 
     /// Goes over the plate `sweeps` times, and tells how much the last of them has changed.
     ///
     /// # Errors
     ///
-    /// The first error of a task. The temperatures are then lost.
-    pub fn advance(mut self, farm: &impl Farm, sweeps: usize) -> Result<(Self, Update), SimError> {
+    /// The first error of a task; after that, [`SimError::Failed`].
+    pub fn advance(&mut self, farm: &impl Farm, sweeps: usize) -> Result<Update, SimError> {
         let at_a_time = self.sweeps_at_a_time();
         let mut left = sweeps;
-        let mut update = Update { linf: 0.0, l2: 0.0 };
+        let mut updates = Vec::new();
         while left > 0 {
             let now = left.min(at_a_time);
             left -= now;
-            let pass = Pass {
-                rules: self.schedule.next(now),
-                measured: if left == 0 { self.schedule.stages() } else { 0 },
-                last: self.now.last.shape()[0] - 1,
-            };
-            let updates;
-            (self, updates) = self.pass(farm, pass)?;
+            let measured = if left == 0 { self.schedule.stages() } else { 0 };
+            let pass = Pass { rules: self.schedule.next(now), measured, last: self.last.0 };
+            updates =
+                if self.inline() { self.pass_in_line(&pass) } else { self.pass(farm, &pass) }?;
             self.sweeps += now;
-            if left == 0 {
-                update = norms(updates.into_iter());
-            }
         }
-        Ok((self, update))
+        Ok(norms(updates.into_iter()))
     }
 
     /// The temperatures, sides included, as [`Plate::shape`].
+    ///
+    /// # Panics
+    ///
+    /// After [`advance`](Self::advance) has failed.
+    #[must_use]
     pub fn temperatures(&self) -> ArrayView2<'_, f64> {
-        self.now.last.view()
+        let (now, _) = self.states.as_ref().expect("the temperatures went with a task that failed");
+        now.last.view()
     }
 
     /// How often the plate has been gone over.
@@ -150,78 +161,68 @@ impl Relaxation {
         self.sweeps
     }
 
-    /// Whether the sweeps run on the caller's thread, the plate being small.
+    /// Whether the sweeps run on the caller's thread, the plate being small: see [`IN_LINE_BELOW`].
     #[must_use]
     pub fn inline(&self) -> bool {
-        self.now.last.view().len() < IN_LINE_BELOW
+        self.last.0 * self.last.1 < IN_LINE_BELOW
     }
 
     /// As many as pass through the cache together.
     fn sweeps_at_a_time(&self) -> usize {
-        let row = 3 * 8 * self.now.last.shape()[1];
-        (CACHE / row).clamp(2, MOST_STAGES) / self.schedule.stages()
+        let rows = 3 * 8 * (self.last.1 + 1);
+        (CACHE / rows).clamp(2, MOST_STAGES) / self.schedule.stages()
     }
 
-    /// Goes through the stages of one pass.
-    fn pass(mut self, farm: &impl Farm, pass: Pass) -> Result<(Self, Vec<RowUpdate>), SimError> {
-        if self.inline() {
-            let held = self.held.as_ref().map(ArrayRef::view);
-            let earlier = self.now.earlier.as_ref().map(SharedArray::view);
-            let window = Window { start: self.now.last.view(), earlier, first: 0, last: pass.last };
-            let inner = ndarray::s![1..pass.last, ..];
-            let mut room = (self.room.last.view_mut(), self.room.earlier.as_mut());
-            let updates = pass.run(
-                window,
-                held,
-                1,
-                room.0.slice_mut(inner),
-                room.1.as_mut().map(|array| array.view_mut().slice_move(inner)),
-            );
-            std::mem::swap(&mut self.now, &mut self.room);
-            return Ok((self, updates));
-        }
+    fn pass_in_line(&mut self, pass: &Pass) -> Result<Vec<RowUpdate>, SimError> {
+        let (now, room) = self.states.as_mut().ok_or(SimError::Failed)?;
+        let earlier = now.earlier.as_ref().map(SharedArray::view);
+        let window = Window { start: now.last.view(), earlier, first: 0, last: pass.last };
+        let inner = s![1..pass.last, ..];
+        let back = room.earlier.as_mut().map(|back| back.view_mut().slice_move(inner));
+        let held = self.held.as_ref().map(ArrayRef::view);
+        let updates = pass.run(window, held, 1, room.last.view_mut().slice_move(inner), back);
+        std::mem::swap(now, room);
+        Ok(updates)
+    }
 
-        let reaches: Vec<_> =
+    fn pass(&mut self, farm: &impl Farm, pass: &Pass) -> Result<Vec<RowUpdate>, SimError> {
+        let (now, room) = self.states.take().ok_or(SimError::Failed)?;
+        let rows: Vec<_> =
             farm.distribute(pass.last - 1).into_iter().map(|r| r.start + 1..r.end + 1).collect();
-        let start = self.now.last.freeze();
-        let earlier = self.now.earlier.map(SharedArray::freeze);
-        let (last, last_bands) =
-            self.room.last.split(reaches.clone()).map_err(|_| SimError::Failed)?;
-        let (back, back_bands) = match self.room.earlier {
-            Some(array) => {
-                let (split, bands) = array.split(reaches).map_err(|_| SimError::Failed)?;
-                (Some(split), bands.into_iter().map(|band| Some(band.overwrite())).collect())
+        let start = now.last.freeze();
+        let earlier = now.earlier.map(SharedArray::freeze);
+        let (split, bands) = room.last.split(rows.clone()).map_err(|_| SimError::Failed)?;
+        let (back_split, back_bands) = match room.earlier {
+            Some(back) => {
+                let (split, bands) = back.split(rows).map_err(|_| SimError::Failed)?;
+                (Some(split), bands.into_iter().map(Some).collect())
             }
-            None => (None, last_bands.iter().map(|_| None).collect::<Vec<_>>()),
+            None => (None, bands.iter().map(|_| None).collect::<Vec<_>>()),
         };
-        let tasks = last_bands.into_iter().zip(back_bands).map(|(band, back)| {
+        let tasks = bands.into_iter().zip(back_bands).map(|(band, back)| {
             let needed = reach(&band.rows(), pass.rules.len(), pass.last);
-            let slice = |array: &ArrayRef<f64, Ix2>| array.clone().slice(needed.clone());
-            let held = self.held.as_ref().map(|held| held.clone().slice(needed.clone()));
             let from = From {
                 first: needed.start,
-                start: slice(&start),
-                earlier: earlier.as_ref().map(slice),
-                held,
+                start: start.clone().slice(needed.clone()),
+                earlier: earlier.as_ref().map(|array| array.clone().slice(needed.clone())),
+                held: self.held.as_ref().map(|held| held.clone().slice(needed)),
                 pass: pass.clone(),
             };
-            (from, band.overwrite(), back)
+            (from, band.overwrite(), back.map(Band::overwrite))
         });
-        let mut bands = (Vec::new(), Vec::new());
-        let mut updates = Vec::new();
-        for (band, back, of_band) in farm.map(sweep_band, tasks)? {
-            bands.0.push(band);
-            bands.1.extend(back);
+        let (mut made, mut back, mut updates) = (Vec::new(), Vec::new(), Vec::new());
+        for (band, back_band, of_band) in farm.map(sweep_band, tasks)? {
+            made.push(band);
+            back.extend(back_band);
             updates.extend(of_band);
         }
         let thaw = |array: ArrayRef<f64, Ix2>| array.thaw().map_err(|_| SimError::Failed);
-        self.room = State { last: thaw(start)?, earlier: earlier.map(thaw).transpose()? };
-        let join = |split: farm_shm::Split<f64, Ix2>, bands| {
-            split.join(bands).map_err(|_| SimError::Failed)
-        };
-        let back = back.map(|split| join(split, bands.1)).transpose()?;
-        self.now = State { last: join(last, bands.0)?, earlier: back };
-        Ok((self, updates))
+        let room = State { last: thaw(start)?, earlier: earlier.map(thaw).transpose()? };
+        let join = |split: Split<f64, Ix2>| split.join(back).map_err(|_| SimError::Failed);
+        let earlier = back_split.map(join).transpose()?;
+        let now = State { last: split.join(made).map_err(|_| SimError::Failed)?, earlier };
+        self.states = Some((now, room));
+        Ok(updates)
     }
 }
 

@@ -34,9 +34,7 @@ pub mod laplacian;
 pub mod mask;
 pub mod method;
 pub mod multigrid;
-pub(crate) mod rows;
 mod rows;
-pub(crate) mod wavefront;
 mod wavefront;
 
 pub use bound::{ErrorBound, floor};

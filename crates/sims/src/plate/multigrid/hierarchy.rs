@@ -71,6 +71,11 @@ impl Hierarchy {
         Ok(Self { levels, rooms, directions })
     }
 
+    /// Whether even the finest level is worked on by the caller's thread.
+    pub(crate) fn inline(&self) -> bool {
+        self.levels[0].inline()
+    }
+
     /// Whether there are cells that are held.
     pub(crate) fn holds(&self) -> bool {
         self.levels[0].holds()

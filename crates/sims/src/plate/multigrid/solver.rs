@@ -122,6 +122,12 @@ impl Multigrid {
         self.cycles
     }
 
+    /// Whether all levels are worked on by the caller's thread, the plate being small.
+    #[must_use]
+    pub fn inline(&self) -> bool {
+        self.bound.hierarchy.inline()
+    }
+
     /// Adds the last solution of A z = r.
     fn correct(&mut self) -> Result<(), SimError> {
         let u = self.u.as_mut().ok_or(SimError::Failed)?;
