@@ -9,6 +9,7 @@ use farm_shm::{ArrayRef, Band, Overwrite, SharedArray, Split};
 use ndarray::{ArrayView2, ArrayViewMut2, Ix2, s};
 use serde::{Deserialize, Serialize};
 
+use super::heat::LARGEST_RATIO;
 use super::laplacian::update_of;
 use super::method::{Rule, Schedule};
 use super::rows::hold;
@@ -22,7 +23,7 @@ const CACHE: usize = 1 << 20;
 const MOST_STAGES: usize = 32;
 /// With fewer cells than this the sweeps run on the caller's thread: the way to a worker and back would take longer than half of
 /// the sweeps.
-pub const IN_LINE_BELOW: usize = 128 * 128;
+pub const INLINE_BELOW: usize = 128 * 128;
 
 /// A plate on its way through sweeps.
 ///
@@ -48,6 +49,7 @@ pub struct Relaxation {
     last: (usize, usize),
     held: Option<ArrayRef<u8, Ix2>>,
     sweeps: usize,
+    inline_below: usize,
 }
 
 /// Temperatures, and those of one stage earlier where the method looks back to them.
@@ -76,7 +78,7 @@ impl Relaxation {
     ///
     /// # Errors
     ///
-    /// [`SimError::Memory`] if the arrays do not fit into shared memory.
+    /// As [`with`](Self::with).
     pub fn new(plate: &Plate, method: Method) -> Result<Self, SimError> {
         Self::with(plate, method, None, |temperatures| plate.fill_sides(temperatures))
     }
@@ -89,7 +91,8 @@ impl Relaxation {
     ///
     /// # Errors
     ///
-    /// [`SimError::Memory`] if the arrays do not fit into shared memory.
+    /// [`SimError::Memory`] if the arrays do not fit into shared memory; [`SimError::Unstable`] for a ratio of the heat equation
+    /// that is not above 0 and at most 1/4.
     ///
     /// # Panics
     ///
@@ -100,6 +103,11 @@ impl Relaxation {
         mask: Option<&Mask>,
         fill: impl FnOnce(ArrayViewMut2<'_, f64>),
     ) -> Result<Self, SimError> {
+        if let Method::Heat { ratio } = method
+            && !(ratio > 0.0 && ratio <= LARGEST_RATIO)
+        {
+            return Err(SimError::Unstable { ratio, largest: LARGEST_RATIO });
+        }
         let held = mask.filter(|mask| mask.held_cells() > 0).map(Mask::held);
         assert!(
             held.is_none_or(|held| held.dim() == plate.shape()),
@@ -120,7 +128,15 @@ impl Relaxation {
             last: (plate.ny + 1, plate.nx + 1),
             held: held.map(SharedArray::freeze),
             sweeps: 0,
+            inline_below: INLINE_BELOW,
         })
+    }
+
+    /// Asks the farm from this many cells on, sides included, in place of [`INLINE_BELOW`].
+    #[must_use]
+    pub fn inline_below(mut self, cells: usize) -> Self {
+        self.inline_below = cells;
+        self
     }
 
     /// Goes over the plate `sweeps` times, and tells how much the last of them has changed.
@@ -161,10 +177,10 @@ impl Relaxation {
         self.sweeps
     }
 
-    /// Whether the sweeps run on the caller's thread, the plate being small: see [`IN_LINE_BELOW`].
+    /// Whether the sweeps run on the caller's thread, the plate being small: see [`INLINE_BELOW`].
     #[must_use]
     pub fn inline(&self) -> bool {
-        self.last.0 * self.last.1 < IN_LINE_BELOW
+        (self.last.0 + 1) * (self.last.1 + 1) < self.inline_below
     }
 
     /// As many as pass through the cache together.
