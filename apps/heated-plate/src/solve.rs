@@ -18,6 +18,8 @@ const PATIENCE: usize = 4;
 const FALL: f64 = 0.9;
 /// Parts of a run that the progress bar shows.
 const PARTS: usize = 200;
+/// Sweeps of a part at least: as many as pass through the cache together.
+const PART: usize = 64;
 
 /// A plate that is done.
 pub(crate) struct Solution {
@@ -80,7 +82,8 @@ fn refuse_below_rounding(start: &Start, tolerance: f64) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::usage(format!(
-        "--tolerance {tolerance:?}: must be at least {floor:.3e} K, where rounding ends for these temperatures"
+        "--tolerance {tolerance:?}: must be at least {:.3e} K, where rounding ends for these temperatures",
+        1.001 * floor
     )))
 }
 
@@ -151,9 +154,10 @@ impl<'a> Run<'a> {
         total: usize,
         progress: &Progress,
     ) -> Result<(), Failure> {
+        let least = if matches!(self.plate, State::Cycles(_)) { 1 } else { PART };
         let mut left = total;
         while left > 0 {
-            let part = total.div_ceil(PARTS).min(left);
+            let part = total.div_ceil(PARTS).max(least).min(left);
             left -= part;
             self.sweeps += part;
             match &mut self.plate {

@@ -50,7 +50,13 @@ fn a_wrong_value_is_named_with_its_option_and_what_is_allowed() {
         ("--right 1e400", temperature),
         ("--top hot", temperature),
         ("--backend gpu", "must be one of mono, process, rayon"),
-        ("--method gauss", "must be one of jacobi"),
+        ("--method gauss", "must be one of jacobi, sor, chebyshev, multigrid"),
+        ("--time 0", bound),
+        ("--mask-temperature hot", temperature),
+        (
+            "--ratio 0.26 --sweeps 3",
+            "must be a number above 0 and at most 0.25: with more the steps are unstable",
+        ),
     ] {
         let told = place.refusal(&format!("--output old.npy --image old.png {wrong}"));
         assert_eq!(told, format!("{wrong}: {allowed} (see --help)"));
@@ -124,17 +130,42 @@ fn a_plate_that_no_address_can_count_is_refused() {
 }
 
 #[test]
-fn a_tolerance_that_rounding_does_not_allow_names_the_bound_that_was_reached() {
+fn a_tolerance_below_rounding_is_refused_at_once_with_the_floor() {
     let place = place();
-    let told = place.failure("--size 10 --tolerance 1e-30 --output old.npy --image old.png", 1);
-    let start = "--tolerance 1e-30: rounding keeps the bound on the error from falling below ";
-    let reached = told.strip_prefix(start).and_then(|rest| rest.split_once(" K (after "));
-    let (bound, sweeps) = reached.expect(&told);
-    assert!(sweeps.strip_suffix(" sweeps)").unwrap().parse::<usize>().unwrap() > 100, "{told}");
-    // The bound is the truth: what is larger can be had, and what is smaller cannot.
-    let bound: f64 = bound.parse().unwrap();
-    assert!(0.0 < bound && bound < 1e-12, "{told}");
-    let larger = place.run(&format!("--size 10 --tolerance {:e} --quiet", bound * 1.001));
-    assert_eq!(larger.code, Some(0), "{larger:?}");
-    place.failure(&format!("--size 10 --tolerance {:e} --output old.npy", bound * 0.999), 1);
+    for method in ["jacobi", "sor", "chebyshev", "multigrid"] {
+        // With this tolerance Jacobi would never come to its end.
+        let run = format!("--size 2000 --method {method} --tolerance 1e-30 --output old.npy");
+        let told = place.refusal(&run);
+        let floor = told.strip_prefix("--tolerance 1e-30: must be at least ").expect(&told);
+        let floor = floor.strip_suffix(" K, where rounding ends for these temperatures");
+        let floor: f64 = floor.expect(&told).parse().unwrap();
+        assert!(0.0 < floor && floor < 1e-11, "{told}");
+        let above =
+            place.run(&format!("--size 10 --method {method} --tolerance {floor:e} --quiet"));
+        assert!(matches!(above.code, Some(0 | 1)), "{above:?}");
+    }
+}
+
+#[test]
+fn what_is_missing_or_too_much_is_named() {
+    let place = place();
+    for (wrong, told) in [
+        ("--ratio 0.2", "--ratio 0.2: needs --time T or --sweeps M to say how long (see --help)"),
+        ("--initial 1:1:1", "--initial: needs --time T or --sweeps M to say how long (see --help)"),
+        ("--mask-temperature 5", "--mask-temperature 5: needs --mask FILE"),
+        ("--mask none.npy", "--mask none.npy: No such file or directory (os error 2)"),
+        ("--mask old.npy", "--mask old.npy: I/O error: failed to fill whole buffer"),
+        ("--mask folder", "--mask folder: must be a .png or a .npy file"),
+    ] {
+        assert_eq!(place.refusal(&format!("{wrong} --image old.png")), told);
+    }
+    for wrong in ["1:1", "1:1:1:1", "0:1:1", "1:1:nan", ";", "1,1,1"] {
+        let told = place.refusal(&format!("--time 1 --initial {wrong}"));
+        let start = format!("--initial {wrong}: must be waves K:L:C;...");
+        assert!(told.starts_with(&start), "{told}");
+    }
+    for other in ["--method sor", "--tolerance 1", "--sweeps 5"] {
+        let told = place.refusal(&format!("--time 0.5 {other}"));
+        assert!(told.contains("--time 0.5") && told.contains(other), "{told}");
+    }
 }
