@@ -63,21 +63,22 @@ fn each(
     rule: impl Fn(f64, f64, f64, f64, usize) -> f64 + Copy,
 ) {
     let Equation { weights, rhs, inverse } = equation;
+    let unit = weights.0 == Weights::UNIT && weights.1 == Weights::UNIT;
     at_full_width(
         #[inline(always)]
-        || match (rhs, inverse) {
-            (None, None) => columns::<false, false>(weights, &[], &[], rows, new, rule),
-            (Some(rhs), None) => columns::<true, false>(weights, rhs, &[], rows, new, rule),
-            (None, Some(inverse)) => columns::<false, true>(weights, &[], inverse, rows, new, rule),
-            (Some(rhs), Some(inverse)) => {
-                columns::<true, true>(weights, rhs, inverse, rows, new, rule);
-            }
+        || match (rhs, inverse, unit) {
+            (None, None, true) => columns::<false, false, true>(weights, &[], &[], rows, new, rule),
+            (None, None, _) => columns::<false, false, false>(weights, &[], &[], rows, new, rule),
+            (Some(f), None, true) => columns::<true, false, true>(weights, f, &[], rows, new, rule),
+            (Some(f), None, _) => columns::<true, false, false>(weights, f, &[], rows, new, rule),
+            (None, Some(i), _) => columns::<false, true, false>(weights, &[], i, rows, new, rule),
+            (Some(f), Some(i), _) => columns::<true, true, false>(weights, f, i, rows, new, rule),
         },
     );
 }
 
 #[inline(always)]
-fn columns<const RHS: bool, const INVERSE: bool>(
+fn columns<const RHS: bool, const INVERSE: bool, const UNIT: bool>(
     (weights, at_last): (Weights, Weights),
     rhs: &[f64],
     inverse: &[f64],
@@ -93,7 +94,7 @@ fn columns<const RHS: bool, const INVERSE: bool>(
     let inverse = if INVERSE { inverse } else { row };
 
     let last = side - 1;
-    let cell = Cell::<RHS, INVERSE>::new(weights);
+    let cell = Cell::<RHS, INVERSE, UNIT>::new(weights);
     {
         // Slices of one length, without which compilers look for their ends at every cell.
         let n = last - 1;
@@ -107,18 +108,18 @@ fn columns<const RHS: bool, const INVERSE: bool>(
         }
     }
     let neighbours = [row[last - 1], row[last + 1], below[last], above[last]];
-    let cell = Cell::<RHS, INVERSE>::new(at_last);
+    let cell = Cell::<RHS, INVERSE, UNIT>::new(at_last);
     new[last] = cell.new_value(&rule, neighbours, rhs[last], inverse[last], row[last], last);
 }
 
 /// What is the same for all cells of a row.
-struct Cell<const RHS: bool, const INVERSE: bool> {
+struct Cell<const RHS: bool, const INVERSE: bool, const UNIT: bool> {
     weights: Weights,
     diagonal: f64,
     reciprocal: f64,
 }
 
-impl<const RHS: bool, const INVERSE: bool> Cell<RHS, INVERSE> {
+impl<const RHS: bool, const INVERSE: bool, const UNIT: bool> Cell<RHS, INVERSE, UNIT> {
     fn new(weights: Weights) -> Self {
         Self { diagonal: weights.sum(), reciprocal: 1.0 / weights.sum(), weights }
     }
@@ -134,7 +135,12 @@ impl<const RHS: bool, const INVERSE: bool> Cell<RHS, INVERSE> {
         i: usize,
     ) -> f64 {
         let w = &self.weights;
-        let sum = (w.west * west + w.east * east) + (w.south * south + w.north * north);
+        // To multiply by 1 changes no bit.
+        let sum = if UNIT {
+            (west + east) + (south + north)
+        } else {
+            (w.west * west + w.east * east) + (w.south * south + w.north * north)
+        };
         let balance = if RHS { f + sum } else { sum };
         rule(balance, if INVERSE { inverse } else { self.reciprocal }, self.diagonal, t, i)
     }
@@ -211,18 +217,18 @@ pub(crate) fn correct<'a>(
             },
         );
     }
-    new.copy_from_slice(row);
+    let (last, side) = (folded.len() - 2, row.len() - 1);
+    (new[0], new[side]) = (row[0], row[side]);
     if grid.x.stays() {
-        new[1] += folded[1];
+        new[1] = row[1] + folded[1];
         return;
     }
-    let last = folded.len() - 2;
-    for (pair, coarse) in new[1..=2 * last].as_chunks_mut::<2>().0.iter_mut().zip(folded.windows(2))
-    {
-        pair[0] += 0.5 * (coarse[0] + coarse[1]);
-        pair[1] += coarse[1];
+    let (pairs, _) = new[1..=2 * last].as_chunks_mut::<2>();
+    let (of_row, _) = row[1..=2 * last].as_chunks::<2>();
+    for (((new, row), before), behind) in pairs.iter_mut().zip(of_row).zip(&*folded).zip(&folded[1..]) {
+        *new = [row[0] + 0.5 * (before + behind), row[1] + behind];
     }
     if 2 * last < grid.x.n {
-        new[2 * last + 1] += grid.x.last_share() * folded[last];
+        new[2 * last + 1] = row[2 * last + 1] + grid.x.last_share() * folded[last];
     }
 }
