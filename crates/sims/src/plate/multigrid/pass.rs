@@ -58,7 +58,7 @@ impl Level {
     }
 
     /// Whether the caller's thread does the work, which it also does for a single worker.
-    fn inline(&self, farm: &impl Farm) -> bool {
+    pub(crate) fn inline(&self, farm: &impl Farm) -> bool {
         self.grid.x.n * self.grid.y.n < IN_LINE_BELOW || farm.workers() == 1
     }
 
