@@ -72,7 +72,7 @@ pub(crate) fn solve(
         };
     }
     let Run { plate, sweeps, update, error_bound, .. } = run;
-    Ok(Solution { inline: plate.inline(), plate, sweeps, update, error_bound, seconds })
+    Ok(Solution { inline: plate.inline(farm), plate, sweeps, update, error_bound, seconds })
 }
 
 /// A tolerance that no temperatures of finite digits can keep is refused before anything is computed.
@@ -100,10 +100,10 @@ impl State {
         }
     }
 
-    fn inline(&self) -> bool {
+    fn inline(&self, farm: &impl Farm) -> bool {
         match self {
             Self::Sweeps(relaxation) => relaxation.inline(),
-            Self::Cycles(multigrid) => multigrid.inline(),
+            Self::Cycles(multigrid) => multigrid.inline(farm),
         }
     }
 }

@@ -72,8 +72,8 @@ impl Hierarchy {
     }
 
     /// Whether even the finest level is worked on by the caller's thread.
-    pub(crate) fn inline(&self) -> bool {
-        self.levels[0].inline()
+    pub(crate) fn inline(&self, farm: &impl Farm) -> bool {
+        self.levels[0].inline(farm)
     }
 
     /// Whether there are cells that are held.

@@ -97,6 +97,9 @@ pub(crate) struct Weights {
 }
 
 impl Weights {
+    /// Those of the finest grid, and of all whose distances are equal.
+    pub(crate) const UNIT: Self = Self { west: 1.0, east: 1.0, south: 1.0, north: 1.0 };
+
     pub(crate) fn sum(&self) -> f64 {
         (self.west + self.east) + (self.south + self.north)
     }

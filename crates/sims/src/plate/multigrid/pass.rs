@@ -57,9 +57,9 @@ impl Level {
         self.inverse.is_some()
     }
 
-    /// Whether the caller's thread does the work.
-    pub(crate) fn inline(&self) -> bool {
-        self.grid.x.n * self.grid.y.n < IN_LINE_BELOW
+    /// Whether the caller's thread does the work, which it also does for a single worker.
+    pub(crate) fn inline(&self, farm: &impl Farm) -> bool {
+        self.grid.x.n * self.grid.y.n < IN_LINE_BELOW || farm.workers() == 1
     }
 
     /// Does `work` on all rows: from `taken`, which stay as they are, to `made`.
@@ -74,7 +74,7 @@ impl Level {
         taken: [&mut Field; T],
         made: [&mut Field; M],
     ) -> Result<Told, SimError> {
-        if self.inline() {
+        if self.inline(farm) {
             return self.pass_inline(work, taken, made);
         }
         let bands = self.bands(farm);

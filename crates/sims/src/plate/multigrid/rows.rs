@@ -13,9 +13,6 @@ use super::super::rows::at_full_width;
 use super::super::wavefront::Rows;
 use super::levels::{Axis, Grid, Weights};
 
-/// Cells that are worked on at a time: an even number, as colours alternate.
-const LANES: usize = 8;
-
 /// The equation of a row's cells.
 #[derive(Clone, Copy)]
 pub(crate) struct Equation<'a> {
@@ -29,14 +26,13 @@ pub(crate) struct Equation<'a> {
 
 /// Solves the equations of the odd columns, or of the even ones, and copies the others.
 pub(crate) fn smooth(equation: Equation<'_>, rows: Rows<'_>, odd: bool, new: &mut [f64]) {
-    // Lane 0 is column 1.
+    let odd = usize::from(odd);
     each(
         equation,
         rows,
         new,
-        move |balance, inverse, _, t, lane| {
-            if (lane % 2 == 0) == odd { balance * inverse } else { t }
-        },
+        #[inline(always)]
+        move |balance, inverse, _, t, i| if i % 2 == odd { balance * inverse } else { t },
     );
 }
 
@@ -58,7 +54,7 @@ pub(crate) fn residual(equation: Equation<'_>, rows: Rows<'_>, new: &mut [f64]) 
     (new[0], new[last]) = (0.0, 0.0);
 }
 
-/// Gives `rule` f + the weighted sum of the neighbours, the diagonal's reciprocal, the sum of the weights, the cell and its lane.
+/// Gives `rule` f + the weighted sum of the neighbours, the diagonal's reciprocal, the sum of the weights, the cell and its column.
 #[inline(always)]
 fn each(
     equation: Equation<'_>,
@@ -67,21 +63,22 @@ fn each(
     rule: impl Fn(f64, f64, f64, f64, usize) -> f64 + Copy,
 ) {
     let Equation { weights, rhs, inverse } = equation;
+    let unit = weights.0 == Weights::UNIT && weights.1 == Weights::UNIT;
     at_full_width(
         #[inline(always)]
-        || match (rhs, inverse) {
-            (None, None) => columns::<false, false>(weights, &[], &[], rows, new, rule),
-            (Some(rhs), None) => columns::<true, false>(weights, rhs, &[], rows, new, rule),
-            (None, Some(inverse)) => columns::<false, true>(weights, &[], inverse, rows, new, rule),
-            (Some(rhs), Some(inverse)) => {
-                columns::<true, true>(weights, rhs, inverse, rows, new, rule);
-            }
+        || match (rhs, inverse, unit) {
+            (None, None, true) => columns::<false, false, true>(weights, &[], &[], rows, new, rule),
+            (None, None, _) => columns::<false, false, false>(weights, &[], &[], rows, new, rule),
+            (Some(f), None, true) => columns::<true, false, true>(weights, f, &[], rows, new, rule),
+            (Some(f), None, _) => columns::<true, false, false>(weights, f, &[], rows, new, rule),
+            (None, Some(i), _) => columns::<false, true, false>(weights, &[], i, rows, new, rule),
+            (Some(f), Some(i), _) => columns::<true, true, false>(weights, f, i, rows, new, rule),
         },
     );
 }
 
 #[inline(always)]
-fn columns<const RHS: bool, const INVERSE: bool>(
+fn columns<const RHS: bool, const INVERSE: bool, const UNIT: bool>(
     (weights, at_last): (Weights, Weights),
     rhs: &[f64],
     inverse: &[f64],
@@ -96,58 +93,57 @@ fn columns<const RHS: bool, const INVERSE: bool>(
     let rhs = if RHS { rhs } else { row };
     let inverse = if INVERSE { inverse } else { row };
 
-    let cell = |w: Weights, west, east, south, north, f, inv, diagonal, reciprocal, t, lane| {
-        let sum = (w.west * west + w.east * east) + (w.south * south + w.north * north);
-        let balance = if RHS { f + sum } else { sum };
-        rule(balance, if INVERSE { inv } else { reciprocal }, diagonal, t, lane)
-    };
     let last = side - 1;
-    let (diagonal, reciprocal) = (weights.sum(), 1.0 / weights.sum());
-    let (new_chunks, new_rest) = new[1..last].as_chunks_mut::<LANES>();
-    let (west, west_rest) = row[..last - 1].as_chunks::<LANES>();
-    let (centre, centre_rest) = row[1..last].as_chunks::<LANES>();
-    let (east, east_rest) = row[2..=last].as_chunks::<LANES>();
-    let (south, south_rest) = below[1..last].as_chunks::<LANES>();
-    let (north, north_rest) = above[1..last].as_chunks::<LANES>();
-    let (f, f_rest) = rhs[1..last].as_chunks::<LANES>();
-    let (inv, inv_rest) = inverse[1..last].as_chunks::<LANES>();
-    for (((((((new, w), e), s), n), t), f), i) in
-        new_chunks.iter_mut().zip(west).zip(east).zip(south).zip(north).zip(centre).zip(f).zip(inv)
+    let cell = Cell::<RHS, INVERSE, UNIT>::new(weights);
     {
-        *new = std::array::from_fn(
-            #[inline(always)]
-            |l| cell(weights, w[l], e[l], s[l], n[l], f[l], i[l], diagonal, reciprocal, t[l], l),
-        );
+        // Slices of one length, without which compilers look for their ends at every cell.
+        let n = last - 1;
+        let (west, t, east) = (&row[..n], &row[1..=n], &row[2..n + 2]);
+        let (south, north) = (&below[1..=n], &above[1..=n]);
+        let (f, inverse) = (&rhs[1..=n], &inverse[1..=n]);
+        let new = &mut new[1..=n];
+        for i in 0..n {
+            let neighbours = [west[i], east[i], south[i], north[i]];
+            new[i] = cell.new_value(&rule, neighbours, f[i], inverse[i], t[i], i + 1);
+        }
     }
-    for l in 0..new_rest.len() {
-        new_rest[l] = cell(
-            weights,
-            west_rest[l],
-            east_rest[l],
-            south_rest[l],
-            north_rest[l],
-            f_rest[l],
-            inv_rest[l],
-            diagonal,
-            reciprocal,
-            centre_rest[l],
-            l,
-        );
+    let neighbours = [row[last - 1], row[last + 1], below[last], above[last]];
+    let cell = Cell::<RHS, INVERSE, UNIT>::new(at_last);
+    new[last] = cell.new_value(&rule, neighbours, rhs[last], inverse[last], row[last], last);
+}
+
+/// What is the same for all cells of a row.
+struct Cell<const RHS: bool, const INVERSE: bool, const UNIT: bool> {
+    weights: Weights,
+    diagonal: f64,
+    reciprocal: f64,
+}
+
+impl<const RHS: bool, const INVERSE: bool, const UNIT: bool> Cell<RHS, INVERSE, UNIT> {
+    fn new(weights: Weights) -> Self {
+        Self { diagonal: weights.sum(), reciprocal: 1.0 / weights.sum(), weights }
     }
-    let i = last;
-    new[i] = cell(
-        at_last,
-        row[i - 1],
-        row[i + 1],
-        below[i],
-        above[i],
-        rhs[i],
-        inverse[i],
-        at_last.sum(),
-        1.0 / at_last.sum(),
-        row[i],
-        i - 1,
-    );
+
+    #[inline(always)]
+    fn new_value(
+        &self,
+        rule: &impl Fn(f64, f64, f64, f64, usize) -> f64,
+        [west, east, south, north]: [f64; 4],
+        f: f64,
+        inverse: f64,
+        t: f64,
+        i: usize,
+    ) -> f64 {
+        let w = &self.weights;
+        // To multiply by 1 changes no bit.
+        let sum = if UNIT {
+            (west + east) + (south + north)
+        } else {
+            (w.west * west + w.east * east) + (w.south * south + w.north * north)
+        };
+        let balance = if RHS { f + sum } else { sum };
+        rule(balance, if INVERSE { inverse } else { self.reciprocal }, self.diagonal, t, i)
+    }
 }
 
 /// The coarse row of which row `j` is the middle, if it is one.
@@ -221,18 +217,18 @@ pub(crate) fn correct<'a>(
             },
         );
     }
-    new.copy_from_slice(row);
+    let (last, side) = (folded.len() - 2, row.len() - 1);
+    (new[0], new[side]) = (row[0], row[side]);
     if grid.x.stays() {
-        new[1] += folded[1];
+        new[1] = row[1] + folded[1];
         return;
     }
-    let last = folded.len() - 2;
-    for (pair, coarse) in new[1..=2 * last].as_chunks_mut::<2>().0.iter_mut().zip(folded.windows(2))
-    {
-        pair[0] += 0.5 * (coarse[0] + coarse[1]);
-        pair[1] += coarse[1];
+    let (pairs, _) = new[1..=2 * last].as_chunks_mut::<2>();
+    let (of_row, _) = row[1..=2 * last].as_chunks::<2>();
+    for (((new, row), before), behind) in pairs.iter_mut().zip(of_row).zip(&*folded).zip(&folded[1..]) {
+        *new = [row[0] + 0.5 * (before + behind), row[1] + behind];
     }
     if 2 * last < grid.x.n {
-        new[2 * last + 1] += grid.x.last_share() * folded[last];
+        new[2 * last + 1] = row[2 * last + 1] + grid.x.last_share() * folded[last];
     }
 }

@@ -122,10 +122,11 @@ impl Multigrid {
         self.cycles
     }
 
-    /// Whether all levels are worked on by the caller's thread, the plate being small.
+    /// Whether all levels are worked on by the caller's thread: the plate is smaller than
+    /// [`IN_LINE_BELOW`](super::IN_LINE_BELOW), or there is but one worker.
     #[must_use]
-    pub fn inline(&self) -> bool {
-        self.bound.hierarchy.inline()
+    pub fn inline(&self, farm: &impl Farm) -> bool {
+        self.bound.hierarchy.inline(farm)
     }
 
     /// Adds the last solution of A z = r.
