@@ -3,9 +3,7 @@
 
 use ndarray::Array2;
 use serde::Deserialize;
-use sims::nbody::{
-    Bodies, Ephemeris, Forces, Integrator, PostNewtonian, Serial, Simulation, System,
-};
+use sims::nbody::{Bodies, Ephemeris, Forces, Integrator, PostNewtonian, Serial, Simulation, System};
 
 const YEAR: f64 = 365.25;
 
