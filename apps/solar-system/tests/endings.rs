@@ -2,7 +2,7 @@
 //! goes on after a pause.
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_solar-system");
-const LONG_RUN: &str = "--years 1e6 --asteroids 4000 --integrator leapfrog";
+const LONG_RUN: &str = "--years 1e6 --asteroids 6000 --integrator leapfrog";
 
 #[test]
 fn a_signal_ends_the_run_on_every_pool_and_leaves_nothing() {

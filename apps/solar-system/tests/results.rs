@@ -170,7 +170,7 @@ fn the_trajectory_goes_from_the_start_to_the_end() {
     run(&place, "--days 3000 --step 1 --asteroids 0 --output places.npy");
     assert_eq!(read().dim(), (501, 11, 3));
     run(&place, "--days 30 --asteroids 0 --output places.npy");
-    assert_eq!(read().dim(), (7, 11, 3));
+    assert_eq!(read().dim(), (4, 11, 3));
 }
 
 #[test]
