@@ -3,7 +3,9 @@
 
 use ndarray::Array2;
 use serde::Deserialize;
-use sims::nbody::{Bodies, Ephemeris, Forces, Integrator, PostNewtonian, Serial, Simulation, System};
+use sims::nbody::{
+    Bodies, Ephemeris, Forces, Integrator, PostNewtonian, Serial, Simulation, System,
+};
 
 const YEAR: f64 = 365.25;
 
