@@ -24,7 +24,7 @@ const FAR: f64 = 1e10;
 ///
 /// Years before 1 are counted as BC; dates millions of years away are given as they are.
 pub(crate) fn calendar(julian: f64) -> String {
-    if !(julian.abs() < FAR) {
+    if julian.is_nan() || julian.abs() >= FAR {
         return format!("JD {julian:e}");
     }
     // Days begin at noon in the one calendar, at midnight in the other.
