@@ -60,7 +60,7 @@ pub(crate) struct Arguments {
     /// File for the relative error of the energy at the samples: .csv, days and error
     #[arg(long, value_name = "FILE")]
     pub(crate) energy: Option<PathBuf>,
-    /// Samples at equal times after that of the start [default: one in about 5 days, 500 at most; with methods of fixed
+    /// Samples at equal times after that of the start [default: one in about 12 days, 500 at most; with methods of fixed
     /// steps as --every says]
     #[arg(long, value_name = "N", value_parser = count_to::<MOST_SAMPLES>, conflicts_with = "every")]
     pub(crate) samples: Option<usize>,

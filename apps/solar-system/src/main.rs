@@ -53,10 +53,10 @@ struct Report {
 }
 
 /// A system that has arrived.
-struct Arrival {
+struct Arrival<'a> {
     system: System,
     trajectory: Option<Trajectory>,
-    energy: EnergyError,
+    energy: EnergyError<'a>,
     steps: u64,
     evaluations: u64,
     inline: bool,
@@ -141,12 +141,12 @@ fn run_on(
 }
 
 /// Puts the bodies under the law of gravity of the plan, and runs them.
-fn depart(
+fn depart<'a>(
     farm: &impl Farm,
     arguments: &Arguments,
     plan: Plan,
-    start: &System,
-) -> Result<Arrival, Failure> {
+    start: &'a System,
+) -> Result<Arrival<'a>, Failure> {
     let newton = OnFarm::new(farm, start)
         .map_err(|error| Failure::usage(format!("--asteroids {}: {error}", arguments.asteroids)))?;
     let inline = newton.inline();
@@ -159,13 +159,13 @@ fn depart(
 }
 
 /// Steps from the start to the end, and takes samples on the way if they are wanted.
-fn travel(
+fn travel<'a>(
     gravity: impl Forces<Error = SimError>,
     arguments: &Arguments,
     plan: Plan,
-    start: &System,
+    start: &'a System,
     inline: bool,
-) -> Result<Arrival, Failure> {
+) -> Result<Arrival<'a>, Failure> {
     let mut trajectory = arguments
         .wants_trajectory()
         .then(|| Trajectory::new(arguments, plan.samples(), start.len()))
@@ -229,7 +229,7 @@ fn ellipses(system: &System) -> Vec<Option<Vec<[f64; 3]>>> {
         .collect()
 }
 
-fn report(arguments: &Arguments, plan: Plan, arrival: &Arrival, stats: Stats) -> Report {
+fn report(arguments: &Arguments, plan: Plan, arrival: &Arrival<'_>, stats: Stats) -> Report {
     let Arrival { system, steps, evaluations, inline, seconds, .. } = arrival;
     let bodies = system.len();
     let interactions = (bodies * bodies) as f64 * *evaluations as f64;

@@ -15,8 +15,8 @@ const DEFAULT_YEARS: f64 = 1.0;
 /// Samples of a trajectory where nothing else is said, and the most places in all of them.
 const SAMPLES: usize = 500;
 const PLACES: usize = 20_000_000;
-/// Days from one sample to the next where an adaptive method is not to be hindered.
-const SPACING: f64 = 5.0;
+/// Days from one sample to the next where an adaptive method is not to be hindered: some ten steps.
+const SPACING: f64 = 12.0;
 /// The most steps that a run can count exactly.
 const MOST_STEPS: f64 = 9_007_199_254_740_992.0;
 

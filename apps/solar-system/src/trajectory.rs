@@ -1,5 +1,7 @@
 //! Where the bodies were on the way, and how well their energy was kept.
 
+use std::cell::OnceCell;
+
 use app_support::Failure;
 use ndarray::{ArrayView2, ArrayView3};
 use sims::nbody::{System, relativity};
@@ -47,28 +49,31 @@ impl Trajectory {
 }
 
 /// G times the energy that a law of gravity keeps.
-pub(crate) fn energy(system: &System, with_relativity: bool) -> f64 {
+fn energy(system: &System, with_relativity: bool) -> f64 {
     let (x, v) = (system.positions.view(), system.velocities.view());
     let more = if with_relativity { relativity::energy(system.gm.view(), x, v) } else { 0.0 };
     system.total_energy() + more
 }
 
 /// The energy at the samples, in parts of that at the start.
-pub(crate) struct EnergyError {
-    start: f64,
+pub(crate) struct EnergyError<'a> {
+    start: &'a System,
+    /// That of the start, which is not computed before it is asked for: it takes a while where bodies are many.
+    first: OnceCell<f64>,
     relativity: bool,
     table: String,
 }
 
-impl EnergyError {
-    pub(crate) fn new(start: &System, relativity: bool) -> Self {
+impl<'a> EnergyError<'a> {
+    pub(crate) fn new(start: &'a System, relativity: bool) -> Self {
         let table = "t_d,energy_error\n".to_owned();
-        Self { start: energy(start, relativity), relativity, table }
+        Self { start, first: OnceCell::new(), relativity, table }
     }
 
     /// The relative difference of the energy from that of the start.
     pub(crate) fn of(&self, system: &System) -> f64 {
-        ((energy(system, self.relativity) - self.start) / self.start).abs()
+        let first = self.first.get_or_init(|| energy(self.start, self.relativity));
+        ((energy(system, self.relativity) - first) / first).abs()
     }
 
     /// Adds a sample after so many days.

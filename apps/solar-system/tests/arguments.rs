@@ -48,7 +48,14 @@ fn a_wrong_value_is_named_with_its_option_and_what_is_allowed() {
         ("--retries once", "must be a whole number from 0 to 1000"),
         ("--backend gpu", "must be one of mono, process, rayon"),
         ("--bodies sun", "must be one of emb, earth-moon"),
-        ("--integrator euler", "must be one of leapfrog, yoshida4"),
+        (
+            "--integrator euler",
+            "must be one of leapfrog, yoshida4, symplectic8, hermite4, dop853, ias15",
+        ),
+        ("--gravity mond", "must be one of newton, 1pn"),
+        ("--ephemeris de405", "must be one of de421, de440"),
+        ("--accuracy 0", above_zero),
+        ("--samples 0", "must be a whole number from 1 to 1000000000"),
     ] {
         let outputs = "--final-state old.csv --output old.npy --image old.png";
         let told = place.refusal(&format!("{outputs} {wrong}"));
@@ -67,7 +74,7 @@ fn an_output_that_cannot_be_written_is_told_before_the_run() {
     let place = place();
     // This run would never come to its end.
     let long = "--years 1e6";
-    for option in ["--final-state", "--output", "--image"] {
+    for option in ["--final-state", "--output", "--energy", "--image"] {
         for (path, reason) in [
             ("no/place", "the directory no does not exist"),
             ("folder", "is a directory"),
@@ -89,14 +96,69 @@ fn a_run_of_more_steps_than_can_be_counted_is_refused() {
         [("--days 1e300", ""), ("--years -1e308", ""), ("--days 1.5", "--step 1e-300")]
     {
         let told = place.refusal(&format!("{span} {step} --output old.npy"));
-        assert!(told.starts_with(&format!("{span} ")) && told.contains(step), "{told}");
+        assert!(told.starts_with(span) && told.contains(step), "{told}");
         assert!(told.ends_with(": must be a run of at most 2^53 steps"), "{told}");
     }
 }
 
 #[test]
 fn a_trajectory_that_does_not_fit_into_memory_says_how_large_it_is() {
-    let told = place().refusal("--days 1e15 --every 1 --asteroids 0 --output old.npy");
+    let long = "--days 1e15 --asteroids 0 --output old.npy";
+    let told = place().refusal(&format!("{long} --step 1 --every 1"));
     assert!(told.starts_with("--every 1: a trajectory of 1000000000000001 samples "), "{told}");
-    assert!(told.contains(" 10 bodies does not fit into memory"), "{told}");
+    assert!(told.contains(" 11 bodies does not fit into memory"), "{told}");
+    let told =
+        place().refusal("--days 1e15 --asteroids 1000000 --output old.npy --samples 1000000000");
+    assert!(
+        told.starts_with("--samples 1000000000: a trajectory of 1000000001 samples "),
+        "{told}"
+    );
+}
+
+#[test]
+fn what_a_method_has_no_use_for_is_refused_with_what_it_takes() {
+    let place = place();
+    for (arguments, told) in [
+        ("--integrator ias15 --step 1", "--step 1: ias15 chooses its steps; say --accuracy, "),
+        ("--integrator dop853 --step 1", "--step 1: dop853 chooses its steps; say --accuracy, "),
+        ("--every 3", "--every 3: ias15 chooses its steps; say --samples"),
+        (
+            "--integrator leapfrog --accuracy 1e-9",
+            "--accuracy 0.000000001: leapfrog takes fixed steps; ",
+        ),
+        (
+            "--step 1 --accuracy 1e-9",
+            "--accuracy 0.000000001: symplectic8 takes fixed steps; say --step",
+        ),
+        (
+            "--accuracy 1e-20",
+            "--accuracy 1e-20: must be from 1e-10 to 1e-3; what is less is lost in rounding",
+        ),
+        ("--integrator dop853 --accuracy 0.1", "--accuracy 0.1: must be from 1e-14 to 1e-3; "),
+    ] {
+        let refusal = place.refusal(&format!("{arguments} --output old.npy"));
+        assert!(refusal.starts_with(&told.replace("0.000000001", "1e-9")), "{refusal}");
+    }
+    let told = place.refusal("--samples 3 --every 2 --step 1");
+    assert!(told.contains("--samples 3: cannot be used with --every"), "{told}");
+}
+
+#[test]
+fn a_step_that_makes_a_method_unstable_is_told_with_the_bound() {
+    let place = place();
+    for (arguments, told) in [
+        (
+            "--integrator leapfrog --step 30",
+            "--step 30: must be below 28.0 days, where leapfrog becomes unstable: mercury goes round in 88.0 days",
+        ),
+        (
+            "--integrator yoshida4 --step 100",
+            "--step 100: must be below 22.0 days, where yoshida4 becomes unstable: mercury goes round in 88.0 days",
+        ),
+        ("--step 20", "--step 20: must be below 13."),
+    ] {
+        let refusal = place.refusal(&format!("{arguments} --years 1 --output old.npy"));
+        assert!(refusal.starts_with(told), "{refusal}");
+        assert!(refusal.contains("unstable"), "{refusal}");
+    }
 }

@@ -19,6 +19,10 @@ struct Report {
     bodies: usize,
     steps: usize,
     integrator: String,
+    gravity: String,
+    ephemeris: String,
+    evaluations: u64,
+    inline: bool,
     energy_error: f64,
     seconds: f64,
     interactions_per_second: f64,
@@ -29,11 +33,13 @@ struct Report {
 fn every_pool_with_any_number_of_workers_computes_the_same_bits() {
     let place = Workplace::new(PROGRAM);
     for (run, bodies) in [
-        ("--days 40 --asteroids 0", 10),
+        ("--days 40 --asteroids 0", 11),
         ("--days -20 --asteroids 0 --bodies earth-moon --integrator yoshida4", 11),
-        ("--days 5 --asteroids 1", 11),
-        ("--days 5 --asteroids 333 --seed 4 --bodies earth-moon", 344),
-        ("--days 2 --asteroids 190 --integrator yoshida4", 200),
+        ("--days 5 --asteroids 1 --ephemeris de440 --integrator dop853", 12),
+        ("--days 5 --asteroids 333 --seed 4 --bodies earth-moon --step 1", 344),
+        ("--days 2 --asteroids 590 --integrator leapfrog", 600),
+        ("--days 2 --asteroids 590 --integrator hermite4", 600),
+        ("--days 2 --asteroids 590", 601),
     ] {
         let first: Report = place.report(&format!("{run} --backend mono --workers 1"));
         assert_eq!(first.bodies, bodies);
@@ -69,10 +75,12 @@ fn final_state(place: &Workplace, start: &System) -> System {
 #[test]
 fn numbers_that_follow_from_others_agree_with_them() {
     let place = Workplace::new(PROGRAM);
-    let planets = Ephemeris::De421.initial_conditions(Bodies::Emb);
-    let asteroids = belt::asteroid_belt(20, 1, &planets.body(0));
-    let start = planets.join(&asteroids);
-    for (integrator, evaluations, bound) in [("leapfrog", 101, 3e-6), ("yoshida4", 300, 3e-7)] {
+    for (integrator, evaluations, bound) in
+        [("leapfrog", 101, 3e-6), ("yoshida4", 300, 3e-7), ("hermite4", 101, 3e-6)]
+    {
+        let planets = Ephemeris::De421.initial_conditions(Bodies::Emb);
+        let asteroids = belt::asteroid_belt(20, 1, &planets.body(0));
+        let start = planets.join(&asteroids);
         let run = format!("--days 100 --asteroids 20 --integrator {integrator}");
         let report: Report = place.report(&format!("{run} --final-state state.csv"));
         assert_eq!((report.integrator.as_str(), report.steps), (integrator, 100));
@@ -80,7 +88,10 @@ fn numbers_that_follow_from_others_agree_with_them() {
         let energy_error = ((after - before) / before).abs();
         assert!((report.energy_error / energy_error - 1.0).abs() < 1e-12, "{report:?}");
         assert!(report.energy_error < bound, "{report:?}");
-        let interactions = f64::from(30 * 30 * evaluations);
+        let told = (report.evaluations, report.gravity.as_str(), report.ephemeris.as_str());
+        assert_eq!(told, (evaluations, "newton", "de421"));
+        assert!(report.inline);
+        let interactions = (30 * 30 * evaluations) as f64;
         let counted = report.interactions_per_second * report.seconds;
         assert!(report.seconds > 0.0 && (counted / interactions - 1.0).abs() < 1e-12, "{report:?}");
     }
@@ -99,12 +110,14 @@ fn a_plain_run_prints_a_summary_and_leaves_its_picture() {
     assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
     let report: Report = place.report("--days 30 --asteroids 20");
     let lines: Vec<_> = ended.out.lines().collect();
-    assert_eq!(lines[0], "bodies:         30");
-    assert_eq!(lines[1], "pool:           process, 2 workers");
-    assert!(lines[2].starts_with("steps:          30 by leapfrog in "), "{}", lines[2]);
-    assert_eq!(lines[3], format!("energy:         kept to {:.1e} of itself", report.energy_error));
-    assert_eq!(lines[4], format!("checksum:       {}", report.checksum));
-    assert_eq!(lines[5..], ["written:        solar-system.png"]);
+    assert_eq!(lines[0], "bodies:         31, from de421");
+    assert_eq!(lines[1], "gravity:        1pn");
+    assert_eq!(lines[2], "pool:           process, 2 workers; so few bodies are computed in line");
+    let steps = format!("steps:          {} by ias15 in ", report.steps);
+    assert!(lines[3].starts_with(&steps), "{}", lines[3]);
+    assert_eq!(lines[4], format!("energy:         kept to {:.1e} of itself", report.energy_error));
+    assert_eq!(lines[5], format!("checksum:       {}", report.checksum));
+    assert_eq!(lines[6..], ["written:        solar-system.png"]);
     assert_eq!(place.files().into_keys().collect::<Vec<_>>(), ["solar-system.png"]);
     assert_png(&place.read("solar-system.png"));
 }
@@ -115,6 +128,7 @@ fn files_that_are_asked_for_are_written_and_no_others() {
     for (options, names) in [
         ("--final-state a.csv", vec!["a.csv"]),
         ("--output b.npy", vec!["b.npy"]),
+        ("--energy e.csv", vec!["e.csv"]),
         ("--final-state a.csv --output b.npy --image c.png", vec!["a.csv", "b.npy", "c.png"]),
         ("", vec![]),
     ] {

@@ -158,6 +158,8 @@ impl System {
             let colour = colour_of(name, system.planets.len());
             system.planets.push(Planet { name: name.clone(), path, orbit, last, reach, colour });
         }
+        // A moon goes below its planet.
+        system.planets.sort_by_key(|planet| !planet.orbit.is_empty());
         system
     }
 

@@ -7,7 +7,7 @@
 //! [`adaptive`](super::adaptive)) of the estimated error of the position over the distance from the origin, or of the
 //! velocity over the speed. It is 1e-13 where nothing else is said. A body near the origin or at rest is given the
 //! thousandth part of the largest distance or speed instead. The errors of steps add up: ten years of the planets
-//! end within 1e-10 AU.
+//! and the Moon end within 1e-9 AU.
 //!
 //! Source: Hairer, Norsett and Wanner, Solving Ordinary Differential Equations I, 2nd ed. (1993), sections II.5 and
 //! II.10.

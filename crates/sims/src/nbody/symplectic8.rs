@@ -1,8 +1,8 @@
 //! Kahan and Li's composition of seventeen leapfrogs, drift-kick-drift.
 //!
 //! Order 8, symplectic, reversible in time. Seventeen evaluations of the forces a step. The error after a fixed time
-//! goes as dt^8: the planets over ten years are followed to a metre with steps of four days, Earth and Moon apart with
-//! steps of one.
+//! goes as dt^8: over ten years the planets are followed to 4e-10 AU (60 m) with steps of two days, and Earth and Moon
+//! apart to 2e-10 AU with steps of one.
 //!
 //! Source: Kahan and Li, Composition constants for raising the orders of unconventional schemes for ordinary
 //! differential equations, Math. Comp. 66 (1997) 1089; Hairer, Lubich and Wanner, Geometric Numerical Integration, 2nd
