@@ -151,11 +151,7 @@ fn the_reference_is_met() {
     }
     for row in csv::Reader::from_reader(STEADY.as_bytes()).into_deserialize::<Steady>() {
         let row = row.unwrap();
-        let plate = Plate {
-            bottom: 0.0,
-            left: 0.0,
-            ..lopsided(row.nx_interior, row.ny_interior)
-        };
+        let plate = Plate { bottom: 0.0, left: 0.0, ..lopsided(row.nx_interior, row.ny_interior) };
         let mut multigrid = Multigrid::new(&plate).unwrap();
         multigrid.advance(&mono(), 12).unwrap();
         let temperature = multigrid.temperatures()[[row.j, row.i]];
@@ -242,7 +238,11 @@ fn the_bound_is_at_least_the_error_and_at_most_three_times_that_for_every_method
             for sweeps in [0, 1, 2, 5, 20, 100, 400, 2000] {
                 relaxation.advance(&mono(), sweeps).unwrap();
                 let temperatures = relaxation.temperatures();
-                check(bound.of(&mono(), temperatures).unwrap(), temperatures, &format!("{method:?}"));
+                check(
+                    bound.of(&mono(), temperatures).unwrap(),
+                    temperatures,
+                    &format!("{method:?}"),
+                );
             }
         }
         for cycles in 0..12 {
@@ -327,7 +327,11 @@ fn every_pool_gives_the_same_bits() {
                 let farm = farm_rayon::Pool::builder().workers(workers).build().unwrap();
                 assert!(run(&farm, &plate, &mask) == expected, "rayon {workers} {} {nx}", shape.0);
                 let farm = farm_process::Pool::builder().workers(workers).build().unwrap();
-                assert!(run(&farm, &plate, &mask) == expected, "process {workers} {} {nx}", shape.0);
+                assert!(
+                    run(&farm, &plate, &mask) == expected,
+                    "process {workers} {} {nx}",
+                    shape.0
+                );
             }
         }
     }

@@ -303,12 +303,13 @@ struct From {
     pass: Pass,
 }
 
-type Made = Overwrite<f64, Ix2>;
+type Room = Overwrite<f64, Ix2>;
+type Rows = Band<f64, Ix2>;
 
 /// The task: the rows of a band after all stages, and of one stage earlier where those are wanted.
 fn sweep_band(
-    (from, made, back): (From, Made, Option<Made>),
-) -> (Band<f64, Ix2>, Option<Band<f64, Ix2>>, Vec<RowUpdate>) {
+    (from, made, back): (From, Room, Option<Room>),
+) -> (Rows, Option<Rows>, Vec<RowUpdate>) {
     let From { first, start, earlier, held, pass } = from;
     let (mut made, mut back) = (made.into_band(), back.map(Overwrite::into_band));
     let earlier = earlier.as_ref().map(ArrayRef::view);

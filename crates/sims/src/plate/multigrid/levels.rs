@@ -44,7 +44,7 @@ impl Axis {
         if self.n == 1 {
             return self;
         }
-        let last = if self.n % 2 == 0 { self.last } else { self.h + self.last };
+        let last = if self.n.is_multiple_of(2) { self.last } else { self.h + self.last };
         Self { n: self.n / 2, h: 2.0 * self.h, last }
     }
 

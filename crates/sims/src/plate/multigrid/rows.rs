@@ -225,7 +225,9 @@ pub(crate) fn correct<'a>(
     }
     let (pairs, _) = new[1..=2 * last].as_chunks_mut::<2>();
     let (of_row, _) = row[1..=2 * last].as_chunks::<2>();
-    for (((new, row), before), behind) in pairs.iter_mut().zip(of_row).zip(&*folded).zip(&folded[1..]) {
+    for (((new, row), before), behind) in
+        pairs.iter_mut().zip(of_row).zip(&*folded).zip(&folded[1..])
+    {
         *new = [row[0] + 0.5 * (before + behind), row[1] + behind];
     }
     if 2 * last < grid.x.n {

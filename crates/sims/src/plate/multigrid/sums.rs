@@ -38,8 +38,8 @@ pub(crate) fn size(a: &[f64]) -> f64 {
                 spoilt[lane] += 0.0 * x;
             };
             for chunk in chunks {
-                for lane in 0..LANES {
-                    look(lane, chunk[lane]);
+                for (lane, x) in chunk.iter().enumerate() {
+                    look(lane, *x);
                 }
             }
             for (lane, x) in rest.iter().enumerate() {
