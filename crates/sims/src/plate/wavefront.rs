@@ -16,6 +16,8 @@ use std::ops::Range;
 
 use ndarray::{ArrayView2, ArrayViewMut2};
 
+/// Numbers in a line of the cache.
+const LINE: usize = 8;
 /// Rows that each stage keeps.
 const KEPT: usize = 3;
 
@@ -84,7 +86,10 @@ pub(crate) fn wavefront(
 
     let stride = stride(window.start.ncols());
     ROOM.with_borrow_mut(|room| {
-        room.resize((stages - 1) * KEPT * stride, 0.0);
+        room.resize((stages - 1) * KEPT * stride + LINE, 0.0);
+        // Column 1 begins a line.
+        let skip = (room.as_ptr().align_offset(8 * LINE) + LINE - 1) % LINE;
+        let room = &mut room[skip..];
         let width = window.start.ncols();
         for front in needed.start + 1..rows.end + stages - 1 {
             for stage in 1..=stages.min(front) {
@@ -127,9 +132,10 @@ thread_local! {
     static ROOM: RefCell<Vec<f64>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Numbers from one row to the next: rows whose addresses agree in their last twelve bits are in each other's way.
+/// Numbers from one row to the next: whole lines of the cache, and an odd number of them, as rows whose addresses agree in
+/// their last twelve bits are in each other's way.
 fn stride(width: usize) -> usize {
-    width.next_multiple_of(512) + 136
+    (width.div_ceil(LINE) | 1) * LINE
 }
 
 fn in_one_piece(rows: ArrayView2<'_, f64>, j: usize) -> &[f64] {
