@@ -81,7 +81,6 @@ fn check<F: Forces<Error: std::fmt::Debug>>(
             let error = (0..3).map(square).sum::<f64>().sqrt() * ephemeris.au_km();
             let by = run.integrator().name();
             let of = ephemeris.name();
-            println!("{by}, {of}, {years} years: {name} is {error:.3} km off");
             assert!(
                 error < 2.0 * errors[epoch],
                 "{by}, {of}, {years} years: {name} is {error:.3} km off, not {}",
@@ -89,7 +88,6 @@ fn check<F: Forces<Error: std::fmt::Debug>>(
             );
         }
     }
-    println!("{} steps, {} evaluations", run.steps(), run.evaluations());
 }
 
 /// The best integrators, and steps that serve them.
@@ -141,7 +139,6 @@ fn ten_years_there_and_back_end_at_the_start() {
             assert!(distance(&run.system().positions, &start.positions) > 1.0);
             run.advance_to(0.0, step).expect("the bodies stay apart");
             let off = distance(&run.system().positions, &start.positions);
-            println!("{}: {off:e} AU", integrator.name());
             let bound = if integrator == Integrator::Dop853 { 1e-8 } else { 1e-11 };
             assert!(off < bound, "{}: {off:e} AU", integrator.name());
         }
