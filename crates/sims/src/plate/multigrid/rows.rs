@@ -234,3 +234,98 @@ pub(crate) fn correct<'a>(
         new[2 * last + 1] = row[2 * last + 1] + grid.x.last_share() * folded[last];
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+
+    use super::super::super::Plate;
+    use super::super::levels::Reaction;
+    use super::*;
+
+    fn rows(array: &Array2<f64>, j: usize) -> Rows<'_> {
+        let row = |j: usize| array.row(j).to_slice().unwrap();
+        Rows { below: row(j - 1), row: row(j), above: row(j + 1), earlier: &[] }
+    }
+
+    /// Numbers without any symmetry, 0 on the sides.
+    fn rough(grid: Grid) -> Array2<f64> {
+        Array2::from_shape_fn(grid.shape(), |(j, i)| {
+            let inner = (1..=grid.y.n).contains(&j) && (1..=grid.x.n).contains(&i);
+            if inner { ((7 * i + 13 * j * j) as f64).sin() } else { 0.0 }
+        })
+    }
+
+    fn interpolated(fine: Grid, coarse: &Array2<f64>) -> Array2<f64> {
+        let mut made = Array2::zeros(fine.shape());
+        let (zeros, mut folded) = (vec![0.0; fine.shape().1], vec![0.0; coarse.ncols()]);
+        for j in 1..=fine.y.n {
+            let new = made.row_mut(j).into_slice().unwrap();
+            correct(fine, j, &zeros, |j| coarse.row(j).to_slice().unwrap(), &mut folded, new);
+        }
+        made
+    }
+
+    fn energy(grid: Grid, inverse: Option<&Array2<f64>>, u: &Array2<f64>) -> f64 {
+        let mut left = vec![0.0; grid.shape().1];
+        (1..=grid.y.n)
+            .map(|j| {
+                let inverse = inverse.map(|inverse| rows(inverse, j).row);
+                let equation = Equation { weights: grid.weights(j), rhs: None, inverse };
+                residual(equation, rows(u, j), &mut left);
+                -u.row(j).iter().zip(&left).map(|(u, r)| u * r).sum::<f64>()
+            })
+            .sum()
+    }
+
+    fn grids() -> impl Iterator<Item = (Grid, Grid)> {
+        let sizes = (1..=12).flat_map(|nx| (1..=12).map(move |ny| (nx, ny)));
+        sizes.flat_map(|(nx, ny)| {
+            let plate = Plate { nx, ny, top: 0.0, bottom: 0.0, left: 0.0, right: 0.0 };
+            let mut grid = Grid::finest(&plate);
+            std::iter::from_fn(move || {
+                let fine = grid;
+                grid = grid.coarser()?;
+                Some((fine, grid))
+            })
+        })
+    }
+
+    #[test]
+    fn restriction_is_the_transpose_of_interpolation() {
+        for (fine, coarse) in grids() {
+            let (r, e) = (rough(fine), rough(coarse));
+            let mut restricted = Array2::zeros(coarse.shape());
+            let mut folded = vec![0.0; fine.shape().1];
+            for j in 1..=fine.y.n {
+                if let Some(at) = coarse_row(fine.y, j) {
+                    let row = restricted.row_mut(at).into_slice().unwrap();
+                    restrict(fine, j, rows(&r, j), &mut folded, row);
+                }
+            }
+            let (a, b) = ((&restricted * &e).sum(), (&r * &interpolated(fine, &e)).sum());
+            assert!((a - b).abs() < 1e-12, "{fine:?}: {a} and {b}");
+        }
+    }
+
+    #[test]
+    fn no_coarse_function_has_less_energy_than_it_has_on_the_finer_grid() {
+        for (fine, coarse) in grids() {
+            for sparse in [2, 3, 5, 1000] {
+                let held = Array2::from_shape_fn(fine.shape(), |(j, i)| {
+                    u8::from((3 * i + 7 * j + i * j) % sparse == 0)
+                });
+                let reaction = Reaction::finest(held.view());
+                let inverse = reaction.inverse(fine);
+                let coarser = reaction.coarser(fine, coarse).inverse(coarse);
+                let mut e = rough(coarse);
+                e.zip_mut_with(&coarser, |e, inverse| *e = if *inverse == 0.0 { 0.0 } else { *e });
+                let mut cut = interpolated(fine, &e);
+                cut.zip_mut_with(&held, |e, held| *e = if *held == 0 { *e } else { 0.0 });
+                let (here, there) =
+                    (energy(fine, Some(&inverse), &cut), energy(coarse, Some(&coarser), &e));
+                assert!(here <= there * (1.0 + 1e-12) + 1e-12, "{fine:?}: {here} > {there}");
+            }
+        }
+    }
+}
