@@ -13,9 +13,11 @@ use super::levels::{Grid, Reaction};
 use super::work::{Here, Made, Told, Work};
 use crate::SimError;
 
-/// Levels with fewer cells than this are worked on by the caller's thread: the way to a worker and back would take longer than half of the
-/// work.
-pub const IN_LINE_BELOW: usize = 128 * 128;
+/// Plates with fewer cells than this are worked on by the caller's thread: a pass then takes so little that the system may not even have
+/// put two workers on two cores.
+pub const IN_LINE_BELOW: usize = 512 * 512;
+/// The same for the coarser levels of larger plates, whose workers are at work already: there the way to a worker and back decides.
+const LEVEL_IN_LINE_BELOW: usize = 160 * 160;
 
 /// An array of a level; `None` while a pass has it, and after a pass has failed.
 pub(crate) type Field = Option<SharedArray<f64, Ix2>>;
@@ -26,6 +28,7 @@ pub(crate) struct Level {
     pub(crate) grid: Grid,
     pub(crate) coarser: Option<Grid>,
     inverse: Option<ArrayRef<f64, Ix2>>,
+    small: bool,
 }
 
 impl Level {
@@ -42,7 +45,10 @@ impl Level {
             if let (Some(fine), Some(coarse)) = (&reaction, next) {
                 reaction = Some(fine.coarser(grid, coarse));
             }
-            levels.push(Self { grid, coarser: next, inverse: inverse.map(SharedArray::freeze) });
+            let small =
+                plate.nx * plate.ny < IN_LINE_BELOW || grid.x.n * grid.y.n < LEVEL_IN_LINE_BELOW;
+            let inverse = inverse.map(SharedArray::freeze);
+            levels.push(Self { grid, coarser: next, inverse, small });
         }
         Ok(levels)
     }
@@ -59,7 +65,7 @@ impl Level {
 
     /// Whether the caller's thread does the work, which it also does for a single worker.
     pub(crate) fn inline(&self, farm: &impl Farm) -> bool {
-        self.grid.x.n * self.grid.y.n < IN_LINE_BELOW || farm.workers() == 1
+        self.small || farm.workers() == 1
     }
 
     /// Does `work` on all rows: from `taken`, which stay as they are, to `made`.
