@@ -21,7 +21,7 @@ use crate::SimError;
 ///
 /// A step on worker processes costs 6 us more than its pairs while all are awake, and up to 80 us where somebody has to be
 /// woken. On as many cores as workers, each on a core of its own, two are worth it from 768 bodies on, whose pairs take one core
-/// 200 us with AVX-512. But the system may wake both on one core and leave them there for a millisecond; 2048
+/// 200 us with AVX-512. But the system may wake both on one core and leave them there for a millisecond; 2000
 /// bodies are enough that this too costs less than a twentieth. One worker gains nothing, and loses less than that from
 /// 4096 bodies on.
 #[must_use]

@@ -9,7 +9,7 @@ use super::rows::{rows, with_rows_mut};
 
 /// Bodies of known masses, and the room to sum their pulls.
 ///
-/// The room takes about 60 bytes a body below 2048 bodies, 120 up to 4095, 190 up to 16383 and 240 above, and twice that more
+/// The room takes about 60 bytes a body below 2000 bodies, 120 up to 4095, 190 up to 16383 and 240 above, and twice that more
 /// once jerks are asked for. It is made by the first call.
 ///
 /// # Examples

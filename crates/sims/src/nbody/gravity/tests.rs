@@ -98,7 +98,7 @@ fn the_force_of_a_pair_is_that_of_the_formula_at_any_distance() {
 #[test]
 fn any_number_of_bodies_feels_the_sum_of_its_pairs() {
     for level in levels() {
-        for n in (0..=40).chain([63, 64, 65, 127, 129, 500, 1000, 2047, 2048, 2055]) {
+        for n in (0..=40).chain([63, 64, 65, 127, 129, 500, 1000, 1999, 2000, 2007]) {
             check(level, n, 2e-14);
         }
     }

@@ -20,7 +20,7 @@
 use std::ops::Range;
 
 /// The number of bodies below which there is one share only.
-pub(in crate::nbody) const ONE_BELOW: usize = 2048;
+pub(in crate::nbody) const ONE_BELOW: usize = 2000;
 
 /// The difference sets, and the least number of bodies for which each is used: few enough blocks that they are long for the
 /// kernel and leave few sums behind, many enough for all workers that so many bodies are worth.
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn the_blocks_are_all_packs_in_order() {
-        for n in [0, 1, 7, 8, 9, 2047, 2048, 2049, 4095, 4096, 5000, 20000] {
+        for n in [0, 1, 7, 8, 9, 1999, 2000, 2001, 4095, 4096, 5000, 20000] {
             let tiling = Tiling::new(n, 8);
             let packs: Vec<_> = (0..tiling.blocks()).flat_map(|b| tiling.block(b)).collect();
             assert!(packs.into_iter().eq(0..n.div_ceil(8)));
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn the_halves_of_the_first_group_have_about_as_many_pairs() {
-        for n in [2048, 5000, 20000] {
+        for n in [2000, 5000, 20000] {
             let tiling = Tiling::new(n, 8);
             let pairs = |s| tiling.share(s).packs.sum::<usize>() as f64;
             let ratio = pairs(0) / pairs(tiling.shares() - 1);
