@@ -7,7 +7,7 @@ mod solve;
 mod start;
 
 use app_support::arguments::parse;
-use app_support::backend::{Backend, Common};
+use app_support::backend::{Backend, Common, default_workers};
 use app_support::checksum::checksum;
 use app_support::exit::finish;
 use app_support::heat_map::heat_map;
@@ -71,7 +71,11 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
             run_on(farm_mono::Pool::builder().workers(workers).build(), arguments, &start, work)
         }
         Backend::Process => run_on(
-            farm_process::Pool::builder().workers(workers).retries(retries).build(),
+            farm_process::Pool::builder()
+                .workers(workers)
+                .retries(retries)
+                .pinned(workers == default_workers())
+                .build(),
             arguments,
             &start,
             work,

@@ -10,7 +10,7 @@ mod trajectory;
 use std::time::Instant;
 
 use app_support::arguments::parse;
-use app_support::backend::{Backend, Common};
+use app_support::backend::{Backend, Common, default_workers};
 use app_support::checksum::Checksum;
 use app_support::exit::finish;
 use app_support::orbits::orbits;
@@ -85,7 +85,11 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
             run_on(farm_mono::Pool::builder().workers(workers).build(), arguments, plan, &start)
         }
         Backend::Process => run_on(
-            farm_process::Pool::builder().workers(workers).retries(retries).build(),
+            farm_process::Pool::builder()
+                .workers(workers)
+                .retries(retries)
+                .pinned(workers == default_workers())
+                .build(),
             arguments,
             plan,
             &start,

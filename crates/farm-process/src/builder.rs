@@ -117,6 +117,31 @@ impl Builder {
         self
     }
 
+    /// Keeps each worker on a core, and apart from the others as far as there are cores; not by default.
+    ///
+    /// This is for a program that has the machine to itself and gives all workers equally much at a time, again and again: the system
+    /// may wake two of them on one core and leave another without work for longer than such a task takes. What
+    /// a task starts, threads of its own included, stays on the worker's core too.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use farm_core::prelude::*;
+    /// use farm_process::Pool;
+    ///
+    /// fn main() -> Result<(), FarmError> {
+    ///     farm_process::init();
+    ///     let pool = Pool::builder().workers(2).pinned(true).build()?;
+    ///     let cores = |_: u32| std::thread::available_parallelism().map_or(0, |cores| cores.get());
+    ///     assert_eq!(pool.map(cores, 0..4)?, [1; 4]);
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn pinned(mut self, pinned: bool) -> Self {
+        self.settings.pinned = pinned;
+        self
+    }
+
     /// Has each worker call `function` on `argument` before its first task: to load a library or a table,
     /// say, into a static.
     ///

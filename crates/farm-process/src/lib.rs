@@ -33,6 +33,7 @@ mod boundaries;
 mod builder;
 mod clock;
 mod closing;
+mod cores;
 mod fork;
 #[cfg(fuzzing)]
 #[doc(hidden)]

@@ -45,6 +45,7 @@ pub(crate) struct Settings {
     pub(crate) stopped_after: Duration,
     pub(crate) tasks_per_worker: Option<u64>,
     pub(crate) memory_limit: Option<u64>,
+    pub(crate) pinned: bool,
     pub(crate) initializer: Option<Initializer>,
     pub(crate) environment: BTreeMap<OsString, OsString>,
     /// What the options of a task leave open.
@@ -70,6 +71,7 @@ impl Default for Settings {
             stopped_after: Duration::from_secs(10),
             tasks_per_worker: None,
             memory_limit: None,
+            pinned: false,
             initializer: None,
             environment: BTreeMap::new(),
             task: TaskOptions::new(),

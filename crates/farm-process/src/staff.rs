@@ -5,6 +5,7 @@ use std::sync::Arc;
 use farm_core::{FarmError, Loss, Master, TaskName, WorkerId};
 use parking_lot::MutexGuard;
 
+use crate::cores;
 use crate::lane::{MasterEnd, News};
 use crate::link::Link;
 use crate::meeting::Place;
@@ -70,6 +71,18 @@ impl Service {
     pub(crate) fn expect_at(&self, worker: WorkerId, pid: u32, place: Place) {
         let starting = Worker::Starting { pid, place: Some(place), met: None };
         self.state.lock().workers.insert(worker, starting);
+    }
+
+    /// Puts a new worker on a core of its own. Where that cannot be, it stays where the system puts it.
+    pub(crate) fn set_apart(&self, worker: WorkerId, pid: u32) {
+        let state = self.state.lock();
+        let others = state.workers.iter().filter_map(|(other, known)| match known {
+            Worker::Starting { pid, .. } | Worker::Up { pid, .. } => {
+                (*other != worker).then_some(*pid)
+            }
+            Worker::Dead { .. } | Worker::DeadAtStart(_) => None,
+        });
+        let _ = cores::set_apart(pid, others);
     }
 
     /// Somebody has come to the meeting place of a worker.

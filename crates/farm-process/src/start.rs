@@ -111,6 +111,9 @@ fn meet(service: &Service, worker: WorkerId, server: Server, pid: u32) -> Result
         initializer: service.settings.initializer.clone(),
     };
     service.has_met(worker, link);
+    if service.settings.pinned {
+        service.set_apart(worker, pid);
+    }
     send(&down, welcome).map_err(|error| failed(pid, format!("it cannot be reached: {error}")))
 }
 

@@ -10,13 +10,14 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Wake, Waker};
 
-use common::{Folder, kill, part, pid, play, pool, wait_for_end_of};
+use common::{Folder, kill, part, pid, play, pool, wait_for_end_of, wait_until};
 use farm_conformance::watchdog::guard;
 use farm_core::prelude::*;
 use farm_process::Pool;
 use farm_shm::{Band, SharedArray};
 use ndarray::Ix1;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
+use rustix::thread::{CpuSet, sched_getaffinity};
 
 #[test]
 fn a_worker_that_is_killed_while_it_is_idle_is_replaced_and_costs_nothing() {
@@ -123,6 +124,39 @@ fn workers_have_one_thread_for_numerical_libraries_unless_told_otherwise() {
         let values = pool.unwrap().map(variable, names.map(str::to_owned)).unwrap();
         let values: Vec<_> = values.iter().map(Option::as_deref).collect();
         assert_eq!(values, [Some("3"), Some("1"), Some("x")]);
+    });
+}
+
+#[test]
+fn pinned_workers_are_on_cores_of_their_own_also_after_a_death() {
+    /// The cores that a process may use.
+    fn cores(process: Option<Pid>) -> Vec<usize> {
+        let set = sched_getaffinity(process).unwrap();
+        (0..CpuSet::MAX_CPU).filter(|core| set.is_set(*core)).collect()
+    }
+    guard("pinned", || {
+        let ours = cores(None);
+        // One more than there are cores, so that two have to share.
+        let workers = ours.len() + 1;
+        let pool = Pool::builder().workers(workers).pinned(true).build().unwrap();
+        let spread = || {
+            wait_until(|| pool.processes().len() == workers);
+            let pids =
+                pool.processes().into_iter().map(|process| Pid::from_raw(process.pid as i32));
+            let mut spread: Vec<_> = pids.flat_map(cores).collect();
+            spread.sort_unstable();
+            assert_eq!(spread.len(), workers);
+            spread.dedup();
+            assert_eq!(spread, ours);
+        };
+        spread();
+        for process in pool.processes() {
+            kill(process.pid as i32, Signal::KILL);
+            wait_for_end_of(process.pid as i32);
+            wait_until(|| !pool.processes().contains(&process));
+            spread();
+        }
+        assert_eq!(cores(None), ours);
     });
 }
 
