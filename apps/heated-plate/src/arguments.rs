@@ -14,7 +14,7 @@ use sims::plate::{Method, Plate};
 use crate::start::Start;
 
 /// Cells along a side where nothing else is said.
-const DEFAULT_CELLS: usize = 500;
+const DEFAULT_CELLS: usize = 700;
 /// The most cells along a side; memory ends long before.
 const MOST_CELLS: usize = 1 << 40;
 /// The bound on the error, in kelvin, where nothing else is said.
@@ -32,10 +32,10 @@ const MOST_STEPS: f64 = 9_007_199_254_740_992.0;
 #[derive(Debug, Parser)]
 #[command(name = "heated-plate", version)]
 pub(crate) struct Arguments {
-    /// Interior cells along x [default: 500, or those of the mask]
+    /// Interior cells along x [default: 700, or those of the mask]
     #[arg(long, value_name = "N", value_parser = count_to::<MOST_CELLS>)]
     nx: Option<usize>,
-    /// Interior cells along y [default: 500, or those of the mask]
+    /// Interior cells along y [default: 700, or those of the mask]
     #[arg(long, value_name = "N", value_parser = count_to::<MOST_CELLS>)]
     ny: Option<usize>,
     /// Interior cells along both

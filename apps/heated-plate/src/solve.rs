@@ -56,6 +56,9 @@ pub(crate) fn solve(
     match work {
         Work::Steady { stop: Stop::Tolerance(tolerance), .. } => {
             run.until_bound(farm, tolerance, show_progress)?;
+            if let State::Cycles(multigrid) = &run.plate {
+                run.sweeps = multigrid.cycles();
+            }
         }
         Work::Steady { stop: Stop::Sweeps(total), .. } | Work::Heat { steps: total, .. } => {
             let progress = Progress::new(run.name(), total as u64, show_progress);

@@ -16,6 +16,8 @@ pub(crate) struct Hierarchy {
     rooms: Vec<Rooms>,
     /// Where cells are held.
     directions: Option<Directions>,
+    /// How often the finest level has been gone through.
+    pub(crate) cycles: usize,
 }
 
 /// The arrays of a level.
@@ -68,7 +70,7 @@ impl Hierarchy {
                 })
             })
             .transpose()?;
-        Ok(Self { levels, rooms, directions })
+        Ok(Self { levels, rooms, directions, cycles: 0 })
     }
 
     /// Whether even the finest level is worked on by the caller's thread.
@@ -88,6 +90,7 @@ impl Hierarchy {
         u: &mut Field,
         half: &mut Field,
     ) -> Result<(), SimError> {
+        self.cycles += 1;
         let work = Work::Descend { guess: Guess::Given };
         let level = &self.levels[0];
         let Some(coarse) = self.rooms.get_mut(1) else {
@@ -104,6 +107,7 @@ impl Hierarchy {
 
     /// One cycle on A z = f from level `from` on.
     fn cycle(&mut self, farm: &impl Farm, from: usize, guess: Guess) -> Result<(), SimError> {
+        self.cycles += usize::from(from == 0);
         let coarsest = self.levels.len() - 1;
         for at in from..=coarsest {
             let guess = if at == from { guess } else { Guess::Zero };

@@ -30,7 +30,6 @@ pub struct Multigrid {
     /// Room for what a cycle makes half-way, where no cell is held.
     half: Field,
     bound: ErrorBound,
-    cycles: usize,
     /// Whether the bound has left behind what the temperatures lack.
     correction: bool,
 }
@@ -64,7 +63,7 @@ impl Multigrid {
         fill(u.view_mut());
         let half =
             if bound.hierarchy.holds() { None } else { Some(SharedArray::from_array(&u.view())?) };
-        Ok(Self { u: Some(u), half, bound, cycles: 0, correction: false })
+        Ok(Self { u: Some(u), half, bound, correction: false })
     }
 
     /// Goes through so many cycles.
@@ -90,7 +89,6 @@ impl Multigrid {
                 self.bound.hierarchy.cycle_on(farm, &mut self.u, &mut self.half)?;
             }
         }
-        self.cycles += cycles;
         Ok(())
     }
 
@@ -116,10 +114,10 @@ impl Multigrid {
         self.u.as_ref().expect("the temperatures went with a cycle that failed").view()
     }
 
-    /// How many cycles there have been.
+    /// How many cycles there have been, those that bounds have taken included.
     #[must_use]
     pub fn cycles(&self) -> usize {
-        self.cycles
+        self.bound.hierarchy.cycles
     }
 
     /// Whether all levels are worked on by the caller's thread: the plate is smaller than
