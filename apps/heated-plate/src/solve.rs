@@ -105,7 +105,7 @@ impl State {
 
     fn inline(&self, farm: &impl Farm) -> bool {
         match self {
-            Self::Sweeps(relaxation) => relaxation.inline(),
+            Self::Sweeps(relaxation) => relaxation.inline(farm),
             Self::Cycles(multigrid) => multigrid.inline(farm),
         }
     }

@@ -54,7 +54,7 @@ fn a_wrong_value_is_named_with_its_option_and_what_is_allowed() {
         ("--time 0", bound),
         ("--mask-temperature hot", temperature),
         (
-            "--ratio 0.26 --sweeps 3",
+            "--ratio 0.26",
             "must be a number above 0 and at most 0.25: with more the steps are unstable",
         ),
     ] {

@@ -2,7 +2,8 @@
 //! goes on after a pause.
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_heated-plate");
-const LONG_RUN: &str = "--size 300 --sweeps 1000000000";
+/// So large that even one worker is asked.
+const LONG_RUN: &str = "--size 1100 --sweeps 1000000000";
 
 #[test]
 fn a_signal_ends_the_run_on_every_pool_and_leaves_nothing() {

@@ -266,7 +266,7 @@ fn numbers_that_follow_from_others_agree_with_them() {
         let [linf, l2] = [report.last_update_linf, report.last_update_l2].map(Option::unwrap);
         assert!(0.0 < linf && linf <= l2);
     }
-    let report: Report = place.report("--size 300 --sweeps 2");
+    let report: Report = place.report("--size 300 --sweeps 2 --workers 2");
     assert!(!report.inline);
 }
 

@@ -48,7 +48,7 @@ fn swept(
     for &sweeps in calls {
         update = relaxation.advance(farm, sweeps).unwrap();
     }
-    assert!(!relaxation.inline());
+    assert!(!relaxation.inline(farm));
     let bits = relaxation.temperatures().iter().map(|t| t.to_bits()).collect();
     (bits, [update.linf, update.l2].map(f64::to_bits))
 }
@@ -86,7 +86,7 @@ fn the_caller_sweeps_a_small_plate_with_the_bits_of_the_workers() {
     for method in METHODS {
         let mut relaxation = begin(&plate, method, None);
         let update = relaxation.advance(farm, 100).unwrap();
-        assert!(relaxation.inline());
+        assert!(relaxation.inline(farm));
         let bits: Vec<u64> = relaxation.temperatures().iter().map(|t| t.to_bits()).collect();
         let of_workers = swept(farm, &plate, method, None, &[60, 40]);
         assert_eq!((bits, [update.linf, update.l2].map(f64::to_bits)), of_workers);

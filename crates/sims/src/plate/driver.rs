@@ -21,9 +21,14 @@ use crate::SimError;
 const CACHE: usize = 1 << 20;
 /// Stages that are worth it: the more there are, the more rows neighbours compute twice.
 const MOST_STAGES: usize = 32;
-/// With fewer cells than this the sweeps run on the caller's thread: the way to a worker and back would take longer than half of
-/// the sweeps.
-pub const INLINE_BELOW: usize = 128 * 128;
+/// The number of cells, sides included, below which a farm of so many workers is not asked.
+///
+/// The way to a worker and back takes some microseconds a pass, and more where somebody has to be woken. Two workers
+/// make up for that from 150 x 150 cells on. One gains nothing, and loses less than a twentieth from 1024 x 1024 cells on.
+#[must_use]
+pub fn inline_below(workers: usize) -> usize {
+    if workers == 1 { 1024 * 1024 } else { 150 * 150 }
+}
 
 /// A plate on its way through sweeps.
 ///
@@ -49,7 +54,8 @@ pub struct Relaxation {
     last: (usize, usize),
     held: Option<ArrayRef<u8, Ix2>>,
     sweeps: usize,
-    inline_below: usize,
+    /// In place of [`inline_below`].
+    inline_below: Option<usize>,
 }
 
 /// Temperatures, and those of one stage earlier where the method looks back to them.
@@ -128,14 +134,14 @@ impl Relaxation {
             last: (plate.ny + 1, plate.nx + 1),
             held: held.map(SharedArray::freeze),
             sweeps: 0,
-            inline_below: INLINE_BELOW,
+            inline_below: None,
         })
     }
 
-    /// Asks the farm from this many cells on, sides included, in place of [`INLINE_BELOW`].
+    /// Asks the farm from this many cells on, sides included, in place of what [`inline_below`] says.
     #[must_use]
     pub fn inline_below(mut self, cells: usize) -> Self {
-        self.inline_below = cells;
+        self.inline_below = Some(cells);
         self
     }
 
@@ -154,7 +160,7 @@ impl Relaxation {
             let measured = if left == 0 { self.schedule.stages() } else { 0 };
             let pass = Pass { rules: self.schedule.next(now), measured, last: self.last.0 };
             updates =
-                if self.inline() { self.pass_in_line(&pass) } else { self.pass(farm, &pass) }?;
+                if self.inline(farm) { self.pass_in_line(&pass) } else { self.pass(farm, &pass) }?;
             self.sweeps += now;
         }
         Ok(norms(updates.into_iter()))
@@ -177,10 +183,11 @@ impl Relaxation {
         self.sweeps
     }
 
-    /// Whether the sweeps run on the caller's thread, the plate being small: see [`INLINE_BELOW`].
+    /// Whether the sweeps run on the caller's thread, the plate being small: see [`inline_below`].
     #[must_use]
-    pub fn inline(&self) -> bool {
-        (self.last.0 + 1) * (self.last.1 + 1) < self.inline_below
+    pub fn inline(&self, farm: &impl Farm) -> bool {
+        let least = self.inline_below.unwrap_or_else(|| inline_below(farm.workers()));
+        (self.last.0 + 1) * (self.last.1 + 1) < least
     }
 
     /// As many as pass through the cache together.

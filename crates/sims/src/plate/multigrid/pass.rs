@@ -45,8 +45,8 @@ impl Level {
             if let (Some(fine), Some(coarse)) = (&reaction, next) {
                 reaction = Some(fine.coarser(grid, coarse));
             }
-            let small =
-                plate.nx * plate.ny < IN_LINE_BELOW || grid.x.n * grid.y.n < LEVEL_IN_LINE_BELOW;
+            let small = plate.nx.saturating_mul(plate.ny) < IN_LINE_BELOW
+                || grid.x.n.saturating_mul(grid.y.n) < LEVEL_IN_LINE_BELOW;
             let inverse = inverse.map(SharedArray::freeze);
             levels.push(Self { grid, coarser: next, inverse, small });
         }
