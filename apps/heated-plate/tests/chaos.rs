@@ -1,7 +1,7 @@
 //! The program while its workers are killed.
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_heated-plate");
-const RUN: &str = "--size 600 --sweeps 2000";
+const RUN: &str = "--size 600 --sweeps 10000";
 
 #[test]
 fn workers_that_are_killed_all_the_time_change_no_bit() {
