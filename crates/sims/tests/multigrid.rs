@@ -62,7 +62,7 @@ const SHAPES: [Shape; 12] = [
     ("all", |_, _, _| true),
     ("one", |n, i, j| (i, j) == (n / 2, n / 3)),
     ("wall", |n, i, j| i == n / 2 + 1 && j < 3 * n / 4),
-    ("slanted wall", |n, i, j| i == j && j < n - 3),
+    ("slanted wall", |n, i, j| i == j && j + 3 < n),
     ("comb", |n, i, j| i % 7 == 3 && j < 3 * n / 4),
     ("serpentine", |_, i, j| i % 16 == 5 && (j + i / 16 % 2 * 9) % 29 != 0),
     ("chessboard", |_, i, j| (i + j) % 2 == 0),
