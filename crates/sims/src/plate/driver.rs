@@ -1,7 +1,7 @@
 //! Sweeps on a farm: one band of rows per worker, several sweeps at a time.
 //!
 //! Two arrays take turns. A task reads its rows of the frozen one and as many more on either side as there are stages, goes
-//! through all stages as a [`wavefront`] in room of its own, and writes its band of the other: so nobody reads what somebody
+//! through all stages as a wavefront in room of its own, and writes its band of the other: so nobody reads what somebody
 //! writes. The farm carries handles and, once in a while, one [`RowUpdate`] per row, never the temperatures.
 
 use farm_core::Farm;

@@ -3,7 +3,7 @@
 //! Sweeps take away what changes from cell to cell, and little else; what is left is smooth, so a grid of every second cell shows it as
 //! well. A V(2,1) cycle on A u = f sweeps twice in red and black, restricts what is left, r = f - A u, to the coarser grid, solves A e = r there by the
 //! same means, adds e and sweeps once more. The work is that of some seven sweeps, and a cycle divides the residual by twelve or more
-//! for any nx and ny, even, odd or very unequal. See [`levels`] for the grids.
+//! for any nx and ny, even, odd or very unequal. The grids are in `levels.rs`.
 //!
 //! Where cells are held the coarse grids cannot show the solution near them so well. There each cycle makes the next direction of a
 //! conjugate gradient method. Such a step divides the residual by three to ten for walls, combs, spirals and pores, and by 2.6 at worst (single
@@ -11,7 +11,7 @@
 //! the energy of the error falls at every one, for any mask.
 //!
 //! A level is worked on in two passes, on the way down and up, each of which takes rows through the cache once: all its steps follow each
-//! other as a [`wavefront`](super::wavefront).
+//! other as a wavefront.
 //!
 //! Source: Trottenberg, Oosterlee and Schüller, Multigrid (2001), sections 2.4 and 4.1.
 
