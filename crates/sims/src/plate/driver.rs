@@ -192,7 +192,7 @@ impl Relaxation {
 
     /// As many as pass through the cache together.
     fn sweeps_at_a_time(&self) -> usize {
-        let rows = 3 * 8 * (self.last.1 + 1);
+        let rows = 2 * 8 * (self.last.1 + 1);
         (CACHE / rows).clamp(2, MOST_STAGES) / self.schedule.stages()
     }
 
@@ -283,7 +283,7 @@ impl Pass {
                     hold(held.to_slice().expect("a row has gaps"), from.row, new);
                 }
             },
-            |j, new, from| {
+            |j, new, from, earlier| {
                 if let Some(back) = &mut back {
                     let row = back.row_mut(j - first).into_slice().expect("a row has gaps");
                     row.copy_from_slice(from.row);
@@ -291,7 +291,7 @@ impl Pass {
                 match self.measured {
                     0 => {}
                     1 => updates.push(update_of(from.row, new)),
-                    _ => updates.push(update_of(from.earlier, new)),
+                    _ => updates.push(update_of(earlier, new)),
                 }
             },
         );

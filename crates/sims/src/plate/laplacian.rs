@@ -72,7 +72,7 @@ pub fn laplacian(old: ArrayView2<f64>, new: ArrayViewMut2<f64>) -> Vec<RowUpdate
             1..rows + 1,
             new,
             |_, _, from, new| mean(from, new),
-            |_, new, from| {
+            |_, new, from, _| {
                 updates.push(update_of(from.row, new));
             },
         );

@@ -25,7 +25,7 @@ pub(crate) fn colour(rows: Rows<'_>, odd: bool, omega: f64, new: &mut [f64]) {
     each(rows, new, move |m, t, _, i| if (i % 2 == 0) == odd { t + omega * (m - t) } else { t });
 }
 
-/// Goes on from the stage before the last, by `omega` times what it differs from the mean of the last.
+/// Goes on from the stage before the last, which is in `new`, by `omega` times what it differs from the mean of the last.
 pub(crate) fn beyond(rows: Rows<'_>, omega: f64, new: &mut [f64]) {
     each(rows, new, move |m, _, earlier, _| earlier + omega * (m - earlier));
 }
@@ -48,25 +48,22 @@ pub(crate) fn hold(held: &[u8], row: &[f64], new: &mut [f64]) {
     );
 }
 
-/// Gives `rule` the mean, the cell, the cell of the stage before and the column less one.
+/// Gives `rule` the mean, the cell, what is in its place in `new`, and the column less one.
 #[inline(always)]
 fn each(rows: Rows<'_>, new: &mut [f64], rule: impl Fn(f64, f64, f64, usize) -> f64) {
     at_full_width(
         #[inline(always)]
         move || {
-            let Rows { below, row, above, earlier } = rows;
-            // Where nothing was earlier no rule asks for it, and any row will do.
-            let earlier = if earlier.is_empty() { row } else { earlier };
+            let Rows { below, row, above } = rows;
             let last = row.len() - 1;
             (new[0], new[last]) = (row[0], row[last]);
             let cells = last - 1;
             let new = &mut new[1..][..cells];
             let (left, centre, right) = (&row[..cells], &row[1..][..cells], &row[2..][..cells]);
             let (below, above) = (&below[1..][..cells], &above[1..][..cells]);
-            let earlier = &earlier[1..][..cells];
             for i in 0..cells {
                 let mean = 0.25 * ((left[i] + right[i]) + (below[i] + above[i]));
-                new[i] = rule(mean, centre[i], earlier[i], i);
+                new[i] = rule(mean, centre[i], new[i], i);
             }
         },
     );

@@ -1,8 +1,10 @@
 //! Several sweeps at a time: rows go through the cache once, and all of the sweeps follow each other over them.
 //!
 //! A stage makes row j of its temperatures from rows j - 1, j and j + 1 of the stage before it. So stage s can make row j as soon
-//! as stage s - 1 has made row j + 1: all stages move up the plate as one front, each a row behind the stage before it, and
-//! each keeps its last three rows alone. Those stay in the cache, however large the plate is.
+//! as stage s - 1 has made row j + 1: all stages move up the plate as one front, each a row behind the stage before it.
+//! Nobody asks for row j of stage s - 2 from then on, and row j of stage s takes its place. So two rings of rows are all that is
+//! kept, one for the odd stages and one for the even: a row more than there are stages in each, which stay in the cache, however
+//! large the plate is.
 //!
 //! Where a window of rows is cut from a plate, each stage has one row less at the cut than the stage before it. So whoever
 //! makes some rows by S stages reads S rows more on either side, and computes again what the neighbours do there too.
@@ -18,8 +20,6 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 
 /// Numbers in a line of the cache.
 const LINE: usize = 8;
-/// Rows that each stage keeps.
-const KEPT: usize = 3;
 
 /// What a stage makes a row from.
 #[derive(Clone, Copy, Debug)]
@@ -30,8 +30,6 @@ pub(crate) struct Rows<'a> {
     pub(crate) row: &'a [f64],
     /// Row j + 1 of the stage before.
     pub(crate) above: &'a [f64],
-    /// Row j of the stage before that one, or of what was before the first stage; empty where nothing was.
-    pub(crate) earlier: &'a [f64],
 }
 
 /// Rows of a plate at the start of some stages.
@@ -64,8 +62,9 @@ pub(crate) fn reach(rows: &Range<usize>, stages: usize, last: usize) -> Range<us
 
 /// Makes `rows` of a plate by `stages` stages, from the window around them.
 ///
-/// `rule` makes a row of a stage, the first being 1; it is given the stage, the row's number, what it is made from, and where it goes. `done`
-/// is told of each row of the last stage in ascending order, with what that was made from.
+/// `rule` makes a row of a stage, the first being 1; it is given the stage, the row's number, what it is made from, and where it goes. Where
+/// the window says what was earlier, it finds there row j of the stage before the last. `done` is told of each row of the last stage in
+/// ascending order, with what that was made from and row j of the stage before the last, which is empty where nothing was.
 ///
 /// # Shapes
 ///
@@ -76,21 +75,22 @@ pub(crate) fn wavefront(
     rows: Range<usize>,
     mut made: ArrayViewMut2<'_, f64>,
     mut rule: impl FnMut(usize, usize, Rows<'_>, &mut [f64]),
-    mut done: impl FnMut(usize, &[f64], Rows<'_>),
+    mut done: impl FnMut(usize, &mut [f64], Rows<'_>, &[f64]),
 ) {
     let last = window.last;
     let needed = reach(&rows, stages, last);
     assert!(stages > 0 && rows.start > 0 && rows.end <= last, "no stage makes the sides");
     assert!(window.first <= needed.start && needed.end <= window.first + window.start.nrows());
-    assert_eq!(made.dim(), (rows.len(), window.start.ncols()), "the rows do not fit the window");
+    let width = window.start.ncols();
+    assert_eq!(made.dim(), (rows.len(), width), "the rows do not fit the window");
 
-    let stride = stride(window.start.ncols());
+    let looks_back = window.earlier.is_some();
+    let (stride, kept) = (stride(width), stages + 1);
     ROOM.with_borrow_mut(|room| {
-        room.resize((stages - 1) * KEPT * stride + LINE, 0.0);
+        room.resize(2 * kept * stride + LINE, 0.0);
         // Column 1 begins a line.
         let skip = (room.as_ptr().align_offset(8 * LINE) + LINE - 1) % LINE;
-        let room = &mut room[skip..];
-        let width = window.start.ncols();
+        let (odd, even) = room[skip..].split_at_mut(kept * stride);
         for front in needed.start + 1..rows.end + stages - 1 {
             for stage in 1..=stages.min(front) {
                 let j = front - stage + 1;
@@ -99,28 +99,35 @@ pub(crate) fn wavefront(
                 if !range.contains(&j) {
                     continue;
                 }
-                let (earlier_stages, own) = room.split_at_mut((stage - 1) * KEPT * stride);
-                let of = |stage: usize, j: usize| -> &[f64] {
-                    if stage == 0 || j == 0 || j == last {
+                let (before, own) =
+                    if stage % 2 == 1 { (&*even, &mut *odd) } else { (&*odd, &mut *even) };
+                let of = |j: usize| -> &[f64] {
+                    if stage == 1 || j == 0 || j == last {
                         window.start(j)
                     } else {
-                        let at = ((stage - 1) * KEPT + j % KEPT) * stride;
-                        &earlier_stages[at..at + width]
+                        &before[j % kept * stride..][..width]
                     }
                 };
-                let from = Rows {
-                    below: of(stage - 1, j - 1),
-                    row: of(stage - 1, j),
-                    above: of(stage - 1, j + 1),
-                    earlier: if stage == 1 { window.earlier(j) } else { of(stage - 2, j) },
+                let from = Rows { below: of(j - 1), row: of(j), above: of(j + 1) };
+                let place = &mut own[j % kept * stride..][..width];
+                let earlier = match stage {
+                    1 => Some(window.earlier(j)),
+                    2 => Some(window.start(j)),
+                    _ => None,
                 };
                 if stage < stages {
-                    let at = j % KEPT * stride;
-                    rule(stage, j, from, &mut own[at..at + width]);
+                    if let Some(earlier) = earlier.filter(|_| looks_back) {
+                        place.copy_from_slice(earlier);
+                    }
+                    rule(stage, j, from, place);
                 } else {
+                    let earlier = earlier.unwrap_or(place);
                     let row = made.row_mut(j - rows.start).into_slice().expect("a row has gaps");
+                    if looks_back {
+                        row.copy_from_slice(earlier);
+                    }
                     rule(stage, j, from, row);
-                    done(j, row, from);
+                    done(j, row, from, earlier);
                 }
             }
         }

@@ -86,7 +86,7 @@ fn columns<const RHS: bool, const INVERSE: bool, const UNIT: bool>(
     new: &mut [f64],
     rule: impl Fn(f64, f64, f64, f64, usize) -> f64,
 ) {
-    let Rows { below, row, above, .. } = rows;
+    let Rows { below, row, above } = rows;
     let side = row.len() - 1;
     (new[0], new[side]) = (row[0], row[side]);
     // Where a row is not there, nothing reads it, and any other will do.
@@ -245,7 +245,7 @@ mod tests {
 
     fn rows(array: &Array2<f64>, j: usize) -> Rows<'_> {
         let row = |j: usize| array.row(j).to_slice().unwrap();
-        Rows { below: row(j - 1), row: row(j), above: row(j + 1), earlier: &[] }
+        Rows { below: row(j - 1), row: row(j), above: row(j + 1) }
     }
 
     /// Numbers without any symmetry, 0 on the sides.

@@ -151,7 +151,7 @@ impl<'a> Here<'a> {
         let sweeps = 2 * BEFORE;
         let stages = if coarse.is_empty() { sweeps } else { sweeps + 2 };
         let (mut folded, zeros) = (vec![0.0; grid.shape().1], vec![0.0; grid.shape().1]);
-        let nothing = Rows { below: &zeros, row: &zeros, above: &zeros, earlier: &[] };
+        let nothing = Rows { below: &zeros, row: &zeros, above: &zeros };
         wavefront(
             self.window(start),
             stages,
@@ -164,14 +164,16 @@ impl<'a> Here<'a> {
                     smooth(self.equation(j, rhs), from, is_odd(stage, j), new);
                 } else if stage == sweeps + 1 {
                     residual(self.equation(j, rhs), from, new);
-                } else {
-                    new.copy_from_slice(from.earlier);
+                }
+            },
+            |j, new, from, smoothed| {
+                if stages > sweeps {
+                    new.copy_from_slice(smoothed);
                     if let Some(at) = coarse_row(grid.y, j) {
                         restrict(grid, j, from, &mut folded, coarse[0].row(at));
                     }
                 }
             },
-            |_, _, _| {},
         );
     }
 
@@ -197,7 +199,7 @@ impl<'a> Here<'a> {
                     smooth(self.equation(j, rhs), from, is_odd(stage - 1, j), new);
                 }
             },
-            |_, _, _| {},
+            |_, _, _, _| {},
         );
     }
 
@@ -235,7 +237,7 @@ impl<'a> Here<'a> {
                     residual(self.equation(j, None), from, new);
                 }
             },
-            |j, q, from| {
+            |j, q, from, _| {
                 new_p.row(j).copy_from_slice(from.row);
                 let products = [dot(from.row, row(r, j)), dot(from.row, q)];
                 told.push(Told { products, ..Told::default() });
@@ -255,5 +257,5 @@ fn row(array: ArrayView2<'_, f64>, j: usize) -> &[f64] {
 }
 
 fn around(array: ArrayView2<'_, f64>, j: usize) -> Rows<'_> {
-    Rows { below: row(array, j - 1), row: row(array, j), above: row(array, j + 1), earlier: &[] }
+    Rows { below: row(array, j - 1), row: row(array, j), above: row(array, j + 1) }
 }
