@@ -6,11 +6,11 @@ farm_process::init_before_main!();
 use std::f64::consts::PI;
 
 use farm_core::Farm;
-use ndarray::Array2;
+use ndarray::{Array2, s};
 use serde::Deserialize;
 use sims::SimError;
 use sims::plate::heat::{self, add_modes};
-use sims::plate::{Mask, Method, Plate, Relaxation, Update, exact, norms};
+use sims::plate::{Mask, Method, Plate, Relaxation, Update, exact, laplacian, norms};
 
 const METHODS: [Method; 4] =
     [Method::Jacobi, Method::Sor, Method::Chebyshev, Method::Heat { ratio: 0.2 }];
@@ -59,7 +59,7 @@ fn every_pool_and_any_passes_give_the_same_bits() {
         let mono = &farm_mono::Pool::builder().workers(1).build().unwrap();
         let rayon = &farm_rayon::Pool::builder().workers(workers).build().unwrap();
         let process = &farm_process::Pool::builder().workers(workers).build().unwrap();
-        for (nx, ny) in [(1, 1), (1, 9), (37, 23), (6, 70)] {
+        for (nx, ny) in [(1, 1), (1, 9), (37, 23), (6, 70), (2100, 5)] {
             let plate = plate(nx, ny);
             let mask = scattered(&plate);
             for (method, fixed) in METHODS.into_iter().flat_map(|m| [(m, None), (m, Some(&mask))]) {
@@ -76,6 +76,24 @@ fn every_pool_and_any_passes_give_the_same_bits() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn a_wide_plate_goes_through_in_tiles_with_the_bits_of_whole_rows() {
+    let mono = &farm_mono::Pool::new().unwrap();
+    for nx in [1022, 2045, 2046, 3100] {
+        let plate = plate(nx, 4);
+        let mut whole = rough(&plate);
+        let mut update = norms([].into_iter());
+        for _ in 0..70 {
+            let old = whole.clone();
+            let rows = laplacian(old.view(), whole.slice_mut(s![1..5, ..]));
+            update = norms(rows.into_iter());
+        }
+        let bits = whole.iter().map(|t| t.to_bits()).collect();
+        let norms = [update.linf, update.l2].map(f64::to_bits);
+        assert!(swept(mono, &plate, Method::Jacobi, None, &[70]) == (bits, norms), "{nx} columns");
     }
 }
 

@@ -13,14 +13,13 @@ use super::heat::LARGEST_RATIO;
 use super::laplacian::update_of;
 use super::method::{Rule, Schedule};
 use super::rows::hold;
-use super::wavefront::{Window, reach, wavefront};
+use super::wavefront::{Tile, Window, reach, tiles, wavefront};
 use super::{Mask, Method, Plate, RowUpdate, Update, norms};
 use crate::SimError;
 
-/// Bytes that the rows of all stages may take together: half of the second cache of a usual core.
-const CACHE: usize = 1 << 20;
-/// Stages that are worth it: the more there are, the more rows neighbours compute twice.
-const MOST_STAGES: usize = 32;
+/// Stages that pass through the cache together: the more there are, the more cells neighbours compute twice.
+const STAGES: usize = 32;
+
 /// The number of cells, sides included, below which a farm of so many workers is not asked.
 ///
 /// The way to a worker and back takes some microseconds a pass, and more where somebody has to be woken. Two workers
@@ -151,7 +150,7 @@ impl Relaxation {
     ///
     /// The first error of a task; after that, [`SimError::Failed`].
     pub fn advance(&mut self, farm: &impl Farm, sweeps: usize) -> Result<Update, SimError> {
-        let at_a_time = self.sweeps_at_a_time();
+        let at_a_time = STAGES / self.schedule.stages();
         let mut left = sweeps;
         let mut updates = Vec::new();
         while left > 0 {
@@ -190,16 +189,10 @@ impl Relaxation {
         (self.last.0 + 1) * (self.last.1 + 1) < least
     }
 
-    /// As many as pass through the cache together.
-    fn sweeps_at_a_time(&self) -> usize {
-        let rows = 2 * 8 * (self.last.1 + 1);
-        (CACHE / rows).clamp(2, MOST_STAGES) / self.schedule.stages()
-    }
-
     fn pass_in_line(&mut self, pass: &Pass) -> Result<Vec<RowUpdate>, SimError> {
         let (now, room) = self.states.as_mut().ok_or(SimError::Failed)?;
         let earlier = now.earlier.as_ref().map(SharedArray::view);
-        let window = Window { start: now.last.view(), earlier, first: 0, last: pass.last };
+        let window = Window { start: now.last.view(), earlier, first: 0, last: pass.last, left: 0 };
         let inner = s![1..pass.last, ..];
         let back = room.earlier.as_mut().map(|back| back.view_mut().slice_move(inner));
         let held = self.held.as_ref().map(ArrayRef::view);
@@ -266,35 +259,43 @@ impl Pass {
         window: Window<'_>,
         held: Option<ArrayView2<'_, u8>>,
         first: usize,
-        made: ArrayViewMut2<'_, f64>,
+        mut made: ArrayViewMut2<'_, f64>,
         mut back: Option<ArrayViewMut2<'_, f64>>,
     ) -> Vec<RowUpdate> {
         let rows = first..first + made.nrows();
-        let mut updates = Vec::with_capacity(if self.measured > 0 { rows.len() } else { 0 });
-        wavefront(
-            window,
-            self.rules.len(),
-            rows,
-            made,
-            |stage, j, from, new| {
-                self.rules[stage - 1].apply(j, from, new);
-                if let Some(held) = held {
-                    let held = held.index_axis_move(ndarray::Axis(0), j - window.first);
-                    hold(held.to_slice().expect("a row has gaps"), from.row, new);
-                }
-            },
-            |j, new, from, earlier| {
-                if let Some(back) = &mut back {
-                    let row = back.row_mut(j - first).into_slice().expect("a row has gaps");
-                    row.copy_from_slice(from.row);
-                }
-                match self.measured {
-                    0 => {}
-                    1 => updates.push(update_of(from.row, new)),
-                    _ => updates.push(update_of(earlier, new)),
-                }
-            },
-        );
+        let width = made.ncols();
+        let mut updates = vec![RowUpdate::NONE; if self.measured > 0 { rows.len() } else { 0 }];
+        for tile in tiles(width, self.rules.len()) {
+            let Tile { columns, around } = &tile;
+            // As columns of what the tile is made from.
+            let inner = columns.start - around.start..columns.end - around.start;
+            let cells = tile.with_neighbours(around.start, around.end);
+            wavefront(
+                window.of_tile(&tile),
+                self.rules.len(),
+                rows.clone(),
+                made.slice_mut(s![.., columns.clone()]),
+                |stage, j, from, new| {
+                    self.rules[stage - 1].apply(j, from, new);
+                    if let Some(held) = held {
+                        let held = held.index_axis_move(ndarray::Axis(0), j - window.first);
+                        let held = held.to_slice().expect("a row has gaps");
+                        hold(&held[around.clone()], from.row, new);
+                    }
+                },
+                |j, new, from, earlier| {
+                    if let Some(back) = &mut back {
+                        let row = back.row_mut(j - first).into_slice().expect("a row has gaps");
+                        row[columns.clone()].copy_from_slice(&from.row[inner.clone()]);
+                    }
+                    if self.measured > 0 {
+                        let old = if self.measured == 1 { from.row } else { earlier };
+                        let update = update_of(&old[cells.clone()], &new[cells.clone()]);
+                        updates[j - first].add(update);
+                    }
+                },
+            );
+        }
         updates
     }
 }
@@ -320,7 +321,7 @@ fn sweep_band(
     let From { first, start, earlier, held, pass } = from;
     let (mut made, mut back) = (made.into_band(), back.map(Overwrite::into_band));
     let earlier = earlier.as_ref().map(ArrayRef::view);
-    let window = Window { start: start.view(), earlier, first, last: pass.last };
+    let window = Window { start: start.view(), earlier, first, last: pass.last, left: 0 };
     let held = held.as_ref().map(ArrayRef::view);
     let rows = made.rows().start;
     let updates = pass.run(window, held, rows, made.view_mut(), back.as_mut().map(Band::view_mut));

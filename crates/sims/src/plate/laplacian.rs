@@ -2,9 +2,9 @@
 //!
 //! T_new = (T_left + T_right + T_below + T_above) / 4, u = T_new - T_old.
 //!
-//! The norms of u are reported row by row, summed within a row in an order that depends on the column alone: eight lanes
-//! (the column modulo 8), then a tree over the lanes. Rows are added in ascending order by [`norms`]. So neither
-//! temperatures nor norms depend on how the rows were divided into bands.
+//! The norms of u are reported row by row, summed within a row in an order that depends on the column alone: in each tile of 1024
+//! columns eight lanes (the column modulo 8), then a tree over the lanes, then the tiles. Rows are added in ascending order by
+//! [`norms`]. So neither temperatures nor norms depend on how the rows were divided into bands.
 //!
 //! Source: Saad, Iterative Methods for Sparse Linear Systems, 2nd ed. (2003), section 4.1.
 
@@ -12,7 +12,7 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 use serde::{Deserialize, Serialize};
 
 use super::rows::{at_full_width, mean};
-use super::wavefront::{Window, wavefront};
+use super::wavefront::{Window, tiles, wavefront};
 
 /// The number of partial sums of a row. Part of the meaning of the norms: another number gives other last bits.
 const LANES: usize = 8;
@@ -24,6 +24,16 @@ pub struct RowUpdate {
     pub linf: f64,
     /// The sum of u^2.
     pub sum_sq: f64,
+}
+
+impl RowUpdate {
+    pub(crate) const NONE: Self = Self { linf: 0.0, sum_sq: 0.0 };
+
+    /// Adds the next columns of the row.
+    pub(crate) fn add(&mut self, next: Self) {
+        let sum_sq = self.sum_sq + next.sum_sq;
+        *self = Self { linf: nan_of(sum_sq, larger(next.linf, self.linf)), sum_sq };
+    }
 }
 
 /// How much a sweep has changed the plate.
@@ -65,7 +75,7 @@ pub fn laplacian(old: ArrayView2<f64>, new: ArrayViewMut2<f64>) -> Vec<RowUpdate
     assert!(columns >= 2, "the band lacks its side columns");
     let mut updates = Vec::with_capacity(rows);
     if rows > 0 {
-        let window = Window { start: old, earlier: None, first: 0, last: rows + 1 };
+        let window = Window { start: old, earlier: None, first: 0, last: rows + 1, left: 0 };
         wavefront(
             window,
             1,
@@ -73,7 +83,12 @@ pub fn laplacian(old: ArrayView2<f64>, new: ArrayViewMut2<f64>) -> Vec<RowUpdate
             new,
             |_, _, from, new| mean(from, new),
             |_, new, from, _| {
-                updates.push(update_of(from.row, new));
+                let mut update = RowUpdate::NONE;
+                for tile in tiles(columns, 1) {
+                    let cells = tile.with_neighbours(0, columns);
+                    update.add(update_of(&from.row[cells.clone()], &new[cells]));
+                }
+                updates.push(update);
             },
         );
     }
@@ -99,7 +114,7 @@ fn larger(a: f64, b: f64) -> f64 {
     if a > b { a } else { b }
 }
 
-/// How much a row has changed.
+/// How much the cells between the first and the last have changed.
 pub(crate) fn update_of(old: &[f64], new: &[f64]) -> RowUpdate {
     at_full_width(
         #[inline(always)]

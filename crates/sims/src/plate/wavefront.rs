@@ -6,9 +6,10 @@
 //! kept, one for the odd stages and one for the even: a row more than there are stages in each, which stay in the cache, however
 //! large the plate is.
 //!
-//! Where a window of rows is cut from a plate, each stage has one row less at the cut than the stage before it. So whoever
-//! makes some rows by S stages reads S rows more on either side, and computes again what the neighbours do there too.
-//! Every row comes from the same operations on the same numbers wherever the cuts are: its bits do not depend on them.
+//! Where a window is cut from a plate, each stage has one row less at the cut than the stage before it, and one column less. So
+//! whoever makes some cells by S stages reads S rows and columns more on either side, and computes again what the neighbours do
+//! there too. Every cell comes from the same operations on the same numbers wherever the cuts are: its bits do not depend on them.
+//! Workers share a plate by rows; each cuts its own into [`tiles`] of some columns, whose rows the fastest caches can hold.
 //!
 //! Source: the scheme of Wellein, Hager, Zeiser, Wittmann and Fehske, Efficient temporal blocking for stencil computations by
 //! multicore-aware wavefront parallelization, COMPSAC (2009) 579, with one thread for all stages.
@@ -16,10 +17,13 @@
 use std::cell::RefCell;
 use std::ops::Range;
 
-use ndarray::{ArrayView2, ArrayViewMut2};
+use ndarray::{ArrayView2, ArrayViewMut2, s};
 
 /// Numbers in a line of the cache.
 const LINE: usize = 8;
+/// Columns of a tile. The rings of 32 stages then take 0.6 MB, which second caches hold, and the columns that neighbours compute
+/// too are a sixteenth.
+const TILE: usize = 1024;
 
 /// What a stage makes a row from.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +47,8 @@ pub(crate) struct Window<'a> {
     pub(crate) first: usize,
     /// The plate's last row: that and row 0 are sides, which no stage changes.
     pub(crate) last: usize,
+    /// Which column of the window is the first that is made: above 0 where the plate goes on to the left of the window.
+    pub(crate) left: usize,
 }
 
 impl<'a> Window<'a> {
@@ -53,6 +59,49 @@ impl<'a> Window<'a> {
     fn earlier(&self, j: usize) -> &'a [f64] {
         self.earlier.map_or(&[], |rows| in_one_piece(rows, j - self.first))
     }
+
+    /// What a tile of this window is made from.
+    pub(crate) fn of_tile(&self, tile: &Tile) -> Self {
+        let cut = |rows: ArrayView2<'a, f64>| rows.slice_move(s![.., tile.around.clone()]);
+        Self {
+            start: cut(self.start),
+            earlier: self.earlier.map(cut),
+            left: tile.columns.start - tile.around.start,
+            ..*self
+        }
+    }
+}
+
+/// Columns that go through all stages together.
+#[derive(Clone, Debug)]
+pub(crate) struct Tile {
+    /// Those that are made.
+    pub(crate) columns: Range<usize>,
+    /// Those that they are made from.
+    pub(crate) around: Range<usize>,
+}
+
+impl Tile {
+    /// Its columns and one more on either side, as columns of the piece of the plate from `first` to `end`.
+    pub(crate) fn with_neighbours(&self, first: usize, end: usize) -> Range<usize> {
+        self.columns.start.saturating_sub(1).max(first) - first
+            ..(self.columns.end + 1).min(end) - first
+    }
+}
+
+/// Cuts the columns of rows that long, sides included, into tiles for so many stages.
+pub(crate) fn tiles(width: usize, stages: usize) -> impl Iterator<Item = Tile> {
+    let count = (width / TILE).max(1);
+    // Whole lines, so that no column changes its place within one, nor between odd and even.
+    let margin = stages.next_multiple_of(LINE);
+    (0..count).map(move |i| {
+        let end = if i + 1 == count { width } else { (i + 1) * TILE };
+        let columns = i * TILE..end;
+        Tile {
+            around: columns.start.saturating_sub(margin)..(columns.end + margin).min(width),
+            columns,
+        }
+    })
 }
 
 /// The rows that a window must hold for `rows` to be made by so many stages.
@@ -66,9 +115,12 @@ pub(crate) fn reach(rows: &Range<usize>, stages: usize, last: usize) -> Range<us
 /// the window says what was earlier, it finds there row j of the stage before the last. `done` is told of each row of the last stage in
 /// ascending order, with what that was made from and row j of the stage before the last, which is empty where nothing was.
 ///
+/// The first and the last of a row that `rule` makes must stay as they are. Where the plate goes on there, they become wrong, and
+/// in each stage one column more: those are left out of `made`.
+///
 /// # Shapes
 ///
-/// `made: (rows.len(), nx + 2)`; the window has the rows of [`reach`].
+/// `made: (rows.len(), columns)`, the columns being those from [`Window::left`] on that are wanted; the window has the rows of [`reach`].
 pub(crate) fn wavefront(
     window: Window<'_>,
     stages: usize,
@@ -82,15 +134,17 @@ pub(crate) fn wavefront(
     assert!(stages > 0 && rows.start > 0 && rows.end <= last, "no stage makes the sides");
     assert!(window.first <= needed.start && needed.end <= window.first + window.start.nrows());
     let width = window.start.ncols();
-    assert_eq!(made.dim(), (rows.len(), width), "the rows do not fit the window");
+    let columns = window.left..window.left + made.ncols();
+    assert!(made.nrows() == rows.len() && columns.end <= width, "the rows do not fit the window");
 
     let looks_back = window.earlier.is_some();
     let (stride, kept) = (stride(width), stages + 1);
     ROOM.with_borrow_mut(|room| {
-        room.resize(2 * kept * stride + LINE, 0.0);
+        room.resize((1 + 2 * kept) * stride + LINE, 0.0);
         // Column 1 begins a line.
         let skip = (room.as_ptr().align_offset(8 * LINE) + LINE - 1) % LINE;
-        let (odd, even) = room[skip..].split_at_mut(kept * stride);
+        let (wider, rings) = room[skip..].split_at_mut(stride);
+        let (odd, even) = rings.split_at_mut(kept * stride);
         for front in needed.start + 1..rows.end + stages - 1 {
             for stage in 1..=stages.min(front) {
                 let j = front - stage + 1;
@@ -122,12 +176,17 @@ pub(crate) fn wavefront(
                     rule(stage, j, from, place);
                 } else {
                     let earlier = earlier.unwrap_or(place);
-                    let row = made.row_mut(j - rows.start).into_slice().expect("a row has gaps");
+                    let mut row = made.row_mut(j - rows.start);
+                    let row = row.as_slice_mut().expect("a row has gaps");
+                    let place = if columns.len() < width { &mut wider[..width] } else { &mut *row };
                     if looks_back {
-                        row.copy_from_slice(earlier);
+                        place.copy_from_slice(earlier);
                     }
-                    rule(stage, j, from, row);
-                    done(j, row, from, earlier);
+                    rule(stage, j, from, place);
+                    done(j, place, from, earlier);
+                    if columns.len() < width {
+                        row.copy_from_slice(&wider[columns.clone()]);
+                    }
                 }
             }
         }

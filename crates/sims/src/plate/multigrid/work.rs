@@ -134,7 +134,7 @@ impl<'a> Here<'a> {
     }
 
     fn window(&self, start: ArrayView2<'a, f64>) -> Window<'a> {
-        Window { start, earlier: None, first: 0, last: self.grid.y.n + 1 }
+        Window { start, earlier: None, first: 0, last: self.grid.y.n + 1, left: 0 }
     }
 
     fn descend(
