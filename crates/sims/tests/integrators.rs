@@ -96,6 +96,31 @@ fn halving_the_step_shows_the_order() {
 }
 
 #[test]
+fn halving_the_longest_step_shows_the_order_of_adaptive_methods() {
+    let planets = Ephemeris::De421.initial_conditions(Bodies::Emb);
+    // On an orbit that is all but a circle, steps of nearly half a period follow the order: those of IAS15 must be that
+    // long for the errors not to be of rounding, and the next order then shows a little.
+    let start: System = [0, 2].map(|i| planets.body(i)).into_iter().collect();
+    for (integrator, order, dt, tolerance) in
+        [(Integrator::Dop853, 8.0, 12.0, 0.2), (Integrator::Ias15, 15.0, 100.0, 0.5)]
+    {
+        let [coarse, middle, fine] = [dt, dt / 2.0, dt / 4.0].map(|longest| {
+            let (start, gravity) = (start.clone(), Serial::new(&start));
+            let mut run = Simulation::with_accuracy(start, gravity, integrator, f64::INFINITY);
+            // With no error too large, steps grow until the longest is shorter: the same way for all three.
+            run.advance_to(4.0 * dt, dt).expect("the bodies stay apart");
+            let grown = run.steps();
+            run.advance_to(20.0 * dt, longest).expect("the bodies stay apart");
+            assert_eq!((run.steps() - grown) as f64 * longest, 16.0 * dt);
+            run.into_system().positions
+        });
+        let measured = (distance(&coarse, &middle) / distance(&middle, &fine)).log2();
+        let right = (measured - order).abs() < tolerance;
+        assert!(right, "{} has order {measured}", integrator.name());
+    }
+}
+
+#[test]
 fn symplectic_methods_keep_their_order_with_relativity() {
     let ends = |integrator: Integrator, dt: f64| {
         let start = Ephemeris::De421.initial_conditions(Bodies::Emb);
