@@ -97,6 +97,9 @@ impl<F: Forces> Stepper<F> for Dop853 {
         let (mut proposed, mut again) = (self.proposed, false);
         let mut stages = Stages::new(state.velocities(), first);
         let dt = loop {
+            if proposed < SHORTEST {
+                return Err(Halt::TooShort);
+            }
             let dt = share(left, proposed);
             stages.fill(state, forces, dt)?;
             let error = self.error(&stages, state.positions(), state.velocities(), dt);
@@ -104,9 +107,6 @@ impl<F: Forces> Stepper<F> for Dop853 {
             // An error that is no number is left to the caller, who finds out which body it was.
             if error > 1.0 {
                 (proposed, again) = (dt.abs() * factor, true);
-                if proposed < SHORTEST {
-                    return Err(Halt::TooShort);
-                }
                 continue;
             }
             let most = if again { 1.0 } else { CHANGE.1 };

@@ -115,6 +115,9 @@ impl<F: Forces> Stepper<F> for Ias15 {
         }
         let mut proposed = self.proposed;
         let (dt, expected, b) = loop {
+            if proposed < SHORTEST {
+                return Err(Halt::TooShort);
+            }
             let dt = share(left, proposed);
             let [expected, mut b] = self.continued(dt, 3 * state.len());
             self.correct(state, forces, &a0, &mut b, dt)?;
@@ -122,9 +125,6 @@ impl<F: Forces> Stepper<F> for Ias15 {
             let factor = self.part_of_time_scale() * shortest(&self.heavy, &a0, &b);
             if factor < 1.0 / CHANGE {
                 proposed = dt.abs() * factor;
-                if proposed < SHORTEST {
-                    return Err(Halt::TooShort);
-                }
                 continue;
             }
             self.proposed = remembered(dt.abs() * factor.min(CHANGE), dt, proposed);
