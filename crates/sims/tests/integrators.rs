@@ -1,11 +1,13 @@
 //! The integrators against a reference run, their own order, and what gravity conserves.
 
 use std::convert::Infallible;
+use std::fmt::Display;
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 use serde::Deserialize;
 use sims::nbody::{
-    Bodies, Ephemeris, Forces, Integrator, PostNewtonian, Serial, Simulation, System, belt,
+    Bodies, Body, Ephemeris, Forces, Integrator, OnFarm, PostNewtonian, Serial, Simulation, System,
+    belt,
 };
 
 const REFERENCE: &str = include_str!("data/integrator_reference.csv");
@@ -92,6 +94,31 @@ fn halving_the_step_shows_the_order() {
             [dt, dt / 2.0, dt / 4.0].map(|dt| run(integrator, dt, (32.0 / dt) as usize).positions);
         let measured = (distance(&coarse, &middle) / distance(&middle, &fine)).log2();
         assert!((measured - order).abs() < 0.2, "{} has order {measured}", integrator.name());
+    }
+}
+
+#[test]
+fn halving_the_longest_step_shows_the_order_of_adaptive_methods() {
+    let planets = Ephemeris::De421.initial_conditions(Bodies::Emb);
+    // On an orbit that is all but a circle, steps of nearly half a period follow the order: those of IAS15 must be that
+    // long for the errors not to be of rounding, and the next order then shows a little.
+    let start: System = [0, 2].map(|i| planets.body(i)).into_iter().collect();
+    for (integrator, order, dt, tolerance) in
+        [(Integrator::Dop853, 8.0, 12.0, 0.2), (Integrator::Ias15, 15.0, 100.0, 0.5)]
+    {
+        let [coarse, middle, fine] = [dt, dt / 2.0, dt / 4.0].map(|longest| {
+            let (start, gravity) = (start.clone(), Serial::new(&start));
+            let mut run = Simulation::with_accuracy(start, gravity, integrator, f64::INFINITY);
+            // With no error too large, steps grow until the longest is shorter: the same way for all three.
+            run.advance_to(4.0 * dt, dt).expect("the bodies stay apart");
+            let grown = run.steps();
+            run.advance_to(20.0 * dt, longest).expect("the bodies stay apart");
+            assert_eq!((run.steps() - grown) as f64 * longest, 16.0 * dt);
+            run.into_system().positions
+        });
+        let measured = (distance(&coarse, &middle) / distance(&middle, &fine)).log2();
+        let right = (measured - order).abs() < tolerance;
+        assert!(right, "{} has order {measured}", integrator.name());
     }
 }
 
@@ -283,5 +310,79 @@ fn bodies_on_top_of_each_other_are_named_before_the_first_step() {
         start.positions.row_mut(4).assign(&earth);
         let told = simulation(integrator, start).step(1.0).expect_err("it cannot start");
         assert_eq!(told.to_string(), "earth and moon are at the same place");
+    }
+}
+
+#[test]
+fn bodies_that_meet_on_the_way_stop_the_run_at_that_step_and_are_named() {
+    // Tracers, so that nothing but their way brings two of them to one number: from half a day on.
+    let body = |name: &str, x: f64, speed: f64| Body {
+        name: name.into(),
+        gm: 0.0,
+        position: [x, 0.0, 0.0],
+        velocity: [speed, 0.0, 0.0],
+    };
+    let meeting = [body("ahead", 1.0, 0.0), body("behind", 1.0 + f64::EPSILON, -f64::EPSILON)];
+    let others = (2..3000).map(|i| body("other", f64::from(i), 0.0));
+    let few: System = others.clone().take(3).chain(meeting.clone()).collect();
+    let many: System = others.chain(meeting).collect();
+    let farm = farm_rayon::Pool::builder().workers(2).build().expect("there are threads");
+    for integrator in Integrator::ALL {
+        let on_farm = OnFarm::new(&farm, &many).expect("there is memory");
+        assert!(!on_farm.inline());
+        for (time, step, told) in [
+            run_into_each_other(few.clone(), Serial::new(&few), integrator),
+            run_into_each_other(many.clone(), Serial::new(&many), integrator),
+            run_into_each_other(many.clone(), on_farm, integrator),
+        ] {
+            assert!(time <= 0.75, "{}: {time}", integrator.name());
+            let expected =
+                format!("ahead and behind have met in step {step}, {time} days from the start");
+            assert_eq!(told, expected, "{}", integrator.name());
+        }
+    }
+}
+
+/// The time and the step at which a run of a day comes to its end, and what it tells.
+fn run_into_each_other<F: Forces<Error: Display>>(
+    start: System,
+    gravity: F,
+    integrator: Integrator,
+) -> (f64, u64, String) {
+    let mut run = Simulation::new(start, gravity, integrator);
+    let told = run.advance_to(1.0, 0.25).expect_err("two bodies meet").to_string();
+    (run.time(), run.steps() + 1, told)
+}
+
+#[test]
+fn an_adaptive_method_names_the_bodies_that_fall_together() {
+    let body = |name: &str, gm: f64, x: f64| Body {
+        name: name.into(),
+        gm,
+        position: [x, 0.0, 0.0],
+        velocity: [0.0; 3],
+    };
+    for integrator in [Integrator::Dop853, Integrator::Ias15] {
+        for place in [0.0, 3.0] {
+            let bodies = [body("far", 1e-6, 90.0), body("one", 3e-4, place - 1.0)];
+            let start = bodies.into_iter().chain([body("other", 3e-4, place + 1.0)]).collect();
+            let mut run = simulation(integrator, start);
+            let told = run.advance_to(200.0, f64::INFINITY).expect_err("they meet").to_string();
+            assert!(told.starts_with("one and other have met in step"), "{told}");
+            assert!((run.time() - 128.25).abs() < 0.1, "{}", run.time());
+        }
+    }
+}
+
+#[test]
+fn an_accuracy_beyond_all_digits_is_not_blamed_on_the_bodies() {
+    for integrator in [Integrator::Dop853, Integrator::Ias15] {
+        let start = Ephemeris::De421.initial_conditions(Bodies::EarthMoon);
+        let gravity = Serial::new(&start);
+        let mut run = Simulation::with_accuracy(start, gravity, integrator, 1e-120);
+        let told = run.step(1.0).expect_err("no step is so short").to_string();
+        let expected =
+            "step 1 has become too short to go on, 0 days from the start: ask for less accuracy";
+        assert_eq!(told, expected);
     }
 }

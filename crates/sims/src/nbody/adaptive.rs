@@ -9,12 +9,14 @@
 use ndarray::ArrayView2;
 
 use super::System;
-use super::vector::{Vector, dot, row};
+use super::vector::{Vector, dot, row, sub};
 
 /// The least part of the whole mass that makes a body heavy.
 const HEAVY: f64 = 1e-12;
 /// No step is shorter, in days: a hundredth of a microsecond.
 pub(crate) const SHORTEST: f64 = 1e-13;
+/// Bodies that fall together in so many days are about to meet: a tenth of a second.
+const MEETING: f64 = 1e-6;
 
 /// The indices of the bodies whose errors count; all of them if none has a mass.
 pub(crate) fn heavy(system: &System) -> Vec<usize> {
@@ -60,6 +62,21 @@ pub(crate) fn share(left: f64, proposed: f64) -> f64 {
 /// The next step after one of `done` days that was `proposed` longer: a step cut to a stump tells nothing new.
 pub(crate) fn remembered(next: f64, done: f64, proposed: f64) -> f64 {
     if done.abs() < 0.25 * proposed { proposed } else { next }
+}
+
+/// The two bodies that are the next to meet, one of them heavy, if any are about to.
+pub(crate) fn about_to_meet(system: &System) -> Option<[usize; 2]> {
+    let (x, gm) = (system.positions.view(), &system.gm);
+    let time_of_fall = |&[i, j]: &[usize; 2]| {
+        let d = sub(row(x, i), row(x, j));
+        (dot(d, d).powf(1.5) / (gm[i] + gm[j])).sqrt()
+    };
+    let others = |i: usize| (0..system.len()).filter(move |&j| j != i);
+    heavy(system)
+        .into_iter()
+        .flat_map(|i| others(i).map(move |j| [i.min(j), i.max(j)]))
+        .filter(|pair| time_of_fall(pair) < MEETING)
+        .min_by(|one, other| time_of_fall(one).total_cmp(&time_of_fall(other)))
 }
 
 #[cfg(test)]

@@ -115,6 +115,9 @@ impl<F: Forces> Stepper<F> for Ias15 {
         }
         let mut proposed = self.proposed;
         let (dt, expected, b) = loop {
+            if proposed < SHORTEST {
+                return Err(Halt::TooShort);
+            }
             let dt = share(left, proposed);
             let [expected, mut b] = self.continued(dt, 3 * state.len());
             self.correct(state, forces, &a0, &mut b, dt)?;
@@ -122,9 +125,6 @@ impl<F: Forces> Stepper<F> for Ias15 {
             let factor = self.part_of_time_scale() * shortest(&self.heavy, &a0, &b);
             if factor < 1.0 / CHANGE {
                 proposed = dt.abs() * factor;
-                if proposed < SHORTEST {
-                    return Err(Halt::TooShort);
-                }
                 continue;
             }
             self.proposed = remembered(dt.abs() * factor.min(CHANGE), dt, proposed);
@@ -298,7 +298,6 @@ fn at(coordinates: &[f64], i: usize) -> [f64; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nbody::{Bodies, Ephemeris, Serial, System};
 
     #[test]
     fn the_nodes_are_those_of_radau() {
@@ -311,27 +310,6 @@ mod tests {
             }
             assert!((p + next).abs() < 1e-14, "{h}: {}", p + next);
         }
-    }
-
-    #[test]
-    fn halving_the_step_shows_the_order() {
-        let ends = |dt: f64| {
-            let planets = Ephemeris::De421.initial_conditions(Bodies::Emb);
-            let system: System = [0, 2].map(|i| planets.body(i)).into_iter().collect();
-            let (mut forces, heavy) = (Serial::new(&system), heavy(&system));
-            let new = Ias15::new(f64::INFINITY);
-            let mut ias15 = Ias15 { heavy, proposed: f64::INFINITY, ..new };
-            let mut state = State::new(system);
-            for _ in 0..(480.0 / dt) as usize {
-                assert_eq!(ias15.step(&mut state, &mut forces, dt), Ok(dt));
-            }
-            state.into_system().positions
-        };
-        let exact = ends(4.0);
-        let [coarse, fine] =
-            [80.0, 40.0].map(|dt| (ends(dt) - &exact).mapv(|x| x * x).sum().sqrt());
-        let measured = (coarse / fine).log2();
-        assert!((measured - 15.0).abs() < 1.0, "{measured}, {coarse:e} {fine:e}");
     }
 
     #[test]

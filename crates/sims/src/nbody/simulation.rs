@@ -1,13 +1,16 @@
 //! Bodies, their gravity and an integrator: what a program runs.
 //!
 //! Positions and velocities are in the memory of the caller, whoever computes the forces. After each step they are
-//! looked at: numbers that are none stop the run at that step, with the name of the body.
+//! looked at: numbers that are none stop the run at that step, with the name of the body. Two bodies that meet are found
+//! by the forces that they would have, where these are computed: soon after, no body would have a place.
 
 use ndarray::{ArrayView2, ArrayViewMut2};
 use thiserror::Error;
 
+use super::adaptive::about_to_meet;
 use super::integrator::{Halt, Stepper};
 use super::state::two_sum;
+use super::system::first_at_one_place;
 use super::{Forces, Integrator, InvalidSystem, State, System};
 
 /// A system on its way through time.
@@ -26,9 +29,9 @@ use super::{Forces, Integrator, InvalidSystem, State, System};
 /// ```
 pub struct Simulation<F: Forces> {
     state: State,
-    forces: Counted<F>,
+    forces: Watched<F>,
     integrator: Integrator,
-    stepper: Box<dyn Stepper<Counted<F>>>,
+    stepper: Box<dyn Stepper<Watched<F>>>,
     /// Days since the start, and what rounding has cut off them.
     time: (f64, f64),
     steps: u64,
@@ -47,7 +50,7 @@ impl<F: Forces> Simulation<F> {
     pub fn with_accuracy(system: System, forces: F, integrator: Integrator, accuracy: f64) -> Self {
         Self {
             state: State::new(system),
-            forces: Counted { forces, evaluations: 0 },
+            forces: Watched { forces, evaluations: 0 },
             integrator,
             stepper: integrator.stepper(accuracy),
             time: (0.0, 0.0),
@@ -108,13 +111,10 @@ impl<F: Forces> Simulation<F> {
             self.state.system().check().map_err(Stopped::Invalid)?;
         }
         let step = self.steps + 1;
-        let done =
-            self.stepper.step(&mut self.state, &mut self.forces, dt).map_err(
-                |halt| match halt {
-                    Halt::Forces(error) => Stopped::Forces(error),
-                    Halt::TooShort => Stopped::TooShort { step, time: self.time.0 },
-                },
-            )?;
+        let done = match self.stepper.step(&mut self.state, &mut self.forces, dt) {
+            Ok(done) => done,
+            Err(halt) => return Err(self.stopped(halt)),
+        };
         self.steps = step;
         let (time, lost) = two_sum(self.time.0, done + self.time.1);
         self.time = (time, lost);
@@ -124,6 +124,20 @@ impl<F: Forces> Simulation<F> {
                 let body = self.state.system().names[i].clone();
                 Err(Stopped::NotFinite { body, step, time })
             }
+        }
+    }
+
+    /// Why the step after the last one has not come to its end, with names.
+    fn stopped(&self, halt: Halt<Refused<F::Error>>) -> Stopped<F::Error> {
+        let (system, step, time) = (self.system(), self.steps + 1, self.time.0);
+        let met = match halt {
+            Halt::Forces(Refused::Forces(error)) => return Stopped::Forces(error),
+            Halt::Forces(Refused::OnePlace(pair)) => Some(pair),
+            Halt::TooShort => about_to_meet(system),
+        };
+        match met.map(|pair| pair.map(|i| system.names[i].clone())) {
+            Some([one, other]) => Stopped::Met { one, other, step, time },
+            None => Stopped::TooShort { step, time },
         }
     }
 
@@ -181,9 +195,21 @@ pub enum Stopped<E> {
         /// Days from the start after that step.
         time: f64,
     },
-    /// An adaptive method finds no step that is short enough.
+    /// Two bodies have come to one place, or too close to each other for the shortest step of an adaptive method.
+    #[error("{one} and {other} have met in step {step}, {time} days from the start")]
+    Met {
+        /// The first of them.
+        one: String,
+        /// The other.
+        other: String,
+        /// The step, counted from 1.
+        step: u64,
+        /// Days from the start before that step.
+        time: f64,
+    },
+    /// An adaptive method finds no step that is short enough, though no bodies are about to meet.
     #[error(
-        "step {step} has become too short to go on, {time} days from the start: two bodies are too close"
+        "step {step} has become too short to go on, {time} days from the start: ask for less accuracy"
     )]
     TooShort {
         /// The step, counted from 1.
@@ -193,33 +219,45 @@ pub enum Stopped<E> {
     },
 }
 
-/// Counts how often forces are computed.
-struct Counted<F> {
+/// Counts how often forces are computed, and finds bodies that have met.
+struct Watched<F> {
     forces: F,
     evaluations: u64,
 }
 
-impl<F: Forces> Forces for Counted<F> {
-    type Error = F::Error;
+/// Why there are no forces.
+enum Refused<E> {
+    /// They could not be computed.
+    Forces(E),
+    /// These bodies are at one place.
+    OnePlace([usize; 2]),
+}
+
+impl<F: Forces> Forces for Watched<F> {
+    type Error = Refused<F::Error>;
 
     fn attraction(
         &mut self,
         positions: ArrayView2<f64>,
-        out: ArrayViewMut2<f64>,
-    ) -> Result<(), F::Error> {
+        mut out: ArrayViewMut2<f64>,
+    ) -> Result<(), Self::Error> {
         self.evaluations += 1;
-        self.forces.attraction(positions, out)
+        self.forces.attraction(positions, out.view_mut()).map_err(Refused::Forces)?;
+        apart(positions, out.view())
     }
 
     fn accelerations_and_jerks(
         &mut self,
         positions: ArrayView2<f64>,
         velocities: ArrayView2<f64>,
-        accelerations: ArrayViewMut2<f64>,
+        mut accelerations: ArrayViewMut2<f64>,
         jerks: ArrayViewMut2<f64>,
-    ) -> Result<(), F::Error> {
+    ) -> Result<(), Self::Error> {
         self.evaluations += 1;
-        self.forces.accelerations_and_jerks(positions, velocities, accelerations, jerks)
+        self.forces
+            .accelerations_and_jerks(positions, velocities, accelerations.view_mut(), jerks)
+            .map_err(Refused::Forces)?;
+        apart(positions, accelerations.view())
     }
 
     fn has_corrections(&self) -> bool {
@@ -234,4 +272,13 @@ impl<F: Forces> Forces for Counted<F> {
     ) {
         self.forces.add_corrections(positions, velocities, out);
     }
+}
+
+/// Looks for bodies at one place where accelerations are not finite; those of such bodies are so in no direction.
+fn apart<E>(positions: ArrayView2<f64>, accelerations: ArrayView2<f64>) -> Result<(), Refused<E>> {
+    // One direction is enough, and costs next to nothing beside the pairs even of the planets alone.
+    if accelerations.column(0).iter().all(|a| a.is_finite()) {
+        return Ok(());
+    }
+    first_at_one_place(positions).map_or(Ok(()), |pair| Err(Refused::OnePlace(pair)))
 }

@@ -4,8 +4,10 @@
 
 use std::cmp::Ordering;
 
-use ndarray::{Array1, Array2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 use thiserror::Error;
+
+use super::vector::row;
 
 /// One gravitating point mass.
 ///
@@ -103,19 +105,9 @@ impl System {
         if let Some(i) = no_mass.or_else(|| self.first_not_finite()) {
             return Err(InvalidSystem::NoNumber { body: name(i) });
         }
-        // Bodies at one place are neighbours where places are in order.
-        let place = |i: usize| [0, 1, 2].map(|c| self.positions[[i, c]] + 0.0);
-        let mut order: Vec<usize> = (0..self.len()).collect();
-        order.sort_by(|&i, &j| {
-            let of_places = place(i).into_iter().zip(place(j)).map(|(a, b)| a.total_cmp(&b));
-            of_places.fold(Ordering::Equal, Ordering::then).then(i.cmp(&j))
-        });
-        let pairs = order.windows(2).filter(|pair| place(pair[0]) == place(pair[1]));
-        match pairs.min_by_key(|pair| pair[0]) {
+        match first_at_one_place(self.positions.view()) {
             None => Ok(()),
-            Some(pair) => {
-                Err(InvalidSystem::SamePlace { one: name(pair[0]), other: name(pair[1]) })
-            }
+            Some([i, j]) => Err(InvalidSystem::SamePlace { one: name(i), other: name(j) }),
         }
     }
 
@@ -148,6 +140,23 @@ impl System {
         self.extend(other.bodies());
         self
     }
+}
+
+/// The first body at whose place there is another, and the next one there; a place that is not finite is none.
+///
+/// Gravity has no answer below 1e-100 AU, and only next to the origin do numbers differ by so little: what is smaller
+/// is 0 here.
+pub(crate) fn first_at_one_place(positions: ArrayView2<f64>) -> Option<[usize; 2]> {
+    let place = |i: usize| row(positions, i).map(|x| if x.abs() < 1e-100 { 0.0 } else { x });
+    // Bodies at one place are neighbours where places are in order.
+    let mut order: Vec<usize> = (0..positions.nrows()).collect();
+    order.retain(|&i| place(i).iter().all(|x| x.is_finite()));
+    order.sort_by(|&i, &j| {
+        let of_places = place(i).into_iter().zip(place(j)).map(|(a, b)| a.total_cmp(&b));
+        of_places.fold(Ordering::Equal, Ordering::then).then(i.cmp(&j))
+    });
+    let pairs = order.windows(2).filter(|pair| place(pair[0]) == place(pair[1]));
+    pairs.min_by_key(|pair| pair[0]).map(|pair| [pair[0], pair[1]])
 }
 
 /// Why a system cannot move.
