@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use common::{Group, is_usable, kill, part, play, pool, wait_for_end_of, wait_until};
 use farm_conformance::watchdog::guard;
 use farm_core::prelude::*;
-use farm_shm::{ArrayRef, Band, SharedArray, ShmError};
+use farm_shm::{ArrayRef, Band, Overwrite, SharedArray, ShmError};
 use ndarray::Ix1;
 use rustix::process::Signal;
 
@@ -57,6 +57,37 @@ fn rows_beyond_four_gib_are_reached() {
         let array = split.join(pool.map(fill_with_ones, bands).unwrap()).unwrap().freeze();
         let ends = [array.clone().slice(0..1000), array.slice(LENGTH - 1000..LENGTH)];
         assert_eq!(pool.map(sum, ends).unwrap(), [100, 500]);
+    });
+}
+
+/// How often this process has had to wait for a page so far.
+fn faults() -> u64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let after_name = stat.rsplit_once(')').unwrap().1;
+    after_name.split_whitespace().nth(7).unwrap().parse().unwrap()
+}
+
+/// Fills a band and tells how often that had to wait for a page.
+fn fill_and_count_faults(band: Overwrite<u8, Ix1>) -> (Band<u8, Ix1>, u64) {
+    let mut band = band.into_band();
+    let before = faults();
+    band.view_mut().fill(1);
+    (band, faults() - before)
+}
+
+#[test]
+fn a_large_band_reaches_its_task_with_all_of_its_pages() {
+    const LENGTH: usize = 8 << 20;
+    guard("pages", || {
+        let pool = pool(1);
+        let array = SharedArray::<u8, _>::zeros(LENGTH).unwrap();
+        let (split, bands) = array.split([0..LENGTH / 2 + 1, LENGTH / 2 + 1..LENGTH]).unwrap();
+        let tasks = bands.into_iter().map(Band::overwrite);
+        let (bands, faults): (Vec<_>, Vec<_>) =
+            pool.map(fill_and_count_faults, tasks).unwrap().into_iter().unzip();
+        assert!(split.join(bands).unwrap().view().iter().all(|x| *x == 1));
+        let pages = LENGTH / 2 / rustix::param::page_size();
+        assert!(faults.iter().all(|n| *n < pages as u64 / 10), "{faults:?} of {pages} pages");
     });
 }
 

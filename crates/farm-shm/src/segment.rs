@@ -6,6 +6,7 @@
 //!
 //! Raw pointers stay in this file: views are made here and nowhere else.
 
+use std::collections::HashSet;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::ptr::NonNull;
@@ -41,6 +42,9 @@ const SMALL: usize = 1 << 20;
 /// How many bytes are reserved at a time.
 const STEP: usize = 64 << 20;
 
+/// From so many bytes on a worker asks for all pages of a band at once: each by itself takes twice as long.
+const MANY_PAGES: usize = 1 << 18;
+
 /// What a mapping may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Access {
@@ -57,6 +61,8 @@ pub(crate) struct Mapping {
     made: Option<Shmem>,
     /// Workers may have opened it.
     lent: AtomicBool,
+    /// The bytes whose pages this process, a worker, has asked for.
+    at_hand: Mutex<HashSet<Range<usize>>>,
     /// Where tasks keep what they overwrite, once one of them had to.
     pub(crate) undo: Mutex<Option<Arc<Undo>>>,
 }
@@ -152,8 +158,27 @@ impl Mapping {
     }
 
     fn new(name: Name, address: NonNull<u8>, bytes: usize, made: Option<Shmem>) -> Self {
-        let (lent, undo) = (AtomicBool::new(false), Mutex::default());
-        Self { name, address, bytes, made, lent, undo }
+        let lent = AtomicBool::new(false);
+        Self { name, address, bytes, made, lent, at_hand: Mutex::default(), undo: Mutex::default() }
+    }
+
+    /// Gets the pages of these bytes, which a task is going to write to, if it has not got them yet.
+    pub(crate) fn get_at_hand(&self, bytes: Range<usize>) {
+        let fits = bytes.start <= bytes.end && bytes.end <= self.bytes;
+        if self.made.is_some() || !fits || bytes.len() < MANY_PAGES {
+            return;
+        }
+        let page = rustix::param::page_size();
+        let start = bytes.start / page * page;
+        let length = bytes.end - start;
+        if self.at_hand.lock().insert(bytes) {
+            // SAFETY: the range lies within the mapping, and no byte is changed. Where the kernel cannot do this, each page
+            // comes when it is first written to.
+            let _ = unsafe {
+                let address = self.address.as_ptr().add(start).cast();
+                madvise(address, length, Advice::LinuxPopulateWrite)
+            };
+        }
     }
 
     pub(crate) fn name(&self) -> Name {

@@ -55,7 +55,7 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    fn bytes(&self) -> Range<usize> {
+    pub(crate) fn bytes(&self) -> Range<usize> {
         self.rows.start * self.row..self.rows.end * self.row
     }
 

@@ -246,13 +246,14 @@ where
             if !mapping.holds::<T, D>(&whole) {
                 return Err(refuse(&UNFIT));
             }
-            if access == Access::Write {
-                mapping.settle();
-            }
             let lent = Arc::new(Lent::new(key, mapping, rows.clone(), handle));
-            if let (Some(undo), Access::Write) = (undo, access) {
+            if access == Access::Write {
                 let part = Part::of::<T, D>(rows.clone(), &whole);
-                lent.mapping.begin(*undo, &part).map_err(|error| refuse(&error))?;
+                lent.mapping.settle();
+                lent.mapping.get_at_hand(part.bytes());
+                if let Some(undo) = undo {
+                    lent.mapping.begin(*undo, &part).map_err(|error| refuse(&error))?;
+                }
             }
             // SAFETY: a `Lent` keeps what it is given; its text is numbers, and its fields drop without a panic.
             unsafe { passenger::receive(lent.clone()) };
