@@ -2,8 +2,8 @@
 //!
 //! T_new = (T_left + T_right + T_below + T_above) / 4, u = T_new - T_old.
 //!
-//! The norms of u are reported row by row, summed within a row in an order that depends on the column alone: in each tile of 1024
-//! columns eight lanes (the column modulo 8), then a tree over the lanes, then the tiles. Rows are added in ascending order by
+//! The norms of u are reported row by row, summed within a row in an order that depends on the row's length alone: in each tile of
+//! some 1000 columns eight lanes (the column modulo 8), then a tree over the lanes, then the tiles. Rows are added in ascending order by
 //! [`norms`]. So neither temperatures nor norms depend on how the rows were divided into bands.
 //!
 //! Source: Saad, Iterative Methods for Sparse Linear Systems, 2nd ed. (2003), section 4.1.

@@ -21,8 +21,8 @@ use ndarray::{ArrayView2, ArrayViewMut2, s};
 
 /// Numbers in a line of the cache.
 const LINE: usize = 8;
-/// Columns of a tile. The rings of 32 stages then take 0.6 MB, which second caches hold, and the columns that neighbours compute
-/// too are a sixteenth.
+/// Columns of a tile, more or less. The rings of 32 stages then take 0.6 MB, which second caches hold, and the columns that
+/// neighbours compute too are a sixteenth.
 const TILE: usize = 1024;
 
 /// What a stage makes a row from.
@@ -84,19 +84,18 @@ pub(crate) struct Tile {
 impl Tile {
     /// Its columns and one more on either side, as columns of the piece of the plate from `first` to `end`.
     pub(crate) fn with_neighbours(&self, first: usize, end: usize) -> Range<usize> {
-        self.columns.start.saturating_sub(1).max(first) - first
-            ..(self.columns.end + 1).min(end) - first
+        self.columns.start.max(first + 1) - 1 - first..(self.columns.end + 1).min(end) - first
     }
 }
 
 /// Cuts the columns of rows that long, sides included, into tiles for so many stages.
 pub(crate) fn tiles(width: usize, stages: usize) -> impl Iterator<Item = Tile> {
-    let count = (width / TILE).max(1);
+    let count = ((width + TILE / 2) / TILE).max(1);
+    let step = width.div_ceil(count).next_multiple_of(LINE);
     // Whole lines, so that no column changes its place within one, nor between odd and even.
     let margin = stages.next_multiple_of(LINE);
     (0..count).map(move |i| {
-        let end = if i + 1 == count { width } else { (i + 1) * TILE };
-        let columns = i * TILE..end;
+        let columns = i * step..((i + 1) * step).min(width);
         Tile {
             around: columns.start.saturating_sub(margin)..(columns.end + margin).min(width),
             columns,
