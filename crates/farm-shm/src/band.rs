@@ -126,6 +126,12 @@ impl<T: Element, D: Dimension> Band<T, D> {
         self
     }
 
+    /// In a worker: gets the pages of all rows, which a task is going to overwrite.
+    pub(crate) fn get_at_hand(&self) {
+        let first = self.first() * size_of::<T>();
+        self.mapping.get_at_hand(&(first..first + self.shape.size() * size_of::<T>()));
+    }
+
     pub(crate) fn is_of(&self, parts: &Arc<Parts>) -> bool {
         match &self.right {
             Right::Home(lease) => parts.own(lease),

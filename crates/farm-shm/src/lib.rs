@@ -62,6 +62,7 @@ mod error;
 mod lent;
 mod name;
 mod overwrite;
+mod ranges;
 mod registry;
 mod segment;
 mod space;

@@ -111,7 +111,9 @@ impl<T: Element, D: Dimension + 'static> Serialize for Overwrite<T, D> {
 
 impl<'de, T: Element, D: Dimension + 'static> Deserialize<'de> for Overwrite<T, D> {
     fn deserialize<De: Deserializer<'de>>(deserializer: De) -> Result<Self, De::Error> {
-        Band::deserialize(deserializer).map(Self)
+        let band = Band::deserialize(deserializer)?;
+        band.get_at_hand();
+        Ok(Self(band))
     }
 }
 

@@ -6,7 +6,6 @@
 //!
 //! Raw pointers stay in this file: views are made here and nowhere else.
 
-use std::collections::HashSet;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::ptr::NonNull;
@@ -25,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use shared_memory::{Shmem, ShmemConf, ShmemError};
 
 use crate::name::Name;
+use crate::ranges::{gaps, include};
 use crate::registry::registry;
 use crate::undo::Undo;
 use crate::{Element, ShmError, space};
@@ -42,7 +42,7 @@ const SMALL: usize = 1 << 20;
 /// How many bytes are reserved at a time.
 const STEP: usize = 64 << 20;
 
-/// From so many bytes on a worker asks for all pages of a band at once: each by itself takes twice as long.
+/// From so many bytes on a worker asks at once for all pages that it is to overwrite: each by itself takes twice as long.
 const MANY_PAGES: usize = 1 << 18;
 
 /// What a mapping may be used for.
@@ -62,7 +62,7 @@ pub(crate) struct Mapping {
     /// Workers may have opened it.
     lent: AtomicBool,
     /// The bytes whose pages this process, a worker, has asked for.
-    at_hand: Mutex<HashSet<Range<usize>>>,
+    at_hand: Mutex<Vec<Range<usize>>>,
     /// Where tasks keep what they overwrite, once one of them had to.
     pub(crate) undo: Mutex<Option<Arc<Undo>>>,
 }
@@ -162,23 +162,24 @@ impl Mapping {
         Self { name, address, bytes, made, lent, at_hand: Mutex::default(), undo: Mutex::default() }
     }
 
-    /// Gets the pages of these bytes, which a task is going to write to, if it has not got them yet.
-    pub(crate) fn get_at_hand(&self, bytes: Range<usize>) {
-        let fits = bytes.start <= bytes.end && bytes.end <= self.bytes;
-        if self.made.is_some() || !fits || bytes.len() < MANY_PAGES {
+    /// Gets the pages of these bytes, all of which a task is going to write to, if it has not got them yet.
+    pub(crate) fn get_at_hand(&self, bytes: &Range<usize>) {
+        if self.made.is_some() || bytes.len() < MANY_PAGES {
             return;
         }
+        assert!(bytes.end <= self.bytes, "{bytes:?} of {} bytes", self.bytes);
         let page = rustix::param::page_size();
-        let start = bytes.start / page * page;
-        let length = bytes.end - start;
-        if self.at_hand.lock().insert(bytes) {
-            // SAFETY: the range lies within the mapping, and no byte is changed. Where the kernel cannot do this, each page
-            // comes when it is first written to.
+        let pages = bytes.start / page * page..bytes.end.next_multiple_of(page);
+        let mut at_hand = self.at_hand.lock();
+        for gap in gaps(&at_hand, &pages) {
+            // SAFETY: the range lies within the pages of the mapping, and no byte is changed. Where the kernel cannot do this, each
+            // page comes when it is first written to.
             let _ = unsafe {
-                let address = self.address.as_ptr().add(start).cast();
-                madvise(address, length, Advice::LinuxPopulateWrite)
+                let address = self.address.as_ptr().add(gap.start).cast();
+                madvise(address, gap.len(), Advice::LinuxPopulateWrite)
             };
         }
+        include(&mut at_hand, pages);
     }
 
     pub(crate) fn name(&self) -> Name {

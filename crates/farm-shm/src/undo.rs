@@ -24,6 +24,7 @@ use parking_lot::Mutex;
 
 use crate::ShmError;
 use crate::name::Name;
+use crate::ranges::{gaps, include};
 use crate::segment::{Access, Mapping, check_room, with_patience};
 
 const NO: u8 = 0;
@@ -55,7 +56,7 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    pub(crate) fn bytes(&self) -> Range<usize> {
+    fn bytes(&self) -> Range<usize> {
         self.rows.start * self.row..self.rows.end * self.row
     }
 
@@ -130,32 +131,6 @@ impl Undo {
     }
 }
 
-/// What is in none of the ranges, of one more.
-fn gaps(ranges: &[Range<usize>], new: &Range<usize>) -> Vec<Range<usize>> {
-    let mut gaps = vec![new.clone()];
-    for known in ranges {
-        let cut = |gap: Range<usize>| {
-            let (before, behind) =
-                (known.start.clamp(gap.start, gap.end), known.end.max(gap.start));
-            [gap.start..before, behind.max(before).min(gap.end)..gap.end]
-        };
-        gaps = gaps.into_iter().flat_map(cut).filter(|gap| !gap.is_empty()).collect();
-    }
-    gaps
-}
-
-/// Adds a range to others, all apart from each other.
-fn include(ranges: &mut Vec<Range<usize>>, mut new: Range<usize>) {
-    ranges.retain(|old| {
-        let apart = old.end < new.start || new.end < old.start;
-        if !apart {
-            new = new.start.min(old.start)..new.end.max(old.end);
-        }
-        apart
-    });
-    ranges.push(new);
-}
-
 /// Where the byte of a row is.
 fn mark_of(array: &Mapping, row: usize) -> usize {
     array.bytes() + row
@@ -179,35 +154,6 @@ fn copy(from: &Mapping, to: &Mapping, part: &Part) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn gaps_are_what_no_range_has() {
-        let known = [10..20, 30..40, 5..7];
-        for (new, expected) in [
-            (0..5, vec![0..5]),
-            (0..8, vec![0..5, 7..8]),
-            (12..18, vec![]),
-            (10..20, vec![]),
-            (15..35, vec![20..30]),
-            (0..50, vec![0..5, 7..10, 20..30, 40..50]),
-            (40..41, vec![40..41]),
-        ] {
-            assert_eq!(gaps(&known, &new), expected, "{new:?}");
-        }
-    }
-
-    #[test]
-    fn ranges_that_touch_become_one() {
-        let mut ranges = Vec::new();
-        for new in [0..2, 8..9, 4..6] {
-            include(&mut ranges, new);
-        }
-        assert_eq!(ranges, [0..2, 8..9, 4..6]);
-        include(&mut ranges, 2..5);
-        assert_eq!(ranges, [8..9, 0..6]);
-        include(&mut ranges, 1..20);
-        assert_eq!(ranges, [0..20]);
-    }
 
     #[test]
     fn old_rows_are_kept_once_and_brought_back_as_often_as_needed() {

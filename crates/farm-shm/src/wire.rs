@@ -250,7 +250,6 @@ where
             if access == Access::Write {
                 let part = Part::of::<T, D>(rows.clone(), &whole);
                 lent.mapping.settle();
-                lent.mapping.get_at_hand(part.bytes());
                 if let Some(undo) = undo {
                     lent.mapping.begin(*undo, &part).map_err(|error| refuse(&error))?;
                 }
