@@ -375,6 +375,23 @@ fn an_adaptive_method_names_the_bodies_that_fall_together() {
 }
 
 #[test]
+fn ias15_names_bodies_whose_distance_has_lost_its_digits() {
+    let body = |name: &str, gm: f64, x: f64| Body {
+        name: name.into(),
+        gm,
+        position: [x, 0.0, 0.0],
+        velocity: [0.0, 0.01, 0.0],
+    };
+    for (place, gm) in [(30.0, 1e-13), (1e5, 1e-15)] {
+        let pair = [body("one", gm, place), body("other", gm, place + 1e-8)];
+        let start = [body("sun", 3e-4, 0.0)].into_iter().chain(pair).collect();
+        let mut run = simulation(Integrator::Ias15, start);
+        let told = run.advance_to(1.0, f64::INFINITY).expect_err("they meet").to_string();
+        assert!(told.starts_with("one and other have met in step"), "{told}");
+    }
+}
+
+#[test]
 fn an_accuracy_beyond_all_digits_is_not_blamed_on_the_bodies() {
     for integrator in [Integrator::Dop853, Integrator::Ias15] {
         let start = Ephemeris::De421.initial_conditions(Bodies::EarthMoon);

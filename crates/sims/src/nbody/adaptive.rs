@@ -64,19 +64,22 @@ pub(crate) fn remembered(next: f64, done: f64, proposed: f64) -> f64 {
     if done.abs() < 0.25 * proposed { proposed } else { next }
 }
 
-/// The two bodies that are the next to meet, one of them heavy, if any are about to.
+/// The two bodies that are the next to meet, if any are about to, or so close that half the digits of their distance are gone. Light
+/// bodies cut no step short.
 pub(crate) fn about_to_meet(system: &System) -> Option<[usize; 2]> {
-    let (x, gm) = (system.positions.view(), &system.gm);
-    let time_of_fall = |&[i, j]: &[usize; 2]| {
-        let d = sub(row(x, i), row(x, j));
-        (dot(d, d).powf(1.5) / (gm[i] + gm[j])).sqrt()
-    };
-    let others = |i: usize| (0..system.len()).filter(move |&j| j != i);
-    heavy(system)
-        .into_iter()
-        .flat_map(|i| others(i).map(move |j| [i.min(j), i.max(j)]))
-        .filter(|pair| time_of_fall(pair) < MEETING)
-        .min_by(|one, other| time_of_fall(one).total_cmp(&time_of_fall(other)))
+    let (x, gm, heavy) = (system.positions.view(), &system.gm, heavy(system));
+    let pairs =
+        heavy.iter().enumerate().flat_map(|(n, &i)| heavy[..n].iter().map(move |&j| [j, i]));
+    let closest = pairs.filter_map(|[i, j]| {
+        let (one, other) = (row(x, i), row(x, j));
+        let d = sub(one, other);
+        let square = dot(d, d);
+        // The square of the time of fall: d^3 / gm.
+        let time = square * square.sqrt() / (gm[i] + gm[j]);
+        let size = dot(one, one).max(dot(other, other));
+        (time < MEETING * MEETING || square < f64::EPSILON * size).then_some((time, [i, j]))
+    });
+    closest.min_by(|(one, _), (other, _)| one.total_cmp(other)).map(|(_, pair)| pair)
 }
 
 #[cfg(test)]

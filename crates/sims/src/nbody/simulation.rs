@@ -1,8 +1,8 @@
 //! Bodies, their gravity and an integrator: what a program runs.
 //!
 //! Positions and velocities are in the memory of the caller, whoever computes the forces. After each step they are
-//! looked at: numbers that are none stop the run at that step, with the name of the body. Two bodies that meet are found
-//! by the forces that they would have, where these are computed: soon after, no body would have a place.
+//! looked at: numbers that are none stop the run at that step, with the name of the body. Two bodies at one place are found
+//! where forces are computed, before numbers are lost.
 
 use ndarray::{ArrayView2, ArrayViewMut2};
 use thiserror::Error;
@@ -195,7 +195,8 @@ pub enum Stopped<E> {
         /// Days from the start after that step.
         time: f64,
     },
-    /// Two bodies have come to one place, or too close to each other for the shortest step of an adaptive method.
+    /// Two bodies have come to one place, were it in a trial within the step, or too close to each other for the shortest step
+    /// of an adaptive method.
     #[error("{one} and {other} have met in step {step}, {time} days from the start")]
     Met {
         /// The first of them.

@@ -144,8 +144,8 @@ impl System {
 
 /// The first body at whose place there is another, and the next one there; a place that is not finite is none.
 ///
-/// Gravity has no answer below 1e-100 AU, and only next to the origin do numbers differ by so little: what is smaller
-/// is 0 here.
+/// Gravity has no answer below 1e-100 AU. Coordinates that differ by less are equal, or below 1e-84: of those, only what is below
+/// 1e-100 is taken for 0 here.
 pub(crate) fn first_at_one_place(positions: ArrayView2<f64>) -> Option<[usize; 2]> {
     let place = |i: usize| row(positions, i).map(|x| if x.abs() < 1e-100 { 0.0 } else { x });
     // Bodies at one place are neighbours where places are in order.
