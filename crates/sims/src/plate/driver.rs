@@ -5,20 +5,20 @@
 //! writes. The farm carries handles and, once in a while, one [`RowUpdate`] per row, never the temperatures.
 
 use farm_core::Farm;
-use farm_shm::{ArrayRef, Band, Overwrite, SharedArray, Split};
+use farm_shm::{ArrayRef, Band, SharedArray, Split};
 use ndarray::{ArrayView2, ArrayViewMut2, Ix2, s};
-use serde::{Deserialize, Serialize};
 
 use super::heat::LARGEST_RATIO;
-use super::laplacian::update_of;
-use super::method::{Rule, Schedule};
-use super::rows::hold;
-use super::wavefront::{Tile, Window, reach, tiles, wavefront};
+use super::method::Schedule;
+use super::pass::{From, Pass, sweep_band};
+use super::wavefront::{Window, reach};
 use super::{Mask, Method, Plate, RowUpdate, Update, norms};
 use crate::SimError;
 
-/// Stages that pass through the cache together: the more there are, the more cells neighbours compute twice.
+/// Stages that pass through the cache together: the more there are, the more columns neighbours compute twice.
 const STAGES: usize = 32;
+/// As many stages take the time in which rows come from memory and go back.
+const WAY: usize = 6;
 
 /// The number of cells, sides included, below which a farm of so many workers is not asked.
 ///
@@ -150,7 +150,7 @@ impl Relaxation {
     ///
     /// The first error of a task; after that, [`SimError::Failed`].
     pub fn advance(&mut self, farm: &impl Farm, sweeps: usize) -> Result<Update, SimError> {
-        let at_a_time = STAGES / self.schedule.stages();
+        let at_a_time = (self.stages(farm) / self.schedule.stages()).max(1);
         let mut left = sweeps;
         let mut updates = Vec::new();
         while left > 0 {
@@ -187,6 +187,13 @@ impl Relaxation {
     pub fn inline(&self, farm: &impl Farm) -> bool {
         let least = self.inline_below.unwrap_or_else(|| inline_below(farm.workers()));
         (self.last.0 + 1) * (self.last.1 + 1) < least
+    }
+
+    /// How many stages a pass has. S stages over R rows cost (1 + S / R) (1 + WAY / S) each, as neighbours compute S rows twice.
+    fn stages(&self, farm: &impl Farm) -> usize {
+        let workers = if self.inline(farm) { 1 } else { farm.workers() };
+        let rows = (self.last.0 - 1).div_ceil(workers);
+        if workers == 1 { STAGES } else { STAGES.min((WAY * rows).isqrt()) }
     }
 
     fn pass_in_line(&mut self, pass: &Pass) -> Result<Vec<RowUpdate>, SimError> {
@@ -240,90 +247,4 @@ impl Relaxation {
         self.states = Some((now, room));
         Ok(updates)
     }
-}
-
-/// Some stages, one after the other.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Pass {
-    rules: Vec<Rule>,
-    /// Over how many of the last stages the rows' updates are measured; over none if 0.
-    measured: usize,
-    /// The plate's last row.
-    last: usize,
-}
-
-impl Pass {
-    /// Makes the rows of `made`, of which `first` is the first, and those of one stage earlier in `back`.
-    fn run(
-        &self,
-        window: Window<'_>,
-        held: Option<ArrayView2<'_, u8>>,
-        first: usize,
-        mut made: ArrayViewMut2<'_, f64>,
-        mut back: Option<ArrayViewMut2<'_, f64>>,
-    ) -> Vec<RowUpdate> {
-        let rows = first..first + made.nrows();
-        let width = made.ncols();
-        let mut updates = vec![RowUpdate::NONE; if self.measured > 0 { rows.len() } else { 0 }];
-        for tile in tiles(width, self.rules.len()) {
-            let Tile { columns, around } = &tile;
-            // As columns of what the tile is made from.
-            let inner = columns.start - around.start..columns.end - around.start;
-            let cells = tile.with_neighbours(around.start, around.end);
-            wavefront(
-                window.of_tile(&tile),
-                self.rules.len(),
-                rows.clone(),
-                made.slice_mut(s![.., columns.clone()]),
-                |stage, j, from, new| {
-                    self.rules[stage - 1].apply(j, from, new);
-                    if let Some(held) = held {
-                        let held = held.index_axis_move(ndarray::Axis(0), j - window.first);
-                        let held = held.to_slice().expect("a row has gaps");
-                        hold(&held[around.clone()], from.row, new);
-                    }
-                },
-                |j, new, from, earlier| {
-                    if let Some(back) = &mut back {
-                        let row = back.row_mut(j - first).into_slice().expect("a row has gaps");
-                        row[columns.clone()].copy_from_slice(&from.row[inner.clone()]);
-                    }
-                    if self.measured > 0 {
-                        let old = if self.measured == 1 { from.row } else { earlier };
-                        let update = update_of(&old[cells.clone()], &new[cells.clone()]);
-                        updates[j - first].add(update);
-                    }
-                },
-            );
-        }
-        updates
-    }
-}
-
-/// What a band is made from.
-#[derive(Debug, Serialize, Deserialize)]
-struct From {
-    /// Which row of the plate is the first of the arrays below.
-    first: usize,
-    start: ArrayRef<f64, Ix2>,
-    earlier: Option<ArrayRef<f64, Ix2>>,
-    held: Option<ArrayRef<u8, Ix2>>,
-    pass: Pass,
-}
-
-type Room = Overwrite<f64, Ix2>;
-type Rows = Band<f64, Ix2>;
-
-/// The task: the rows of a band after all stages, and of one stage earlier where those are wanted.
-fn sweep_band(
-    (from, made, back): (From, Room, Option<Room>),
-) -> (Rows, Option<Rows>, Vec<RowUpdate>) {
-    let From { first, start, earlier, held, pass } = from;
-    let (mut made, mut back) = (made.into_band(), back.map(Overwrite::into_band));
-    let earlier = earlier.as_ref().map(ArrayRef::view);
-    let window = Window { start: start.view(), earlier, first, last: pass.last, left: 0 };
-    let held = held.as_ref().map(ArrayRef::view);
-    let rows = made.rows().start;
-    let updates = pass.run(window, held, rows, made.view_mut(), back.as_mut().map(Band::view_mut));
-    (made, back, updates)
 }

@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn every_width_of_row_is_swept_as_the_formula_says() {
-        for nx in 0..40 {
+        for nx in (0..40).chain([1534, 2557, 133_119]) {
             let old = rough(5, nx + 2);
             let mut new = Array2::from_elem((3, nx + 2), f64::NAN);
             let rows = laplacian(old.view(), new.view_mut());
@@ -179,7 +179,7 @@ mod tests {
                 assert_eq!(new[[j, 0]], old[[j + 1, 0]]);
                 assert_eq!(new[[j, nx + 1]], old[[j + 1, nx + 1]]);
                 assert!((row.linf - linf).abs() < 1e-15);
-                assert!((row.sum_sq - sum_sq).abs() < 1e-13);
+                assert!((row.sum_sq - sum_sq).abs() < 1e-13 * (1.0 + sum_sq));
             }
         }
     }

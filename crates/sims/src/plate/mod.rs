@@ -1,13 +1,13 @@
 //! A rectangular plate whose four sides are held at fixed temperatures, on its way to the steady state.
 //!
-//! Laplace's equation on nx x ny square cells: each temperature becomes the mean of its four neighbours. A Jacobi sweep
-//! does this for all cells from the temperatures of the sweep before.
+//! Laplace's equation on nx x ny square cells: in the end each temperature is the mean of its four neighbours.
 //!
-//! [`Plate`] says what there is; [`laplacian`](laplacian()) sweeps rows; [`norms`] adds up what they report; [`exact`] is
-//! where the sweeps lead.
+//! [`Plate`] says what there is, and [`Mask`] which cells are held besides; [`exact`] is what all methods lead to. [`laplacian`](laplacian()) sweeps rows
+//! once, and [`norms`] adds up what they report. [`Relaxation`] makes many sweeps on a farm, by the [`Method`] that it is given, and the steps of the
+//! [heat equation](heat) too; [`Multigrid`] needs but a few cycles.
 //!
-//! The change of one sweep is *not* the error: Jacobi changes little long before it is done. [`Plate::error_factor`]
-//! turns the one into a bound on the other.
+//! The change of one sweep is *not* the error: Jacobi changes little long before it is done. [`ErrorBound`] bounds the error of any
+//! temperatures; [`Plate::error_factor`] does it for Jacobi's from the change of a sweep, and is far too careful:
 //!
 //! ```
 //! use ndarray::s;
@@ -34,6 +34,7 @@ pub mod laplacian;
 pub mod mask;
 pub mod method;
 pub mod multigrid;
+mod pass;
 mod rows;
 mod wavefront;
 

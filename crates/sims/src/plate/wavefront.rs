@@ -90,12 +90,13 @@ impl Tile {
 
 /// Cuts the columns of rows that long, sides included, into tiles for so many stages.
 pub(crate) fn tiles(width: usize, stages: usize) -> impl Iterator<Item = Tile> {
+    let lines = width.div_ceil(LINE);
     let count = ((width + TILE / 2) / TILE).max(1);
-    let step = width.div_ceil(count).next_multiple_of(LINE);
+    let start = move |i: usize| i * lines / count * LINE;
     // Whole lines, so that no column changes its place within one, nor between odd and even.
     let margin = stages.next_multiple_of(LINE);
     (0..count).map(move |i| {
-        let columns = i * step..((i + 1) * step).min(width);
+        let columns = start(i)..start(i + 1).min(width);
         Tile {
             around: columns.start.saturating_sub(margin)..(columns.end + margin).min(width),
             columns,
@@ -136,14 +137,18 @@ pub(crate) fn wavefront(
     let columns = window.left..window.left + made.ncols();
     assert!(made.nrows() == rows.len() && columns.end <= width, "the rows do not fit the window");
 
-    let looks_back = window.earlier.is_some();
+    let (is_cut, looks_back) = (columns.len() < width, window.earlier.is_some());
     let (stride, kept) = (stride(width), stages + 1);
     ROOM.with_borrow_mut(|room| {
-        room.resize((1 + 2 * kept) * stride + LINE, 0.0);
+        let rings = if stages > 1 { 2 * kept } else { 0 };
+        let length = (usize::from(is_cut) + rings) * stride + LINE;
+        if room.len() < length {
+            room.resize(length, 0.0);
+        }
         // Column 1 begins a line.
         let skip = (room.as_ptr().align_offset(8 * LINE) + LINE - 1) % LINE;
-        let (wider, rings) = room[skip..].split_at_mut(stride);
-        let (odd, even) = rings.split_at_mut(kept * stride);
+        let (rings, wider) = room[skip..].split_at_mut(rings * stride);
+        let (odd, even) = rings.split_at_mut(rings.len() / 2);
         for front in needed.start + 1..rows.end + stages - 1 {
             for stage in 1..=stages.min(front) {
                 let j = front - stage + 1;
@@ -162,28 +167,29 @@ pub(crate) fn wavefront(
                     }
                 };
                 let from = Rows { below: of(j - 1), row: of(j), above: of(j + 1) };
-                let place = &mut own[j % kept * stride..][..width];
+                let in_ring = j % kept * stride;
                 let earlier = match stage {
                     1 => Some(window.earlier(j)),
                     2 => Some(window.start(j)),
                     _ => None,
                 };
                 if stage < stages {
+                    let place = &mut own[in_ring..][..width];
                     if let Some(earlier) = earlier.filter(|_| looks_back) {
                         place.copy_from_slice(earlier);
                     }
                     rule(stage, j, from, place);
                 } else {
-                    let earlier = earlier.unwrap_or(place);
+                    let earlier = earlier.unwrap_or_else(|| &own[in_ring..][..width]);
                     let mut row = made.row_mut(j - rows.start);
                     let row = row.as_slice_mut().expect("a row has gaps");
-                    let place = if columns.len() < width { &mut wider[..width] } else { &mut *row };
+                    let place = if is_cut { &mut wider[..width] } else { &mut *row };
                     if looks_back {
                         place.copy_from_slice(earlier);
                     }
                     rule(stage, j, from, place);
                     done(j, place, from, earlier);
-                    if columns.len() < width {
+                    if is_cut {
                         row.copy_from_slice(&wider[columns.clone()]);
                     }
                 }
@@ -205,4 +211,26 @@ fn stride(width: usize) -> usize {
 
 fn in_one_piece(rows: ArrayView2<'_, f64>, j: usize) -> &[f64] {
     rows.index_axis_move(ndarray::Axis(0), j).to_slice().expect("a row has gaps")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiles_cover_rows_of_any_length_once() {
+        for width in (2..6000).chain([133_121, 133_128, 200_002, 500_002, 1_000_003]) {
+            for stages in [1, 32] {
+                let mut end = 0;
+                for Tile { columns, around } in tiles(width, stages) {
+                    assert_eq!(columns.start, end, "{width}");
+                    assert!(columns.len() >= TILE / 2 || columns.len() == width, "{width}");
+                    assert!(around.start == 0 || around.start + stages <= columns.start);
+                    assert!(around.end == width || around.end >= columns.end + stages);
+                    end = columns.end;
+                }
+                assert_eq!(end, width);
+            }
+        }
+    }
 }

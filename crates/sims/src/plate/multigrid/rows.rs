@@ -160,7 +160,7 @@ pub(crate) fn restrict(grid: Grid, j: usize, r: Rows<'_>, folded: &mut [f64], co
     at_full_width(
         #[inline(always)]
         || {
-            let Rows { below, row, above, .. } = r;
+            let Rows { below, row, above } = r;
             if grid.y.stays() {
                 folded.copy_from_slice(row);
             } else if j == grid.y.n {

@@ -166,9 +166,9 @@ impl<'a> Here<'a> {
                     residual(self.equation(j, rhs), from, new);
                 }
             },
-            |j, new, from, smoothed| {
+            |j, new, from, after_sweeps| {
                 if stages > sweeps {
-                    new.copy_from_slice(smoothed);
+                    new.copy_from_slice(after_sweeps);
                     if let Some(at) = coarse_row(grid.y, j) {
                         restrict(grid, j, from, &mut folded, coarse[0].row(at));
                     }
