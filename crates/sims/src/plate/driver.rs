@@ -17,8 +17,8 @@ use crate::SimError;
 
 /// Stages that pass through the cache together: the more there are, the more columns neighbours compute twice.
 const STAGES: usize = 32;
-/// As many stages take the time in which rows come from memory and go back.
-const WAY: usize = 6;
+/// As many stages take the time of the rest of a pass: the way of the task, and that of the rows from memory and back.
+const WAY: usize = 10;
 
 /// The number of cells, sides included, below which a farm of so many workers is not asked.
 ///
