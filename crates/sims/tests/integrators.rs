@@ -392,6 +392,24 @@ fn ias15_names_bodies_whose_distance_has_lost_its_digits() {
 }
 
 #[test]
+fn an_adaptive_method_does_not_jump_over_a_meeting_of_bodies_at_rest() {
+    let body = |name: &str, gm: f64, x: f64| Body {
+        name: name.into(),
+        gm,
+        position: [x, 0.0, 0.0],
+        velocity: [0.0; 3],
+    };
+    for integrator in [Integrator::Dop853, Integrator::Ias15] {
+        let pair = [body("one", 1e-13, 30.0), body("other", 1e-13, 30.0 + 1e-8)];
+        let start = [body("sun", 3e-4, 0.0)].into_iter().chain(pair).collect();
+        let mut run = simulation(integrator, start);
+        run.step(1.0).expect("they have not met yet");
+        let x = run.system().positions.column(0).to_vec();
+        assert!(x[1] < x[2] && x[2] - x[1] < 1e-8, "{}: {x:?}", integrator.name());
+    }
+}
+
+#[test]
 fn an_accuracy_beyond_all_digits_is_not_blamed_on_the_bodies() {
     for integrator in [Integrator::Dop853, Integrator::Ias15] {
         let start = Ephemeris::De421.initial_conditions(Bodies::EarthMoon);

@@ -38,7 +38,8 @@ pub(crate) fn longest_of(vectors: impl Iterator<Item = Vector>) -> f64 {
     square.sqrt()
 }
 
-/// The first step of a run, a small part of the time in which a velocity changes.
+/// The first step of a run, a small part of the time in which a velocity changes. Where all bodies rest nobody knows that
+/// time, and the first step is as short as any: too long a one can jump over a meeting and look right.
 pub(crate) fn first_step(
     bodies: &[usize],
     velocities: ArrayView2<f64>,
@@ -49,7 +50,7 @@ pub(crate) fn first_step(
         (dot(v, v) / dot(a, a)).sqrt()
     });
     let least = times.filter(|t| *t > 0.0).fold(f64::INFINITY, f64::min);
-    if least.is_finite() { (0.01 * least).max(1e-6) } else { 1e-3 }
+    if least.is_finite() { (0.01 * least).max(1e-6) } else { 1e-6 }
 }
 
 /// A step of at most `proposed` days on a way of `left`: the way is cut into equal steps, so that the last one before
