@@ -354,18 +354,17 @@ fn run_into_each_other<F: Forces<Error: Display>>(
     (run.time(), run.steps() + 1, told)
 }
 
+/// A body on the axis of x that does not move yet.
+fn resting(name: &str, gm: f64, x: f64) -> Body {
+    Body { name: name.into(), gm, position: [x, 0.0, 0.0], velocity: [0.0; 3] }
+}
+
 #[test]
 fn an_adaptive_method_names_the_bodies_that_fall_together() {
-    let body = |name: &str, gm: f64, x: f64| Body {
-        name: name.into(),
-        gm,
-        position: [x, 0.0, 0.0],
-        velocity: [0.0; 3],
-    };
     for integrator in [Integrator::Dop853, Integrator::Ias15] {
         for place in [0.0, 3.0] {
-            let bodies = [body("far", 1e-6, 90.0), body("one", 3e-4, place - 1.0)];
-            let start = bodies.into_iter().chain([body("other", 3e-4, place + 1.0)]).collect();
+            let bodies = [resting("far", 1e-6, 90.0), resting("one", 3e-4, place - 1.0)];
+            let start = bodies.into_iter().chain([resting("other", 3e-4, place + 1.0)]).collect();
             let mut run = simulation(integrator, start);
             let told = run.advance_to(200.0, f64::INFINITY).expect_err("they meet").to_string();
             assert!(told.starts_with("one and other have met in step"), "{told}");
@@ -376,15 +375,9 @@ fn an_adaptive_method_names_the_bodies_that_fall_together() {
 
 #[test]
 fn ias15_names_bodies_whose_distance_has_lost_its_digits() {
-    let body = |name: &str, gm: f64, x: f64| Body {
-        name: name.into(),
-        gm,
-        position: [x, 0.0, 0.0],
-        velocity: [0.0, 0.01, 0.0],
-    };
     for (place, gm) in [(30.0, 1e-13), (1e5, 1e-15)] {
-        let pair = [body("one", gm, place), body("other", gm, place + 1e-8)];
-        let start = [body("sun", 3e-4, 0.0)].into_iter().chain(pair).collect();
+        let pair = [resting("one", gm, place), resting("other", gm, place + 1e-8)];
+        let start = [resting("sun", 3e-4, 0.0)].into_iter().chain(pair).collect();
         let mut run = simulation(Integrator::Ias15, start);
         let told = run.advance_to(1.0, f64::INFINITY).expect_err("they meet").to_string();
         assert!(told.starts_with("one and other have met in step"), "{told}");
@@ -393,15 +386,9 @@ fn ias15_names_bodies_whose_distance_has_lost_its_digits() {
 
 #[test]
 fn an_adaptive_method_does_not_jump_over_a_meeting_of_bodies_at_rest() {
-    let body = |name: &str, gm: f64, x: f64| Body {
-        name: name.into(),
-        gm,
-        position: [x, 0.0, 0.0],
-        velocity: [0.0; 3],
-    };
     for integrator in [Integrator::Dop853, Integrator::Ias15] {
-        let pair = [body("one", 1e-13, 30.0), body("other", 1e-13, 30.0 + 1e-8)];
-        let start = [body("sun", 3e-4, 0.0)].into_iter().chain(pair).collect();
+        let pair = [resting("one", 1e-13, 30.0), resting("other", 1e-13, 30.0 + 1e-8)];
+        let start = [resting("sun", 3e-4, 0.0)].into_iter().chain(pair).collect();
         let mut run = simulation(integrator, start);
         run.step(1.0).expect("they have not met yet");
         let x = run.system().positions.column(0).to_vec();
