@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use farm_core::Stage;
 use farm_core::prelude::*;
 use farm_shm::bytemuck::{Pod, Zeroable};
 use farm_shm::{ArrayRef, Band, Overwrite, SharedArray};
@@ -252,7 +253,7 @@ pub fn a_band_that_somebody_still_holds_is_not_sent<B: Backend>() {
     let outcome = pool.apply(fill, Held(band.clone()));
     if B::ENCODES {
         let error = outcome.unwrap_err();
-        assert!(matches!(error, TaskError::Encode { what: "argument", .. }), "{error}");
+        assert!(matches!(error, TaskError::Encode { stage: Stage::Argument, .. }), "{error}");
         assert!(error.to_string().contains("still held"), "{error}");
         assert_eq!(band.lock().unwrap().view().sum(), 0);
         pool.apply(fill, Held(band)).unwrap();
@@ -356,7 +357,8 @@ pub fn a_task_cannot_make_the_farm_forget_what_it_keeps<B: Backend>() {
             _: std::ops::Range<u32>,
             _: Result<farm_core::Payload, TaskError>,
             _: farm_core::Passengers,
-        ) {
+        ) -> Option<std::task::Waker> {
+            None
         }
     }
     fn keep(band: Band<u8, Ix1>) {
@@ -400,7 +402,7 @@ pub fn rows_are_as_they_were_when_the_last_attempt_cannot_begin<B: Backend>() {
     let options = TaskOptions::new().retries(1).retry_panics(true);
     let argument = Refuses(gate.0.clone(), bands.remove(0));
     match pool.submit_with(options, half, argument).get().unwrap_err() {
-        TaskError::Decode { what: "argument", .. } => {}
+        TaskError::Decode { stage: Stage::Argument, .. } => {}
         TaskError::Unsupported { .. } => return,
         other => panic!("{other}"),
     }

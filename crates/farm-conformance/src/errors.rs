@@ -1,5 +1,6 @@
 //! What goes wrong in a task is an outcome of that task, and of nothing else.
 
+use farm_core::Stage;
 use farm_core::prelude::*;
 use serde::de::Error as _;
 use serde::ser::Error as _;
@@ -82,14 +83,14 @@ pub fn what_cannot_be_encoded_or_decoded_is_an_error_twenty_times_in_a_row<B: Ba
     let pool = B::pool(2);
     for _ in 0..20 {
         let outcomes = [
-            (pool.apply(take, Stubborn(NO_WAY)).map(|_| ()), "Encode", "argument"),
-            (pool.apply(take, Stubborn(ONE_WAY)).map(|_| ()), "Decode", "argument"),
-            (pool.apply(give, NO_WAY).map(|_| ()), "Encode", "result"),
-            (pool.apply(give, ONE_WAY).map(|_| ()), "Decode", "result"),
-            (pool.apply(take_behind, behind(NO_WAY)).map(|_| ()), "Encode", "argument"),
-            (pool.apply(take_behind, behind(ONE_WAY)).map(|_| ()), "Decode", "argument"),
-            (pool.apply(behind, NO_WAY).map(|_| ()), "Encode", "result"),
-            (pool.apply(behind, ONE_WAY).map(|_| ()), "Decode", "result"),
+            (pool.apply(take, Stubborn(NO_WAY)).map(|_| ()), "Encode", Stage::Argument),
+            (pool.apply(take, Stubborn(ONE_WAY)).map(|_| ()), "Decode", Stage::Argument),
+            (pool.apply(give, NO_WAY).map(|_| ()), "Encode", Stage::Result),
+            (pool.apply(give, ONE_WAY).map(|_| ()), "Decode", Stage::Result),
+            (pool.apply(take_behind, behind(NO_WAY)).map(|_| ()), "Encode", Stage::Argument),
+            (pool.apply(take_behind, behind(ONE_WAY)).map(|_| ()), "Decode", Stage::Argument),
+            (pool.apply(behind, NO_WAY).map(|_| ()), "Encode", Stage::Result),
+            (pool.apply(behind, ONE_WAY).map(|_| ()), "Decode", Stage::Result),
         ];
         for (outcome, kind, which) in outcomes {
             if !B::ENCODES {
@@ -97,8 +98,8 @@ pub fn what_cannot_be_encoded_or_decoded_is_an_error_twenty_times_in_a_row<B: Ba
                 continue;
             }
             match outcome.unwrap_err() {
-                TaskError::Encode { what, .. } => assert_eq!((kind, which), ("Encode", what)),
-                TaskError::Decode { what, .. } => assert_eq!((kind, which), ("Decode", what)),
+                TaskError::Encode { stage, .. } => assert_eq!((kind, which), ("Encode", stage)),
+                TaskError::Decode { stage, .. } => assert_eq!((kind, which), ("Decode", stage)),
                 other => panic!("{other}"),
             }
         }

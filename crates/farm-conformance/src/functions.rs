@@ -84,6 +84,19 @@ pub fn submitted_tasks_answer_in_any_order_of_asking<B: Backend>() {
     }
 }
 
+/// Results wait for their readers without being in the way of others, however long they are and in whatever order they are
+/// read.
+pub fn unread_results_hold_up_no_task<B: Backend>() {
+    for (length, tasks) in [(100_000, 100_u32), (8 << 20, 12)] {
+        let pool = B::pool(1);
+        let task = |(length, n): (usize, u32)| vec![n as u8; length];
+        let handles: Vec<_> = (0..tasks).map(|n| (n, pool.submit(task, (length, n)))).collect();
+        for (n, handle) in handles.into_iter().rev() {
+            assert!(handle.get().unwrap() == vec![n as u8; length]);
+        }
+    }
+}
+
 /// Without any runtime: a waker that unparks this thread.
 pub fn a_handle_is_a_future<B: Backend>() {
     struct Unpark(Thread);

@@ -13,6 +13,9 @@ pub mod functions;
 mod gate;
 pub mod lifetimes;
 pub mod maps;
+#[cfg(not(farm_sanitized))]
+pub mod values;
+pub mod wakers;
 pub mod watchdog;
 
 use farm_core::Farm;
@@ -20,7 +23,7 @@ use farm_core::Farm;
 /// A kind of pool to be tested.
 pub trait Backend {
     /// The pool.
-    type Pool: Farm;
+    type Pool: Farm + 'static;
 
     /// Whether arguments and results are encoded, so that a value which cannot be is an error.
     const ENCODES: bool;
@@ -36,6 +39,7 @@ pub trait Backend {
 #[macro_export]
 macro_rules! conformance_tests {
     ($backend:ty) => {
+        $crate::values_tests! { $backend }
         $crate::conformance_tests! { @bodies $backend;
             arrays: a_frozen_array_is_read_by_all_and_thawed_when_the_last_is_back,
                 bands_are_written_by_their_tasks_and_joined,
@@ -67,6 +71,7 @@ macro_rules! conformance_tests {
                 large_arguments_and_results_arrive_whole,
                 long_values_grow_as_they_are_encoded,
                 submitted_tasks_answer_in_any_order_of_asking,
+                unread_results_hold_up_no_task,
                 a_handle_is_a_future,
                 many_threads_submit_to_one_pool;
             lifetimes: arguments_and_results_are_freed_when_map_returns,
@@ -91,6 +96,10 @@ macro_rules! conformance_tests {
                 imap_goes_on_after_an_error,
                 an_input_may_wait_until_earlier_items_are_dropped,
                 a_panic_is_not_told_with_the_place_of_another;
+            wakers: a_waker_may_wait_for_other_tasks_of_its_pool,
+                a_waker_may_end_its_pool,
+                wakers_that_panic_harm_nobody,
+                many_tasks_are_awaited_together;
         }
     };
     (@bodies $backend:ty; $($module:ident: $($body:ident),* ;)*) => {
@@ -101,4 +110,28 @@ macro_rules! conformance_tests {
             }
         )*)*
     };
+}
+
+/// Writes the tests of a backend that take long to compile.
+#[cfg(not(farm_sanitized))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! values_tests {
+    ($backend:ty) => {
+        $crate::conformance_tests! { @bodies $backend;
+            values: values_of_every_type_go_through_as_through_json,
+                values_that_json_cannot_hold_go_through,
+                a_value_that_refuses_says_why,
+                values_that_lie_deep_in_each_other_go_through,
+                a_value_that_is_too_deep_to_be_looked_at_first_is_one_clear_error;
+        }
+    };
+}
+
+/// They are left out where sanitizers look at what is shared.
+#[cfg(farm_sanitized)]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! values_tests {
+    ($backend:ty) => {};
 }

@@ -18,7 +18,7 @@ fn square(x: u64) -> u64 {
 /// Nothing in, nothing out, at once.
 pub fn empty_input_gives_an_empty_result<B: Backend>() {
     let pool = B::pool(2);
-    assert_eq!(pool.map(square, []).unwrap(), []);
+    assert_eq!(pool.map(square, []).unwrap(), [0_u64; 0]);
     assert!(pool.map_each(square, []).is_empty());
     pool.for_each(drop::<u64>, []).unwrap();
     pool.shutdown();

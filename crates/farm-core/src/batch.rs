@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::task::Waker;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use crate::codec::{Form, Setting, Source};
 use crate::run::decode_each;
 use crate::{
-    Data, Deliver, Envelope, Home, Outcome, Passengers, Payload, Reach, TaskError, TaskName,
+    Data, Deliver, Envelope, Home, Outcome, Passengers, Payload, Reach, Stage, TaskError, TaskName,
 };
 
 /// What has come of all envelopes of one map.
@@ -91,11 +93,11 @@ impl Deliver for BatchSlot {
         items: Range<u32>,
         outcome: Result<Payload, TaskError>,
         passengers: Passengers,
-    ) {
+    ) -> Option<Waker> {
         drop(passengers);
         let mut arrived = self.arrivals.arrived.lock();
         if let Ok(results) = &outcome {
-            arrived.took.0 += Envelope::time_of(results.as_ref());
+            arrived.took.0 += Envelope::time_of(results.source());
             arrived.took.1 += items.len();
         }
         let count = items.len();
@@ -103,6 +105,7 @@ impl Deliver for BatchSlot {
         arrived.pieces.insert((self.number, piece.items.start), piece);
         self.has(count);
         self.arrivals.changed.notify_all();
+        None
     }
 }
 
@@ -178,7 +181,7 @@ impl Batch {
         }
         let mut piece = self.piece.take()?;
         let encoded = match &piece.outcome {
-            Ok(encoded) => encoded.as_ref(),
+            Ok(encoded) => encoded,
             Err(error) => {
                 self.items.start = piece.items.end;
                 return Some(error.clone());
@@ -186,19 +189,33 @@ impl Batch {
         };
         let before = results.len();
         let (mut left, at) = (piece.items.len(), &mut piece.at);
-        let decoded = decode_each(results, || {
-            left = left.checked_sub(1)?;
-            let result = Envelope::result(encoded, *at);
-            *at = result.map_or(usize::MAX, |(_, next)| next);
-            Some(result.map(|(result, _)| result))
-        });
+        let decoded = match (encoded.form(), encoded.source()) {
+            (Form::Compact, Source::Own(bytes)) => {
+                let next = || {
+                    left = left.checked_sub(1)?;
+                    let result = Envelope::result(bytes, *at);
+                    *at = result.map_or(usize::MAX, |(_, next)| next);
+                    Some(result.map(|(result, _)| result))
+                };
+                decode_each(results, next, Setting::decode_compact)
+            }
+            (form, source) => {
+                let next = || {
+                    left = left.checked_sub(1)?;
+                    let result = Envelope::result_of(source, *at);
+                    *at = result.map_or(usize::MAX, |(_, next)| next);
+                    Some(result.map(|(result, _)| result))
+                };
+                decode_each(results, next, |setting, result| setting.decode(result, form))
+            }
+        };
         let count = results.len() - before;
         self.items.start += count as u32;
         if let Err(error) = decoded {
             let task = Arc::new(self.task.of_item(self.items.start));
             self.items.start += 1;
             self.failed =
-                Some(TaskError::Decode { task, what: "result", reason: error.to_string() });
+                Some(TaskError::Decode { task, stage: Stage::Result, reason: error.to_string() });
         }
         piece.items.start = self.items.start;
         self.piece = (!piece.items.is_empty()).then_some(piece);

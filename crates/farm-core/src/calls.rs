@@ -123,7 +123,7 @@ impl<F, A: Data> Calls<F, A> {
         let dropped = drop_contained(item);
         self.next += 1;
         let argument = Payload::from(encoding);
-        self.are_long = argument.as_ref().len() > FULL;
+        self.are_long = argument.len() > FULL;
         Some(self.put_alone(encoded.map(|passengers| (argument, passengers)), dropped))
     }
 

@@ -1,28 +1,47 @@
-//! Values to bytes and back: postcard, which is small and fast and never reads out of bounds.
+//! Values to bytes and back, so that none arrives changed.
+//!
+//! Most values go in the *compact* form, which is postcard's: small, fast, never read out of bounds. (A value
+//! that asks is written as for people, which in postcard it is not: what is written for machines may be less,
+//! such as the address of a socket without its scope.) It
+//! has neither names nor kinds, so that it brings back only what is read as it was written. A value of
+//! which that is not known yet, or is known not to be so, goes in the *described* form; see
+//! `codec/shape.rs` for what is known, and `codec/described.rs` for how it is found out. Every type that goes through
+//! JSON and back goes through here, and so do infinite numbers, maps with any keys, and options in options.
+//!
+//! The farm's own messages are always compact ([`encode`], [`decode`]).
 //!
 //! Vectors of floats and of bytes are copied as one block inside the same format; other arrays of plain numbers take
 //! the short way of [`crate::plain`].
 
-use std::cell::{Cell, RefCell};
-use std::fmt::Display;
-
-use postcard::ser_flavors::Flavor as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
+pub use self::error::Error as FormError;
+pub use self::input::SharedBytes;
+pub use self::known::{FACTS, Facts, share};
 pub use self::output::{Encoded, Output, Shelf};
 pub(crate) use self::plainly::collect;
 
 use self::deserializer::Decoder;
-use self::serializer::Encoder;
+use self::error::Cause;
+use self::input::{Behind, Input};
+use self::serializer::{Encoder, Terms};
 use self::sink::Sink;
+use self::stack::Limit;
+use crate::passenger;
 
+mod described;
 mod deserializer;
+mod error;
+mod input;
+mod known;
 mod output;
 mod plainly;
 mod serializer;
+mod shape;
 mod sink;
+mod stack;
 
 /// Why a value could not be encoded or decoded.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -36,11 +55,21 @@ pub enum CodecError {
     Decode(String),
 }
 
-/// Encodes a value.
+/// In which form a value is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As postcard has it.
+    Compact,
+    /// With kinds and names.
+    Described,
+}
+
+/// Encodes a value whose `Deserialize` asks for just what its `Serialize` writes, as those do that are
+/// derived without attributes.
 ///
 /// # Errors
 ///
-/// [`CodecError::Encode`] if the value refuses.
+/// [`CodecError::Encode`] if the value refuses, leaves out a field, or does not know a length.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
     let mut bytes = Vec::new();
     encode_into(value, &mut bytes).map(|()| bytes)
@@ -50,7 +79,7 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
 ///
 /// # Errors
 ///
-/// [`CodecError::Encode`] if the value refuses.
+/// As [`encode`].
 pub fn encode_into<T: Serialize + ?Sized>(
     value: &T,
     bytes: &mut Vec<u8>,
@@ -65,48 +94,139 @@ pub fn encode_into<T: Serialize + ?Sized>(
 ///
 /// # Errors
 ///
-/// [`CodecError::Encode`] if the value refuses.
+/// As [`encode`].
 #[inline]
 pub(crate) fn encode_to<T: Serialize + ?Sized>(
     value: &T,
     output: &mut Output<'_>,
 ) -> Result<(), CodecError> {
-    GIVEN.set(false);
+    encode_compact(value, &Terms::default(), Limit::now(), output)
+}
+
+#[inline(always)]
+fn encode_compact<T: Serialize + ?Sized>(
+    value: &T,
+    terms: &Terms,
+    limit: Limit,
+    output: &mut Output<'_>,
+) -> Result<(), CodecError> {
     let before = output.len();
-    let mut encoder = Encoder::new(Sink::new(output));
-    let encoded = value.serialize(&mut encoder);
-    let sink = encoder.into_sink();
-    finish(encoded, sink.length(), before, output)
+    let mut encoder = Encoder::<false>::new(Sink::new(output), terms, limit);
+    let encoded = encoder.encode(value);
+    let length = encoder.into_sink().length();
+    finish(encoded, length, before, output)
+}
+
+/// What holds for all values that are encoded one after the other.
+pub(crate) struct Setting {
+    terms: Terms,
+    limit: Limit,
+}
+
+impl Setting {
+    #[inline]
+    pub(crate) fn new() -> Self {
+        let terms = Terms { known: Some(known::facts()), ..Terms::default() };
+        Self { terms, limit: Limit::now() }
+    }
+
+    /// Decodes a value, as [`decode_value`] does.
+    #[inline]
+    pub(crate) fn decode<T: DeserializeOwned>(
+        &self,
+        source: Source<'_>,
+        form: Form,
+    ) -> Result<T, CodecError> {
+        match (form, source) {
+            (Form::Compact, Source::Own(bytes)) => self.decode_compact(bytes),
+            _ => decode_otherwise(source, form),
+        }
+    }
+
+    /// Decodes a value of the compact form, as [`decode`] does.
+    #[inline]
+    pub(crate) fn decode_compact<T: DeserializeOwned>(
+        &self,
+        bytes: &[u8],
+    ) -> Result<T, CodecError> {
+        decode_whole(Input::new(bytes), self.limit)
+    }
+
+    /// Encodes a value of any type behind what `output` holds, in the form in which it arrives as it is. After an error,
+    /// `output` holds what it held; after a panic, that and maybe more.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError::Encode`] if the value refuses.
+    #[inline(always)]
+    pub(crate) fn encode<T: Serialize + ?Sized>(
+        &self,
+        value: &T,
+        output: &mut Output<'_>,
+    ) -> Result<Form, CodecError> {
+        let encoded = encode_compact(value, &self.terms, self.limit, output);
+        if self.terms.is_unsuited.get() {
+            return self.describe(value, output);
+        }
+        encoded.map(|()| Form::Compact)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn describe<T: Serialize + ?Sized>(
+        &self,
+        value: &T,
+        output: &mut Output<'_>,
+    ) -> Result<Form, CodecError> {
+        self.terms.is_unsuited.set(false);
+        passenger::disembark();
+        described::encode(value, output).map(|()| Form::Described)
+    }
+}
+
+/// Encodes a value of any type, as [`Setting::encode`] does.
+#[inline]
+pub(crate) fn encode_value<T: Serialize + ?Sized>(
+    value: &T,
+    output: &mut Output<'_>,
+) -> Result<Form, CodecError> {
+    Setting::new().encode(value, output)
 }
 
 /// Puts bytes behind what `output` holds, as [`encode_to`] does.
 #[inline]
 pub(crate) fn put_to(bytes: &[u8], output: &mut Output<'_>) -> Result<(), CodecError> {
-    GIVEN.set(false);
     let before = output.len();
     let mut sink = Sink::new(output);
-    let put = sink.try_extend(bytes);
-    finish(put, sink.length(), before, output)
+    let put = sink.extend(bytes);
+    let length = sink.length();
+    finish(put, length, before, output)
 }
 
 /// Notes how much a sink has written to `output`, which held so much `before`.
-#[inline]
+#[inline(always)]
 fn finish(
-    encoded: postcard::Result<()>,
+    encoded: error::Result<()>,
     length: Option<usize>,
     before: usize,
     output: &mut Output<'_>,
 ) -> Result<(), CodecError> {
-    let length = encoded.and_then(|()| length.ok_or(postcard::Error::SerializeBufferFull));
-    match length {
-        // SAFETY: the sink has written them.
-        Ok(length) => unsafe { output.has_written(length) },
-        Err(error) => {
-            output.truncate(before);
-            return Err(CodecError::Encode(explain(&error)));
+    match (encoded, length) {
+        (Ok(()), Some(length)) => {
+            // SAFETY: the sink has written them.
+            unsafe { output.has_written(length) };
+            Ok(())
         }
+        (encoded, _) => Err(undo(encoded, before, output)),
     }
-    Ok(())
+}
+
+#[cold]
+#[inline(never)]
+fn undo(encoded: error::Result<()>, before: usize, output: &mut Output<'_>) -> CodecError {
+    output.truncate(before);
+    let error = encoded.err().unwrap_or_else(|| Cause::Full.into());
+    CodecError::Encode(error.to_string())
 }
 
 /// Decodes a value that must fill `bytes` to the end.
@@ -114,14 +234,38 @@ fn finish(
 /// # Errors
 ///
 /// [`CodecError::Decode`] if the bytes are not such a value, or hold more than one.
+#[inline]
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
-    GIVEN.set(false);
-    let mut decoder = Decoder(bytes);
+    decode_whole(Input::new(bytes), Limit::now())
+}
+
+/// Decodes a value of any type, such as a result of [`run`](crate::run), that must fill `bytes` to the end.
+///
+/// # Errors
+///
+/// As [`decode`].
+pub fn decode_form<T: DeserializeOwned>(bytes: &[u8], form: Form) -> Result<T, CodecError> {
+    decode_value(Source::Own(bytes), form)
+}
+
+#[inline(always)]
+fn decode_whole<T: DeserializeOwned>(input: Input<'_>, limit: Limit) -> Result<T, CodecError> {
+    let mut decoder = Decoder::new(input, limit);
     match T::deserialize(&mut decoder) {
-        Ok(value) if decoder.0.is_empty() => Ok(value),
-        Ok(_) => Err(CodecError::Decode(format!("{} bytes too many", decoder.0.len()))),
-        Err(error) => Err(CodecError::Decode(explain(&error))),
+        Ok(value) if decoder.input.len() == 0 => Ok(value),
+        Ok(_) => Err(too_many(decoder.input.len())),
+        Err(error) => Err(refused(&error)),
     }
+}
+
+#[cold]
+fn refused(error: &FormError) -> CodecError {
+    CodecError::Decode(error.to_string())
+}
+
+#[cold]
+fn too_many(bytes: usize) -> CodecError {
+    CodecError::Decode(format!("{bytes} bytes too many"))
 }
 
 /// Decodes the value with which `bytes` begin, and gives what is behind it: for values that were encoded one
@@ -131,66 +275,92 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
 ///
 /// [`CodecError::Decode`] if the bytes do not begin with such a value.
 pub fn decode_first<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), CodecError> {
-    GIVEN.set(false);
-    let mut decoder = Decoder(bytes);
+    let mut decoder = Decoder::new(Input::new(bytes), Limit::now());
     match T::deserialize(&mut decoder) {
-        Ok(value) => Ok((value, decoder.0)),
-        Err(error) => Err(CodecError::Decode(explain(&error))),
+        Ok(value) => Ok((value, &bytes[bytes.len() - decoder.input.len()..])),
+        Err(error) => Err(CodecError::Decode(error.to_string())),
     }
 }
 
-thread_local! {
-    // Apart from the reason: a place that has to be dropped with its thread costs more to reach than most
-    // values cost to encode.
-    static GIVEN: Cell<bool> = const { Cell::new(false) };
-    static REASON: RefCell<Option<String>> = const { RefCell::new(None) };
+/// Where encoded bytes are read from.
+#[derive(Clone, Copy)]
+pub(crate) enum Source<'b> {
+    /// Memory of this process.
+    Own(&'b [u8]),
+    /// Some bytes of memory that another process may change meanwhile.
+    Shared(&'b dyn SharedBytes, usize, usize),
 }
 
-/// Keeps the reason why a `Serialize` or `Deserialize` refuses, for the error that follows: postcard
-/// itself forgets such texts. Returns the reason, to be passed on.
+impl Source<'_> {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Own(bytes) => bytes.len(),
+            Self::Shared(_, start, end) => end - start,
+        }
+    }
+
+    /// Some of the bytes, as far as there are such.
+    pub(crate) fn part(self, part: std::ops::Range<usize>) -> Option<Self> {
+        if part.start > part.end || part.end > self.len() {
+            return None;
+        }
+        Some(match self {
+            Self::Own(bytes) => Self::Own(&bytes[part]),
+            Self::Shared(bytes, start, _) => {
+                Self::Shared(bytes, start + part.start, start + part.end)
+            }
+        })
+    }
+
+    /// The first bytes.
+    pub(crate) fn array<const N: usize>(self) -> Option<[u8; N]> {
+        let Self::Own(bytes) = self else {
+            return self.part(0..N)?.to_vec().first_chunk().copied();
+        };
+        bytes.first_chunk().copied()
+    }
+
+    /// A copy of the bytes.
+    pub(crate) fn to_vec(self) -> Vec<u8> {
+        match self {
+            Self::Own(bytes) => bytes.to_vec(),
+            Self::Shared(bytes, start, end) => {
+                let mut behind = Behind::new(bytes, start..end);
+                Input::of(&mut behind).items(end - start).unwrap_or_default()
+            }
+        }
+    }
+}
+
+/// Decodes a value of any type that must fill the bytes to the end.
 ///
-/// # Examples
+/// # Errors
 ///
-/// ```
-/// use farm_core::codec;
-/// use serde::{Serialize, Serializer, ser::Error};
-///
-/// struct Local;
-/// impl Serialize for Local {
-///     fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-///         Err(S::Error::custom(codec::because("it belongs to this process")))
-///     }
-/// }
-/// let error = codec::encode(&Local).unwrap_err();
-/// assert_eq!(error.to_string(), "it belongs to this process");
-/// ```
-pub fn because<R: Display>(reason: R) -> R {
-    REASON.set(Some(reason.to_string()));
-    GIVEN.set(true);
-    reason
+/// As [`decode`].
+#[inline]
+pub(crate) fn decode_value<T: DeserializeOwned>(
+    source: Source<'_>,
+    form: Form,
+) -> Result<T, CodecError> {
+    Setting::new().decode(source, form)
 }
 
 #[cold]
-fn explain(error: &postcard::Error) -> String {
-    let given = if GIVEN.replace(false) { REASON.take() } else { None };
-    given.unwrap_or_else(|| match error {
-        postcard::Error::SerdeSerCustom => "its `Serialize` returned an error".to_owned(),
-        postcard::Error::SerdeDeCustom => "its `Deserialize` returned an error".to_owned(),
-        postcard::Error::SerializeSeqLengthUnknown => {
-            "it holds a sequence whose length its `Serialize` does not know".to_owned()
+#[inline(never)]
+fn decode_otherwise<T: DeserializeOwned>(source: Source<'_>, form: Form) -> Result<T, CodecError> {
+    let describe = |bytes: &[u8]| {
+        let again = passenger::Checkpoint::new();
+        described::decode(bytes, || again.restore())
+            .map_err(|error| CodecError::Decode(error.to_string()))
+    };
+    match (form, source) {
+        (Form::Compact, Source::Own(bytes)) => decode(bytes),
+        (Form::Compact, Source::Shared(bytes, start, end)) => {
+            decode_whole(Input::of(&mut Behind::new(bytes, start..end)), Limit::now())
         }
-        postcard::Error::WontImplement => {
-            "its `Deserialize` asks the format to describe itself, which postcard does not \
-             (`#[serde(untagged)]`, `#[serde(flatten)]` and `serde_json::Value` do so)"
-                .to_owned()
-        }
-        postcard::Error::SerializeBufferFull => {
-            "its `Serialize` went on after an error, or did not end a sequence, or there is no such room"
-                .to_owned()
-        }
-        postcard::Error::DeserializeUnexpectedEnd => "the bytes end too early".to_owned(),
-        other => other.to_string(),
-    })
+        (Form::Described, Source::Own(bytes)) => describe(bytes),
+        (Form::Described, shared) => describe(&shared.to_vec()),
+    }
 }
 
 #[cfg(test)]
@@ -200,7 +370,6 @@ mod tests {
     use proptest::prelude::*;
     use serde::Deserialize;
     use std::collections::BTreeMap;
-    use std::net::Ipv6Addr;
 
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
     enum Shape {
@@ -229,7 +398,6 @@ mod tests {
         numbers: Vec<f64>,
         map: BTreeMap<String, [i16; 3]>,
         kinds: [Kind; 3],
-        address: Ipv6Addr,
         bytes: Plain<u16>,
     }
 
@@ -312,7 +480,6 @@ mod tests {
                     Kind::Two(Nothing, Pair(unsigned.3 >> 20, signed.3 >> 40)),
                     Kind::Three { text: DisplayedAsText(signed.3) },
                 ],
-                address: unsigned.4.into(),
                 bytes: Plain(vec![unsigned.1; map.len()]),
                 wrapped: wrapped.map(|wrapped| Wrapped(Box::new(wrapped))),
                 unsigned,
@@ -480,10 +647,11 @@ mod tests {
         struct Refuses;
         impl Serialize for Refuses {
             fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-                Err(serde::ser::Error::custom(because("no")))
+                Err(serde::ser::Error::custom("no"))
             }
         }
-        assert_eq!(encode(&Stubborn), Err(CodecError::Encode("no".to_owned())));
+        let error = encode(&Stubborn).unwrap_err().to_string();
+        assert!(error.contains("went on after an error"), "{error}");
 
         struct Endless;
         impl Serialize for Endless {

@@ -167,7 +167,7 @@ where
         for put in made.into_iter().flatten() {
             let handle = match put {
                 Put::Task(task) => {
-                    let bytes = task.argument.as_ref().len();
+                    let bytes = task.argument.len();
                     let (items, name) = (task.items.end, task.name.clone());
                     let slot = BatchSlot::new(arrivals, *submitted, items);
                     *submitted += 1;
@@ -179,7 +179,7 @@ where
                     continue;
                 }
                 Put::Alone(prepared) => {
-                    let bytes = prepared.task.argument.as_ref().len();
+                    let bytes = prepared.task.argument.len();
                     let slot = prepared.slot.clone();
                     let home = pool.accept(prepared.task, prepared.slot, prepared.passengers);
                     TaskHandle::new(slot, home, bytes)

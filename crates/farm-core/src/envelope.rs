@@ -18,7 +18,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use crate::codec::{CodecError, Output};
+use crate::codec::{CodecError, Output, Source};
 
 const WORD: usize = 4;
 const TIME: usize = 8;
@@ -60,12 +60,6 @@ impl Envelope {
     pub(crate) fn close_item(&mut self) {
         // It takes far less than that to be full.
         self.ends.push(self.items.heap().len() as u32);
-    }
-
-    /// How many bytes have been put together that are no item yet.
-    #[inline]
-    pub(crate) fn open(&self) -> usize {
-        self.items.heap().len() - self.bytes()
     }
 
     /// The last item is none any more, and what has been put together is that.
@@ -119,8 +113,8 @@ impl Envelope {
     }
 
     /// How long results took together; zero if that is not known.
-    pub(crate) fn time_of(results: &[u8]) -> Duration {
-        let time = results.first_chunk::<TIME>().map_or(0, |time| u64::from_le_bytes(*time));
+    pub(crate) fn time_of(results: Source<'_>) -> Duration {
+        let time = results.array::<TIME>().map_or(0, u64::from_le_bytes);
         Duration::from_nanos(time)
     }
 
@@ -133,6 +127,13 @@ impl Envelope {
         let (length, rest) = results.get(at..)?.split_first_chunk::<WORD>()?;
         let length = u32::from_le_bytes(*length) as usize;
         Some((rest.get(..length)?, at + WORD + length))
+    }
+
+    /// As [`result`](Self::result), wherever the results are.
+    pub(crate) fn result_of(results: Source<'_>, at: usize) -> Option<(Source<'_>, usize)> {
+        let rest = results.part(at..results.len())?;
+        let length = u32::from_le_bytes(rest.array::<WORD>()?) as usize;
+        Some((rest.part(WORD..WORD + length)?, at + WORD + length))
     }
 
     /// An item of a sealed envelope; `None` if the envelope is not one that has it.
@@ -184,7 +185,7 @@ mod tests {
                 bytes.extend(result);
                 prop_assert!(Envelope::tell_length(&mut bytes[at..]).is_ok());
             }
-            prop_assert_eq!(Envelope::time_of(&bytes), Duration::from_nanos(17));
+            prop_assert_eq!(Envelope::time_of(Source::Own(&bytes)), Duration::from_nanos(17));
             let mut at = Envelope::FIRST_RESULT;
             for result in &results {
                 let (found, next) = Envelope::result(&bytes, at).expect("it is there");
@@ -199,7 +200,8 @@ mod tests {
             let _ = Envelope::item(&bytes, item);
             let _ = Envelope::item(&bytes, item % 8);
             let _ = Envelope::result(&bytes, item as usize % 70);
-            let _ = Envelope::time_of(&bytes);
+            let _ = Envelope::time_of(Source::Own(&bytes));
+            let _ = Envelope::result_of(Source::Own(&bytes), item as usize % 70);
             let _ = Envelope::item(&[&3_u32.to_le_bytes(), &bytes[..]].concat(), item % 8);
         }
     }

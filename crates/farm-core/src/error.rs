@@ -53,23 +53,33 @@ pub enum TaskError {
         task: Arc<TaskName>,
     },
     /// The argument or the result could not be encoded.
-    #[error("{task}: its {what} cannot be encoded: {reason}")]
+    #[error("{task}: its {stage} cannot be encoded: {reason}")]
     Encode {
         /// The task.
         task: Arc<TaskName>,
-        /// `argument` or `result`.
-        what: &'static str,
+        /// Which of them.
+        stage: Stage,
         /// What its `Serialize` said.
         reason: String,
     },
     /// The argument or the result could not be decoded, or the report of a failure.
-    #[error("{task}: its {what} cannot be decoded: {reason}")]
+    #[error("{task}: its {stage} cannot be decoded: {reason}")]
     Decode {
         /// The task.
         task: Arc<TaskName>,
-        /// `argument`, `result` or `failure`.
-        what: &'static str,
+        /// Which of them.
+        stage: Stage,
         /// What its `Deserialize` said.
+        reason: String,
+    },
+    /// There is no memory in which the argument or the result could travel.
+    #[error("{task}: there is no room for its {stage}: {reason}")]
+    NoRoom {
+        /// The task.
+        task: Arc<TaskName>,
+        /// Which of them.
+        stage: Stage,
+        /// How much is wanted, and where.
         reason: String,
     },
     /// The task has kept handles of shared arrays beyond its end, in a static or with a thread. Its worker is
@@ -120,6 +130,28 @@ pub enum TaskError {
     },
 }
 
+/// What of a task travels between master and worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum Stage {
+    /// Its argument, to the worker.
+    Argument,
+    /// Its result, to the master.
+    Result,
+    /// The report of its failure, to the master.
+    Failure,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Argument => "argument",
+            Self::Result => "result",
+            Self::Failure => "failure",
+        })
+    }
+}
+
 fn at(location: &Option<String>) -> String {
     location.as_ref().map(|place| format!(" at {place}")).unwrap_or_default()
 }
@@ -132,7 +164,12 @@ impl TaskError {
     /// Whether the task, once it had been sent, may have stopped half-way in what it was writing. That is so
     /// unless its worker has said that it came to its end, in the last attempt as in all before.
     pub(crate) fn leaves_torn_rows(&self) -> bool {
-        !matches!(self, Self::Encode { what: "result", .. } | Self::Decode { what: "result", .. })
+        !matches!(
+            self,
+            Self::Encode { stage: Stage::Result, .. }
+                | Self::Decode { stage: Stage::Result, .. }
+                | Self::NoRoom { stage: Stage::Result, .. }
+        )
     }
 
     /// The task that this happened to.
@@ -145,6 +182,7 @@ impl TaskError {
             | Self::Cancelled { task }
             | Self::Encode { task, .. }
             | Self::Decode { task, .. }
+            | Self::NoRoom { task, .. }
             | Self::Escaped { task, .. }
             | Self::Function { task, .. }
             | Self::Nested { task }
@@ -165,6 +203,9 @@ pub struct Loss {
     pub signal: Option<i32>,
     /// The exit code that it ended with, if it did.
     pub code: Option<i32>,
+    /// Its end was reaped by somebody else than the pool: the program waits for all its children (`waitpid(-1)`), or ignores
+    /// SIGCHLD. So there is neither signal nor code.
+    pub reaped_by_others: bool,
     /// How long it had been stopped, as by SIGSTOP, if that is why the pool has killed it.
     pub stopped: Option<Duration>,
     /// It was killed, and in the same moment the kernel has killed somebody in its control group for want
@@ -174,7 +215,7 @@ pub struct Loss {
     pub peak_memory: Option<u64>,
     /// The limit of its memory, in bytes, if the pool sets one.
     pub memory_limit: Option<u64>,
-    /// The last lines that it wrote to stderr or stdout.
+    /// The last lines that it wrote to stderr or stdout, without those of a panic's backtrace.
     pub last_words: Arc<str>,
 }
 
@@ -186,6 +227,7 @@ impl Loss {
             pid,
             signal: None,
             code: None,
+            reaped_by_others: false,
             stopped: None,
             out_of_memory: false,
             peak_memory: None,
@@ -211,6 +253,11 @@ impl fmt::Display for Loss {
             }
             (Some(name), _) => write!(f, "was ended by {name}")?,
             (None, Some(code)) => write!(f, "exited with code {code}")?,
+            (None, None) if self.reaped_by_others => write!(
+                f,
+                "has ended, and how is not known: its end was reaped by somebody else, since the program waits for all its \
+                 children (`waitpid(-1)`) or ignores SIGCHLD"
+            )?,
             (None, None) => write!(f, "is gone")?,
         }
         if self.out_of_memory {
@@ -230,30 +277,49 @@ impl fmt::Display for Loss {
     }
 }
 
-/// Whether a line is more than a line of a backtrace.
+/// Whether a line is more than a note below something else, or a part of it.
 fn says_something(line: &&str) -> bool {
-    let is_trace = |line: &str| line.starts_with("stack backtrace:") || line.starts_with("note: ");
-    !line.trim().is_empty() && !line.starts_with(' ') && !is_trace(line)
+    !line.trim().is_empty() && !line.starts_with(' ') && !line.starts_with("note: ")
 }
 
 /// The name of a signal, such as `SIGSEGV`. Source: signal(7).
 fn signal_name(signal: i32) -> String {
     let name = match signal {
         libc::SIGABRT => "SIGABRT",
+        libc::SIGALRM => "SIGALRM",
         libc::SIGBUS => "SIGBUS",
+        libc::SIGCHLD => "SIGCHLD",
+        libc::SIGCONT => "SIGCONT",
         libc::SIGFPE => "SIGFPE",
         libc::SIGHUP => "SIGHUP",
         libc::SIGILL => "SIGILL",
         libc::SIGINT => "SIGINT",
+        libc::SIGIO => "SIGIO",
         libc::SIGKILL => "SIGKILL",
         libc::SIGPIPE => "SIGPIPE",
+        libc::SIGPROF => "SIGPROF",
+        libc::SIGPWR => "SIGPWR",
         libc::SIGQUIT => "SIGQUIT",
         libc::SIGSEGV => "SIGSEGV",
+        libc::SIGSTKFLT => "SIGSTKFLT",
+        libc::SIGSTOP => "SIGSTOP",
         libc::SIGSYS => "SIGSYS",
         libc::SIGTERM => "SIGTERM",
         libc::SIGTRAP => "SIGTRAP",
+        libc::SIGTSTP => "SIGTSTP",
+        libc::SIGTTIN => "SIGTTIN",
+        libc::SIGTTOU => "SIGTTOU",
+        libc::SIGURG => "SIGURG",
+        libc::SIGUSR1 => "SIGUSR1",
+        libc::SIGUSR2 => "SIGUSR2",
+        libc::SIGVTALRM => "SIGVTALRM",
+        libc::SIGWINCH => "SIGWINCH",
         libc::SIGXCPU => "SIGXCPU",
         libc::SIGXFSZ => "SIGXFSZ",
+        first if first == libc::SIGRTMIN() => "SIGRTMIN",
+        real_time if (libc::SIGRTMIN()..=libc::SIGRTMAX()).contains(&real_time) => {
+            return format!("SIGRTMIN+{}", real_time - libc::SIGRTMIN());
+        }
         other => return format!("signal {other}"),
     };
     name.to_owned()
@@ -277,16 +343,27 @@ pub enum Failure {
         /// Which.
         handles: Vec<String>,
     },
-    /// The argument could not be decoded.
-    Decode(String),
-    /// The result could not be encoded.
-    Encode(String),
-    /// The argument could not be put on its way.
-    Unsent(String),
-    /// The result did not arrive whole.
-    Undelivered(String),
-    /// The task has failed, and what the worker said of it did not arrive whole.
-    Unsaid(String),
+    /// This could not be encoded.
+    Encode {
+        /// The result, in a worker.
+        stage: Stage,
+        /// What its `Serialize` said.
+        reason: String,
+    },
+    /// This could not be decoded, or did not arrive whole.
+    Decode {
+        /// Which.
+        stage: Stage,
+        /// What its `Deserialize` said, or what was lost.
+        reason: String,
+    },
+    /// There is no room for this.
+    NoRoom {
+        /// For which.
+        stage: Stage,
+        /// How much is wanted, and where.
+        reason: String,
+    },
     /// The reference in the message leads to no function.
     Unknown {
         /// The offset in that reference.
@@ -302,11 +379,9 @@ impl Failure {
                 TaskError::Panicked { task, message, location, backtrace }
             }
             Self::Escaped { handles } => TaskError::Escaped { task, handles },
-            Self::Decode(reason) => TaskError::Decode { task, what: "argument", reason },
-            Self::Encode(reason) => TaskError::Encode { task, what: "result", reason },
-            Self::Unsent(reason) => TaskError::Encode { task, what: "argument", reason },
-            Self::Undelivered(reason) => TaskError::Decode { task, what: "result", reason },
-            Self::Unsaid(reason) => TaskError::Decode { task, what: "failure", reason },
+            Self::Encode { stage, reason } => TaskError::Encode { task, stage, reason },
+            Self::Decode { stage, reason } => TaskError::Decode { task, stage, reason },
+            Self::NoRoom { stage, reason } => TaskError::NoRoom { task, stage, reason },
             Self::Unknown { offset } => {
                 TaskError::Function { task, source: FunctionError::Unknown { offset } }
             }

@@ -17,8 +17,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::codec::{self, CodecError, Output};
-use crate::passenger::{self, Crossing, Lendings, Luggage, cross, cross_with_nothing};
+use crate::codec::{CodecError, Form, Output, Setting, Source};
+use crate::passenger::{self, Crossing, Lendings, cross_lending, cross_with_nothing};
 use crate::{Envelope, Failure, panics};
 
 /// What travels between master and worker: owned data that serde can encode and decode.
@@ -33,8 +33,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Data for T {}
 ///
 /// # Examples
 ///
-/// A value of no size can be captured; each process then has its own, as with any static. A constant
-/// inside the closure is part of the function:
+/// A constant inside the closure is part of the function:
 ///
 /// ```
 /// # fn submit<A, R, F: farm_core::TaskFn<A, R>>(f: F) -> farm_core::Function where A: farm_core::Data, R: farm_core::Data {
@@ -43,6 +42,16 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Data for T {}
 /// const SCALE: f64 = 2.0;
 /// submit(|x: f64| SCALE * x);
 /// ```
+///
+/// # What has no size
+///
+/// A closure may capture a value that has no size, since nothing of it has to be sent: a worker makes one for itself. With
+/// most types that makes no difference. But where such a value is a *witness* of what its process has done ("the
+/// library is set up here"), a worker has it without having done that, which nothing in its type shows. Have each
+/// worker do it, by an initializer, or look in the task whether it was done. Code that is unsafe without what the
+/// witness stands for must not be sent with it captured.
+///
+/// # What does not compile
 ///
 /// A local variable would have to be captured, and this does not compile (`cannot send a closure that
 /// captures variables: pass data in the argument`):
@@ -53,6 +62,17 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Data for T {}
 /// # }
 /// let scale: f64 = 2.0;
 /// submit(move |x: f64| scale * x);
+/// ```
+///
+/// Nor does an `fn` pointer, whose value means nothing in another process (`cannot send an fn pointer (name the
+/// function itself)`):
+///
+/// ```compile_fail
+/// # fn submit<A, R, F: farm_core::TaskFn<A, R>>(f: F) -> farm_core::Function where A: farm_core::Data, R: farm_core::Data {
+/// #     farm_core::Function::of::<F, A, R>(f)
+/// # }
+/// let root: fn(f64) -> f64 = f64::sqrt;
+/// submit(root);
 /// ```
 pub trait TaskFn<A, R>: Fn(A) -> R + Copy + Send + Sync + 'static {}
 
@@ -66,7 +86,7 @@ struct Descriptor {
     magic: u64,
     abi_hash: u64,
     name: fn() -> &'static str,
-    call: fn(&[u8], &mut Output<'_>) -> Result<(), CodecError>,
+    call: fn(&[u8], &mut Output<'_>) -> Result<Form, CodecError>,
     call_each: fn(&mut dyn Items, &mut Output<'_>) -> Result<(), CodecError>,
 }
 
@@ -76,7 +96,7 @@ pub trait Items {
     fn take_up(&mut self) -> Option<&[u8]>;
 
     /// Answers for the item that was taken up last. The result comes as an [`Envelope`] has it, behind its length.
-    fn returned(&mut self, result: &[u8]);
+    fn returned(&mut self, result: &[u8], form: Form);
 
     /// Answers for the item that was taken up last and has not returned.
     fn failed(&mut self, failure: Failure);
@@ -130,55 +150,50 @@ impl<F: TaskFn<A, R>, A: Data, R: Data> Describe<F, A, R> {
         call_each: Self::call_each,
     };
 
-    fn call(input: &[u8], output: &mut Output<'_>) -> Result<(), CodecError> {
-        let (input, lendings) = Lendings::split_from(input)?;
-        Self::call_with(input, lendings, output)
-    }
-
-    /// Goes on until there are no more items, or one fails.
-    fn call_each(items: &mut dyn Items, room: &mut Output<'_>) -> Result<(), CodecError> {
-        while let Some(input) = items.take_up() {
-            let (input, lendings) = Lendings::split_from(input)?;
-            if lendings.len() > 0 {
-                return Err(CodecError::Decode("nothing is lent to an item".to_owned()));
-            }
-            panics::forget();
-            room.clear();
-            room.put(&Envelope::length(0));
-            Self::call_with(input, lendings, room)?;
-            Envelope::tell_length(room.heap_mut())?;
-            items.returned(room.heap());
-        }
-        Ok(())
-    }
-
-    /// Decode, run, encode. The argument belongs to the function; the result is dropped here.
-    #[inline]
-    fn call_with(
-        input: &[u8],
-        lendings: Lendings,
-        output: &mut Output<'_>,
-    ) -> Result<(), CodecError> {
+    fn call(input: &[u8], output: &mut Output<'_>) -> Result<Form, CodecError> {
+        let (input, form, lendings) = Lendings::split_from(input)?;
+        let setting = Setting::new();
         let handles = lendings.len();
-        let argument: A = crossing(Crossing::ArgumentIn, lendings, || codec::decode(input))?;
+        let decode = || setting.decode(Source::Own(input), form);
+        let argument = cross_lending(Crossing::ArgumentIn, lendings, decode)?;
         // Whoever leaves one out, be it because it could not be opened, leaves rows as a failed attempt has.
         if passenger::received() != handles {
             return Err(CodecError::Decode(LEFT_OUT.to_owned()));
         }
+        Self::call_with(&setting, argument, output)
+    }
+
+    /// Goes on until there are no more items, or one fails.
+    fn call_each(items: &mut dyn Items, room: &mut Output<'_>) -> Result<(), CodecError> {
+        let setting = Setting::new();
+        while let Some(input) = items.take_up() {
+            let (input, form, lendings) = Lendings::split_from(input)?;
+            if lendings.len() > 0 {
+                return Err(CodecError::Decode("nothing is lent to an item".to_owned()));
+            }
+            panics::forget();
+            let decode = || setting.decode(Source::Own(input), form);
+            let argument = cross_with_nothing(Crossing::ArgumentIn, decode)?;
+            room.clear();
+            room.put(&Envelope::length(0));
+            let form = Self::call_with(&setting, argument, room)?;
+            Envelope::tell_length(room.heap_mut())?;
+            items.returned(room.heap(), form);
+        }
+        Ok(())
+    }
+
+    /// Runs the function, which owns its argument. The result is encoded, and dropped here.
+    #[inline]
+    fn call_with(
+        setting: &Setting,
+        argument: A,
+        output: &mut Output<'_>,
+    ) -> Result<Form, CodecError> {
         let function: F = conjure();
         let result = function(argument);
-        let encode = || codec::encode_to(&result, output);
-        cross_with_nothing(Crossing::ResultOut, encode)
+        cross_with_nothing(Crossing::ResultOut, || setting.encode(&result, output))
     }
-}
-
-/// A crossing on the worker's side, where no array has an owner to be kept or reclaimed.
-#[inline]
-fn crossing<T>(way: Crossing, lendings: Lendings, body: impl FnOnce() -> T) -> T {
-    if lendings.len() == 0 {
-        return cross_with_nothing(way, body);
-    }
-    cross(way, Luggage { lendings, ..Luggage::default() }, body).0
 }
 
 impl Function {
@@ -187,9 +202,21 @@ impl Function {
     /// Does not compile for a closure that captures anything; see [`TaskFn`].
     pub fn of<F: TaskFn<A, R>, A: Data, R: Data>(_function: F) -> Self {
         const {
+            // A pointer is never null, so an option of one is as long.
+            assert!(
+                size_of::<F>() == 0
+                    || size_of::<F>() != size_of::<fn()>()
+                    || size_of::<Option<F>>() != size_of::<F>(),
+                "cannot send an `fn` pointer (name the function itself), nor a closure that captures a reference \
+                 (pass data in the argument)"
+            );
             assert!(
                 size_of::<F>() == 0,
                 "cannot send a closure that captures variables: pass data in the argument"
+            );
+            assert!(
+                align_of::<F>() == 1,
+                "cannot send a closure that captures a value, not even one of no size: pass data in the argument"
             );
         }
         Self(Describe::<F, A, R>::DESCRIPTOR)
@@ -215,7 +242,7 @@ impl Function {
     }
 
     /// Calls the function on an encoded argument and encodes the result.
-    pub(crate) fn call(self, input: &[u8], output: &mut Output<'_>) -> Result<(), CodecError> {
+    pub(crate) fn call(self, input: &[u8], output: &mut Output<'_>) -> Result<Form, CodecError> {
         (self.0.call)(input, output)
     }
 
@@ -302,9 +329,11 @@ fn anchor() -> usize {
 /// A value of a function type that has no size.
 fn conjure<F: Copy>() -> F {
     const { assert!(size_of::<F>() == 0) };
-    // SAFETY: `F` has no bytes, so any aligned pointer can be read. A value of it exists: `Function::of`
-    // was given one to make the descriptor that leads here. `F` is `Copy`, so one more of it may exist;
-    // what it may have captured has no size either, and is a value of a type that is `Copy`.
+    // SAFETY: `F` has no bytes, so any aligned pointer can be read. `Function::of` was given a value of it to make the
+    // descriptor that leads here, in this process or in one that runs the same executable, and `F` is `Copy`, so that one
+    // more of it may exist. That it exists in this process as well is true of functions and of closures that
+    // capture nothing. For what else a closure may have captured it is left to the user, as `TaskFn` says: a type
+    // does not show whether its values are witnesses of what was done in their process.
     unsafe { std::ptr::NonNull::<F>::dangling().read() }
 }
 
@@ -412,8 +441,10 @@ mod tests {
         assert!(found.name().ends_with("double"));
         let input = crate::encode_call(&21_u64).expect("encodes");
         let mut output = Output::default();
-        found.call(&input, &mut output).expect("runs");
-        assert_eq!(codec::decode::<u64>(&output.into_heap()).expect("decodes"), 42);
+        let form = found.call(&input, &mut output).expect("runs");
+        let output = output.into_heap();
+        let result = crate::codec::decode_value::<u64>(Source::Own(&output), form);
+        assert_eq!(result.expect("decodes"), 42);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use crate::{Data, Reach, Slot, TaskError, TaskId, TaskName};
+use crate::{Data, Reach, Slot, TaskError, TaskId, TaskName, wake_here};
 
 /// The pool of a task, as far as the task's handle needs it.
 pub trait Home: Send + Sync {
@@ -63,7 +63,8 @@ impl<R> TaskHandle<R> {
     /// The handle of a task that ended before it was sent.
     pub fn failed(error: TaskError) -> Self {
         let slot = Slot::new(error.task().clone());
-        slot.fill(Err(error));
+        // It is new: nobody waits for it.
+        let _ = slot.fill(Err(error));
         Self::new(Arc::new(slot), None, 0)
     }
 
@@ -89,7 +90,7 @@ impl<R> TaskHandle<R> {
             && let Err(reason) = pool.attend(&*self.slot, deadline)
         {
             let task = self.slot.task().clone();
-            self.slot.fill(Err(TaskError::NoWorkers { task, reason: reason.into() }));
+            wake_here(self.slot.fill(Err(TaskError::NoWorkers { task, reason: reason.into() })));
         }
         self.slot.wait(deadline)
     }

@@ -43,13 +43,16 @@ mod prepare;
 mod run;
 mod slot;
 mod stats;
+#[doc(hidden)]
+pub mod system;
 mod task;
 mod todo;
+mod wakers;
 
 pub use collect::{Envelopes, Imap};
 pub use distribute::distribute;
 pub use envelope::Envelope;
-pub use error::{Failure, FarmError, Loss, TaskError};
+pub use error::{Failure, FarmError, Loss, Stage, TaskError};
 pub use farm::Farm;
 pub use function::{Data, Function, FunctionError, FunctionRef, Items, TaskFn, build_id};
 pub use handle::{Home, Outcome, TaskHandle};
@@ -57,6 +60,8 @@ pub use mailbox::{Delivery, Mailbox};
 pub use master::{Action, Answer, Master, Part, Reach, Rules, Why};
 pub use message::{Ending, FromWorker, ToWorker};
 pub use owner::{Lock, Owner};
+#[doc(hidden)]
+pub use panics::contained;
 pub use passenger::{Passenger, Passengers};
 pub use payload::Payload;
 pub use plain::Plain;
@@ -65,6 +70,7 @@ pub use run::{call, encode_call, inside_a_task, run, run_each, run_to};
 pub use slot::{Deliver, Slot};
 pub use stats::{Counters, Stats};
 pub use task::{Attempt, Policy, Task, TaskId, TaskName, TaskOptions, WorkerId};
+pub use wakers::{Spawn, Wakers, wake_here};
 
 /// What a program that uses a farm needs: `use farm_core::prelude::*;`.
 pub mod prelude {

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::task::Waker;
 
 use crate::by_age::ByAge;
 use crate::{Deliver, Passengers, Payload, TaskError, TaskId, passenger};
@@ -23,8 +24,8 @@ struct Entry {
 
 /// An outcome on its last steps to its slot.
 ///
-/// It is handed out rather than delivered in place, because delivering wakes futures, which is foreign
-/// code: no pool may hold its lock then.
+/// It is handed out rather than delivered in place, because it may drop what is lent and what nobody asks for, which is
+/// foreign code: no pool may hold its lock then.
 #[must_use]
 pub struct Delivery {
     slot: Arc<dyn Deliver>,
@@ -98,14 +99,15 @@ impl Delivery {
         self.outcome.as_ref().err()
     }
 
-    /// Tells the arrays what became of the task, then fills the slot.
-    pub fn deliver(mut self) {
+    /// Tells the arrays what became of the task, then fills the slot. As [`Deliver::deliver`].
+    #[must_use]
+    pub fn deliver(mut self) -> Option<Waker> {
         if let Err(error) = &self.outcome
             && self.sent
             && error.leaves_torn_rows()
         {
             self.passengers.lost();
         }
-        self.slot.deliver(self.items, self.outcome, self.passengers);
+        self.slot.deliver(self.items, self.outcome, self.passengers)
     }
 }

@@ -36,7 +36,7 @@ use std::time::Duration;
 
 use self::refill::Refill;
 use crate::todo::TodoList;
-use crate::{Attempt, Failure, Loss, Payload, Task, TaskError, TaskId, WorkerId};
+use crate::{Attempt, Failure, Loss, Payload, Stage, Task, TaskError, TaskId, WorkerId};
 
 /// What the pool has to do next.
 #[derive(Debug)]
@@ -309,7 +309,8 @@ impl Master {
         ready.sent -= task.items.len() as u64;
         for item in task.items.clone() {
             let task = task.part(item..item + 1);
-            self.failed(task, Fault::Failed(Failure::Unsent(reason.clone())));
+            let failure = Failure::NoRoom { stage: Stage::Argument, reason: reason.clone() };
+            self.failed(task, Fault::Failed(failure));
         }
         self.settle();
     }

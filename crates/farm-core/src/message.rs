@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::codec::Form;
 use crate::{Attempt, Failure, FunctionRef, TaskId};
 
 /// From the master to one worker.
@@ -37,8 +38,10 @@ pub enum FromWorker {
 /// How a task has ended, and what the body is that tells more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
-    /// It has returned: the encoded result.
+    /// It has returned: the encoded result, in the compact form.
     Returned,
+    /// It has returned: the result, in the form that describes itself.
+    Described,
     /// It has failed: the encoded [`Failure`].
     Failed,
     /// It has kept handles, so that this worker has to be ended: the encoded [`Failure::Escaped`].
@@ -47,9 +50,10 @@ pub enum Ending {
 
 impl Ending {
     /// How a task has ended that has this outcome.
-    pub fn of<T>(outcome: &Result<T, Failure>) -> Self {
+    pub fn of(outcome: &Result<Form, Failure>) -> Self {
         match outcome {
-            Ok(_) => Self::Returned,
+            Ok(Form::Compact) => Self::Returned,
+            Ok(Form::Described) => Self::Described,
             Err(Failure::Escaped { .. }) => Self::Escaped,
             Err(_) => Self::Failed,
         }

@@ -15,6 +15,9 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::str::FromStr;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
 /// Where Linux keeps shared memory that has a name.
@@ -50,11 +53,20 @@ impl Owner {
         self.pid
     }
 
-    /// Whether it lives; a process that has ended and is not reaped does not.
-    pub fn is_alive(&self) -> bool {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
-        let state = stat.rsplit(')').next().and_then(|fields| fields.trim_start().chars().next());
-        Self::of(self.pid) == Some(*self) && !matches!(state, None | Some('Z' | 'X'))
+    /// Whether it is known to have ended, with all its threads; it need not be reaped. What cannot be found out, for want of
+    /// a descriptor say, is not known.
+    pub fn has_ended(&self) -> bool {
+        let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return true };
+        let opened = pidfd_open(pid, PidfdFlags::empty());
+        if matches!(opened, Err(Errno::SRCH)) || Self::of(self.pid).is_some_and(|now| now != *self)
+        {
+            return true;
+        }
+        let Ok(pidfd) = opened else { return false };
+        let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
+        // Nothing else than this is said of a process that has ended.
+        matches!(poll(&mut fds, Some(&Timespec::default())), Ok(1))
+            && fds[0].revents() == PollFlags::IN
     }
 }
 
@@ -208,10 +220,57 @@ mod tests {
     }
 
     #[test]
+    fn the_lock_of_a_program_that_closes_descriptors_stays() {
+        let (owner, files) = owner(7, 1);
+        let before = descriptors();
+        let lock = owner.lock().unwrap();
+        assert_eq!(descriptors(), before, "there is none that could be closed");
+        write(&files[0], "").unwrap();
+        Owner::sweep();
+        let is_refused = owner.lock().is_err();
+        assert!(are_there(&files) && is_refused);
+        drop(lock);
+        sweep_away(&files);
+    }
+
+    /// Those that lead to a lock.
+    fn descriptors() -> usize {
+        let links = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+        let links = links.filter_map(|entry| std::fs::read_link(entry.path()).ok());
+        links.filter(|link| link.to_string_lossy().contains("-7-lock")).count()
+    }
+
+    #[test]
+    fn what_a_living_process_has_left_unlocked_is_not_swept() {
+        let owner = Owner::this();
+        let files = [format!("{FOLDER}/{owner}-8"), format!("{FOLDER}/{owner}-lock")];
+        for file in &files {
+            write(file, "").unwrap();
+            Owner::sweep();
+            let is_kept = exists(file).unwrap();
+            std::fs::remove_file(file).unwrap();
+            assert!(is_kept, "{file}");
+        }
+    }
+
+    #[test]
+    fn a_process_has_ended_when_the_last_of_its_threads_has() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let owner = Owner::of(child.id()).unwrap();
+        assert!(!owner.has_ended());
+        child.kill().unwrap();
+        while !owner.has_ended() {
+            std::thread::yield_now();
+        }
+        child.wait().unwrap();
+        assert!(owner.has_ended());
+    }
+
+    #[test]
     fn a_process_is_told_from_a_later_one_of_the_same_id() {
         assert_eq!(Owner::of(std::process::id()), Some(Owner::this()));
         assert_ne!(Owner::this().started, 0);
-        assert!(Owner::this().is_alive() && !Owner { started: 1, ..Owner::this() }.is_alive());
+        assert!(!Owner::this().has_ended() && Owner { started: 1, ..Owner::this() }.has_ended());
         assert_eq!(Owner::of(u32::MAX), None);
         assert_eq!(Owner::this().to_string().parse(), Ok(Owner::this()));
     }

@@ -45,6 +45,16 @@ pub(crate) fn catch<T>(body: impl FnOnce() -> T) -> Result<T, Box<Caught>> {
     caught
 }
 
+/// Calls what may panic where the system refuses it something, as other libraries do; that prints nothing.
+///
+/// # Errors
+///
+/// What the panic said.
+#[doc(hidden)]
+pub fn contained<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+    catch(call).map_err(|caught| caught.message)
+}
+
 #[inline]
 fn watch() -> Watch {
     if !CHAIN.is_completed() {

@@ -27,7 +27,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use crate::codec::{self, CodecError, Output};
+use crate::codec::{self, CodecError, Form, Output};
 
 /// What the master keeps of a handle while it is with a task.
 ///
@@ -39,6 +39,8 @@ pub trait Passenger: Send {
     fn lost(&mut self);
     /// Gives what the decoded handle is made from; `None` if there can be no more of them.
     fn reclaim(&mut self) -> Option<Box<dyn Any>>;
+    /// What was reclaimed is dropped, and the result is going to be decoded again.
+    fn restart(&mut self);
 }
 
 /// Names a passenger on the wire, once in the life of this process.
@@ -140,40 +142,60 @@ impl Luggage {
 /// The bytes that tell how long the lendings behind an argument are.
 const LENGTH: usize = 4;
 
+/// Tells there that the argument is described, and not compact.
+const DESCRIBED: u32 = 1 << 31;
+
+fn too_short() -> CodecError {
+    CodecError::Decode("it is too short".to_owned())
+}
+
 impl Lendings {
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.0.as_slice().len()
     }
 
-    /// What is behind an argument that lends nothing.
+    /// What is behind a compact argument that lends nothing.
     pub(crate) const NOTHING: [u8; LENGTH] = [0; LENGTH];
 
-    /// Puts them behind an encoded argument.
+    /// Puts them behind an encoded argument, with its form.
     #[inline]
-    pub(crate) fn append_to(&self, argument: &mut Output<'_>) -> Result<(), CodecError> {
+    pub(crate) fn append_to(
+        &self,
+        argument: &mut Output<'_>,
+        form: Form,
+    ) -> Result<(), CodecError> {
         let before = argument.len();
         if !self.0.is_empty() {
             codec::encode_to(self.0.as_slice(), argument)?;
         }
-        let too_many = |_| CodecError::Encode("it has too many handles".to_owned());
-        let length = u32::try_from(argument.len() - before).map_err(too_many)?;
-        codec::put_to(&length.to_le_bytes(), argument)
+        let length = u32::try_from(argument.len() - before).ok();
+        let too_many = || CodecError::Encode("it has too many handles".to_owned());
+        let length = length.filter(|length| length & DESCRIBED == 0).ok_or_else(too_many)?;
+        let flag = if form == Form::Described { DESCRIBED } else { 0 };
+        codec::put_to(&(length | flag).to_le_bytes(), argument)
     }
 
     /// Takes an argument and what is behind it apart.
     #[inline]
-    pub(crate) fn split_from(bytes: &[u8]) -> Result<(&[u8], Self), CodecError> {
-        let short = || CodecError::Decode("it is too short".to_owned());
-        let (bytes, length) = bytes.split_last_chunk::<LENGTH>().ok_or_else(short)?;
-        let length = u32::from_le_bytes(*length) as usize;
-        let split = bytes.len().checked_sub(length).ok_or_else(short)?;
+    pub(crate) fn split_from(bytes: &[u8]) -> Result<(&[u8], Form, Self), CodecError> {
+        let (bytes, length) = bytes.split_last_chunk::<LENGTH>().ok_or_else(too_short)?;
+        if *length == Self::NOTHING {
+            return Ok((bytes, Form::Compact, Self::default()));
+        }
+        Self::split_more(bytes, u32::from_le_bytes(*length))
+    }
+
+    fn split_more(bytes: &[u8], length: u32) -> Result<(&[u8], Form, Self), CodecError> {
+        let form = if length & DESCRIBED == 0 { Form::Compact } else { Form::Described };
+        let length = (length & !DESCRIBED) as usize;
+        let split = bytes.len().checked_sub(length).ok_or_else(too_short)?;
         let (argument, lendings) = bytes.split_at(split);
         if lendings.is_empty() {
-            return Ok((argument, Self::default()));
+            return Ok((argument, form, Self::default()));
         }
         let lendings: Vec<_> = codec::decode(lendings)?;
-        Ok((argument, Self(lendings.into())))
+        Ok((argument, form, Self(lendings.into())))
     }
 }
 
@@ -271,6 +293,36 @@ pub fn claim(key: Key) -> Option<Vec<u8>> {
     })
 }
 
+/// Lets the passengers off that have boarded the argument which is being encoded: it is going to be encoded again.
+pub(crate) fn disembark() {
+    if HAS_LUGGAGE.get() && matches!(crossing(), Some(Crossing::ArgumentOut { .. })) {
+        drop(exchange(Luggage::default()));
+    }
+}
+
+/// What can be claimed while an argument is being decoded, so that it can be decoded again.
+pub(crate) struct Checkpoint(Vec<(Key, Vec<u8>)>);
+
+impl Checkpoint {
+    pub(crate) fn new() -> Self {
+        let all = |luggage: &Luggage| luggage.lendings.0.as_slice().to_vec();
+        Self(if HAS_LUGGAGE.get() { LUGGAGE.with_borrow(all) } else { Vec::new() })
+    }
+
+    /// What has been claimed and reclaimed since can be again. The handles are dropped.
+    pub(crate) fn restore(&self) {
+        if crossing() == Some(Crossing::ArgumentIn) && HAS_GUESTS.replace(false) {
+            GUESTS.take();
+        }
+        if HAS_LUGGAGE.get() {
+            LUGGAGE.with_borrow_mut(|luggage| {
+                luggage.lendings = Lendings(self.0.clone().into());
+                luggage.passengers.0.iter_mut().for_each(|(_, passenger)| passenger.restart());
+            });
+        }
+    }
+}
+
 /// Notes the guest that a decoded handle is, which completes what [`claim`] has begun. The handle holds it for as long as
 /// it lives, and so do its clones.
 ///
@@ -354,18 +406,40 @@ pub(crate) fn cross<T>(way: Crossing, luggage: Luggage, body: impl FnOnce() -> T
 /// Runs `body` as a crossing on which nothing travels beside the bytes and nothing can come aboard.
 #[inline]
 pub(crate) fn cross_with_nothing<T>(way: Crossing, body: impl FnOnce() -> T) -> T {
-    struct Outer(Option<Crossing>);
-    impl Drop for Outer {
+    cross_lending(way, Lendings::default(), body)
+}
+
+/// Runs `body` as a crossing with what is lent, of which nothing comes back.
+#[inline(always)]
+pub(crate) fn cross_lending<T>(way: Crossing, lendings: Lendings, body: impl FnOnce() -> T) -> T {
+    struct Around(Option<Crossing>, Option<Box<Luggage>>);
+    impl Drop for Around {
         #[inline]
         fn drop(&mut self) {
             CROSSING.set(self.0);
+            if let Some(luggage) = self.1.take() {
+                put_back(luggage);
+            }
         }
     }
-    if HAS_LUGGAGE.get() {
-        return cross(way, Luggage::default(), body).0;
-    }
-    let _outer = Outer(CROSSING.replace(Some(way)));
+    let has_some = lendings.len() > 0 || HAS_LUGGAGE.get();
+    let aside = if has_some { Some(set_aside(lendings)) } else { None };
+    let _around = Around(CROSSING.replace(Some(way)), aside);
     body()
+}
+
+#[inline(never)]
+fn set_aside(lendings: Lendings) -> Box<Luggage> {
+    Box::new(exchange(Luggage { lendings, ..Luggage::default() }))
+}
+
+#[inline(never)]
+#[allow(
+    clippy::boxed_local,
+    reason = "to look whether there is a box is all that the common way does"
+)]
+fn put_back(luggage: Box<Luggage>) {
+    exchange(*luggage);
 }
 
 /// The crossing that one within it is to be followed by, also when that panics.

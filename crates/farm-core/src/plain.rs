@@ -12,8 +12,6 @@ use bytemuck::Pod;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::codec::because;
-
 /// A vector of plain numbers that travels as one block of bytes.
 ///
 /// # Examples
@@ -62,7 +60,7 @@ pub fn deserialize<'de, T: Pod, D: Deserializer<'de>>(deserializer: D) -> Result
     deserializer.deserialize_bytes(Block(PhantomData))
 }
 
-struct Block<T>(PhantomData<T>);
+pub(crate) struct Block<T>(PhantomData<T>);
 
 impl<'de, T: Pod> Visitor<'de> for Block<T> {
     type Value = Vec<T>;
@@ -74,10 +72,10 @@ impl<'de, T: Pod> Visitor<'de> for Block<T> {
     fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Vec<T>, E> {
         let size = size_of::<T>();
         if size == 0 || !bytes.len().is_multiple_of(size) {
-            return Err(E::custom(because(format!(
+            return Err(E::custom(format_args!(
                 "{} bytes are not a whole number of items of {size} bytes",
                 bytes.len()
-            ))));
+            )));
         }
         Ok(crate::codec::collect(bytes))
     }

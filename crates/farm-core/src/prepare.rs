@@ -11,7 +11,7 @@ use crate::codec::{CodecError, Encoded, Output, Shelf};
 use crate::panics;
 use crate::run::encode_argument;
 use crate::{
-    Data, Function, FunctionRef, Passengers, Payload, Policy, Slot, Task, TaskError, TaskFn,
+    Data, Function, FunctionRef, Passengers, Payload, Policy, Slot, Stage, Task, TaskError, TaskFn,
     TaskHandle, TaskName, TaskOptions, inside_a_task,
 };
 
@@ -154,7 +154,7 @@ pub(crate) fn complete<R: Data>(
     dropped: Result<(), String>,
 ) -> Result<Prepared<R>, TaskHandle<R>> {
     let refuse = |reason| {
-        TaskHandle::failed(TaskError::Encode { task: task.clone(), what: "argument", reason })
+        TaskHandle::failed(TaskError::Encode { task: task.clone(), stage: Stage::Argument, reason })
     };
     dropped.map_err(refuse)?;
     let (argument, mut passengers) = encoded.map_err(|error| {

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 
 use serde::Serialize;
 
-use crate::codec::{self, CodecError, Output};
+use crate::codec::{self, CodecError, Form, Output, Setting};
 use crate::panics::{self, Caught};
 use crate::passenger::{self, Crossing, Lendings, Luggage, Passengers, cross, cross_with_nothing};
-use crate::{Envelope, Failure, Function, FunctionRef, Items, TaskFn};
+use crate::{Envelope, Failure, Function, FunctionRef, Items, Payload, Stage, TaskFn};
 
 thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
@@ -38,7 +38,7 @@ pub unsafe fn run(
     reference: FunctionRef,
     argument: &[u8],
     result: &mut Vec<u8>,
-) -> Result<(), Failure> {
+) -> Result<Form, Failure> {
     let mut output = Output::from(std::mem::take(result));
     // SAFETY: as the caller promises.
     let outcome = unsafe { run_to(reference, argument, &mut output) };
@@ -59,7 +59,7 @@ pub unsafe fn run_to(
     reference: FunctionRef,
     argument: &[u8],
     output: &mut Output<'_>,
-) -> Result<(), Failure> {
+) -> Result<Form, Failure> {
     output.clear();
     // SAFETY: the caller promises it.
     let function = unsafe { find(reference) }?;
@@ -103,7 +103,8 @@ pub unsafe fn run_each(reference: FunctionRef, items: &mut dyn Items, room: &mut
 /// The reference is one that [`Function::reference`] has given in this build.
 unsafe fn find(reference: FunctionRef) -> Result<Function, Failure> {
     if inside_a_task() {
-        return Err(Failure::Decode("a task cannot run another".to_owned()));
+        let reason = "a task cannot run another".to_owned();
+        return Err(Failure::Decode { stage: Stage::Argument, reason });
     }
     // SAFETY: the caller promises it.
     unsafe { reference.resolve() }.map_err(|error| match error {
@@ -115,8 +116,8 @@ unsafe fn find(reference: FunctionRef) -> Result<Function, Failure> {
 impl From<CodecError> for Failure {
     fn from(error: CodecError) -> Self {
         match error {
-            CodecError::Encode(reason) => Self::Encode(reason),
-            CodecError::Decode(reason) => Self::Decode(reason),
+            CodecError::Encode(reason) => Self::Encode { stage: Stage::Result, reason },
+            CodecError::Decode(reason) => Self::Decode { stage: Stage::Argument, reason },
         }
     }
 }
@@ -147,8 +148,8 @@ fn as_a_task<T>(body: impl FnOnce() -> T) -> Result<T, Failure> {
 /// As its `Serialize` says; also if there is a handle in it.
 pub fn encode_call<A: Serialize>(argument: &A) -> Result<Vec<u8>, CodecError> {
     let mut output = Output::default();
-    codec::encode_to(argument, &mut output)?;
-    Lendings::default().append_to(&mut output)?;
+    let form = codec::encode_value(argument, &mut output)?;
+    Lendings::default().append_to(&mut output, form)?;
     Ok(output.into_heap())
 }
 
@@ -159,10 +160,10 @@ pub(crate) fn encode_argument<A: Serialize>(
     output: &mut Output<'_>,
 ) -> Result<Passengers, CodecError> {
     let way = Crossing::ArgumentOut { repeatable };
-    let encode = || panics::catch(|| codec::encode_to(argument, output));
+    let encode = || panics::catch(|| codec::encode_value(argument, output));
     let (encoded, Luggage { passengers, lendings }) = cross(way, Luggage::default(), encode);
-    encoded.unwrap_or_else(|caught| Err(failed_to_encode(&caught)))?;
-    lendings.append_to(output)?;
+    let form = encoded.unwrap_or_else(|caught| Err(failed_to_encode(&caught)))?;
+    lendings.append_to(output, form)?;
     Ok(passengers)
 }
 
@@ -176,47 +177,50 @@ pub(crate) fn encode_each<'a, A: Serialize + 'a>(
 ) -> Result<Option<Passengers>, CodecError> {
     let way = Crossing::ArgumentOut { repeatable };
     let encode = || {
+        let setting = Setting::new();
         for argument in arguments {
-            codec::encode_to(argument, envelope.output())?;
-            if passenger::are_aboard() || envelope.open() > full {
-                return Ok(true);
+            let before = envelope.output().len();
+            let form = setting.encode(argument, envelope.output())?;
+            let bytes = envelope.output().len();
+            if form == Form::Described || passenger::are_aboard() || bytes - before > full {
+                return Ok(Some(form));
             }
             envelope.output().put(&Lendings::NOTHING);
             envelope.close_item();
-            if envelope.bytes() >= full {
+            if bytes >= full {
                 break;
             }
         }
-        Ok(false)
+        Ok(None)
     };
     let encode = || panics::catch(encode);
     let (encoded, Luggage { passengers, lendings }) = cross(way, Luggage::default(), encode);
-    let is_open = encoded.unwrap_or_else(|caught| Err(failed_to_encode(&caught)))?;
-    if is_open {
-        lendings.append_to(envelope.output())?;
-    }
-    Ok(is_open.then_some(passengers))
+    let open = encoded.unwrap_or_else(|caught| Err(failed_to_encode(&caught)))?;
+    let Some(form) = open else { return Ok(None) };
+    lendings.append_to(envelope.output(), form)?;
+    Ok(Some(passengers))
 }
 
 fn failed_to_encode(caught: &Caught) -> CodecError {
     CodecError::Encode(format!("its `Serialize` panicked: {}", caught.message))
 }
 
-/// Decodes results of an envelope in the master, one after the other, until one fails. `next` gives `Some(None)` for one that
-/// is missing.
-pub(crate) fn decode_each<'a, R: serde::de::DeserializeOwned>(
+/// Decodes results of an envelope in the master, one after the other by `decode`, until one fails. `next` gives `Some(None)`
+/// for one that is missing.
+pub(crate) fn decode_each<R, S>(
     decoded: &mut VecDeque<R>,
-    mut next: impl FnMut() -> Option<Option<&'a [u8]>>,
+    mut next: impl FnMut() -> Option<Option<S>>,
+    decode: impl Fn(&Setting, S) -> Result<R, CodecError>,
 ) -> Result<(), CodecError> {
     let missing = || CodecError::Decode("it is not among what has arrived".to_owned());
-    let decode = || {
+    let decode_all = || {
+        let setting = Setting::new();
         while let Some(result) = next() {
-            decoded.push_back(codec::decode(result.ok_or_else(missing)?)?);
+            decoded.push_back(decode(&setting, result.ok_or_else(missing)?)?);
         }
         Ok(())
     };
-    let decode = || panics::catch(decode);
-    cross_with_nothing(Crossing::ResultIn, decode)
+    cross_with_nothing(Crossing::ResultIn, || panics::catch(decode_all))
         .unwrap_or_else(|caught| Err(failed_to_decode(&caught)))
 }
 
@@ -226,10 +230,10 @@ fn failed_to_decode(caught: &Caught) -> CodecError {
 
 /// Decodes a result in the master, and gives the arrays that come back with it their owners.
 pub(crate) fn decode_result<R: serde::de::DeserializeOwned>(
-    bytes: &[u8],
+    result: &Payload,
     passengers: Passengers,
 ) -> Result<R, CodecError> {
-    let decode = || panics::catch(|| codec::decode(bytes));
+    let decode = || panics::catch(|| codec::decode_value(result.source(), result.form()));
     let luggage = Luggage { passengers, ..Luggage::default() };
     cross(Crossing::ResultIn, luggage, decode)
         .0

@@ -8,7 +8,6 @@
 //! that takes it, not by the thread that delivers it, so that many callers decode at once.
 
 use std::ops::Range;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Instant;
@@ -17,17 +16,19 @@ use parking_lot::{Condvar, Mutex};
 use serde::de::DeserializeOwned;
 
 use crate::run::decode_result;
-use crate::{Outcome as Awaited, Passengers, Payload, TaskError, TaskName};
+use crate::{Outcome as Awaited, Passengers, Payload, Stage, TaskError, TaskName};
 
 /// One task's place in the mailbox, its result type erased.
 pub trait Deliver: Send + Sync {
-    /// Puts the outcome of some items in; the first one counts.
+    /// Puts the outcome of some items in; the first one counts. Who waits for it by a waker is left to the caller to
+    /// [wake](crate::Wakers).
+    #[must_use]
     fn deliver(
         &self,
         items: Range<u32>,
         outcome: Result<Payload, TaskError>,
         passengers: Passengers,
-    );
+    ) -> Option<Waker>;
 }
 
 /// One task's place in the mailbox.
@@ -60,26 +61,22 @@ impl<R> Slot<R> {
         &self.task
     }
 
-    /// Puts in an outcome that was never encoded; the first one counts.
-    pub fn fill(&self, outcome: Result<R, TaskError>) {
+    /// Puts in an outcome that was never encoded; the first one counts. As [`Deliver::deliver`].
+    #[must_use]
+    pub fn fill(&self, outcome: Result<R, TaskError>) -> Option<Waker> {
         self.put(match outcome {
             Ok(value) => Outcome::Value(value),
             Err(error) => Outcome::Error(error),
-        });
+        })
     }
 
-    fn put(&self, outcome: Outcome<R>) {
+    fn put(&self, outcome: Outcome<R>) -> Option<Waker> {
         let mut state = self.state.lock();
-        if let State::Waiting(waker) = &mut *state {
-            let waker = waker.take();
-            *state = State::Arrived(outcome);
-            self.arrived.notify_all();
-            drop(state);
-            if let Some(waker) = waker {
-                // Foreign code. Its panic is reported by the hook and must not end the pool's thread.
-                let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
-            }
-        }
+        let State::Waiting(waker) = &mut *state else { return None };
+        let waker = waker.take();
+        *state = State::Arrived(outcome);
+        self.arrived.notify_all();
+        waker
     }
 
     pub(crate) fn is_ready(&self) -> bool {
@@ -138,9 +135,9 @@ impl<R: DeserializeOwned> Slot<R> {
             State::Arrived(Outcome::Value(value)) => Some(Ok(value)),
             State::Arrived(Outcome::Error(error)) => Some(Err(error)),
             State::Arrived(Outcome::Encoded(bytes, passengers)) => {
-                Some(decode_result(bytes.as_ref(), passengers).map_err(|error| TaskError::Decode {
+                Some(decode_result(&bytes, passengers).map_err(|error| TaskError::Decode {
                     task: self.task.clone(),
-                    what: "result",
+                    stage: Stage::Result,
                     reason: error.to_string(),
                 }))
             }
@@ -150,7 +147,12 @@ impl<R: DeserializeOwned> Slot<R> {
 }
 
 impl<R: Send> Deliver for Slot<R> {
-    fn deliver(&self, _: Range<u32>, outcome: Result<Payload, TaskError>, passengers: Passengers) {
+    fn deliver(
+        &self,
+        _: Range<u32>,
+        outcome: Result<Payload, TaskError>,
+        passengers: Passengers,
+    ) -> Option<Waker> {
         self.put(match outcome {
             Ok(bytes) => Outcome::Encoded(bytes, passengers),
             Err(error) => {
@@ -158,6 +160,6 @@ impl<R: Send> Deliver for Slot<R> {
                 drop(passengers);
                 Outcome::Error(error)
             }
-        });
+        })
     }
 }

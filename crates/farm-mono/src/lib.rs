@@ -80,15 +80,16 @@ impl Builder {
 impl Pool {
     /// Runs a task, and again as often as it panics and its policy forgives that.
     fn run(&self, task: &Task, mailbox: &mut Mailbox) -> Result<Payload, TaskError> {
+        // It is on the heap.
+        let argument = task.argument.as_slice().unwrap_or_default();
         let mut retries = if task.policy.retry_panics { task.policy.retries } else { 0 };
         loop {
             mailbox.sent(task.id());
             let mut result = Vec::new();
             // SAFETY: `prepare` has made the argument, and its passengers wait in the mailbox.
-            let done =
-                unsafe { farm_core::run(task.function, task.argument.as_ref(), &mut result) };
+            let done = unsafe { farm_core::run(task.function, argument, &mut result) };
             match done {
-                Ok(()) => return Ok(result.into()),
+                Ok(form) => return Ok(Payload::from(result).in_form(form)),
                 Err(Failure::Panicked { .. }) if retries > 0 => {
                     retries -= 1;
                     self.counters.retried(1);
@@ -125,7 +126,8 @@ impl Farm for Pool {
         let outcome = self.run(&task, &mut mailbox);
         self.counters.ended(1, outcome.as_ref().err());
         if let Some(delivery) = mailbox.close(task.id(), 0..1, outcome) {
-            delivery.deliver();
+            // Nobody has the handle yet.
+            let _ = delivery.deliver();
         }
         TaskHandle::new(slot, None, 0)
     }

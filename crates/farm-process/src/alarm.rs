@@ -1,16 +1,17 @@
 //! Wakes the watch when it is needed earlier than it knew when it went to sleep.
 //!
-//! A bell (an event descriptor) costs a system call and the waking of a thread, so it is rung only if the
-//! watch sleeps, and means to sleep for too long.
+//! To [wake](Wake) it costs a system call and the waking of a thread, so it is done only if the watch sleeps, and means to
+//! sleep for too long.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rustix::event::{EventfdFlags, eventfd};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use crate::wake::{Ends, Wake};
 
 pub(crate) struct Alarm {
-    bell: OwnedFd,
+    wake: Wake,
     sleep: Mutex<Sleep>,
 }
 
@@ -23,8 +24,7 @@ enum Sleep {
 
 impl Alarm {
     pub(crate) fn new() -> std::io::Result<Self> {
-        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Self { bell, sleep: Mutex::new(Sleep::Awake(None)) })
+        Ok(Self { wake: Wake::new()?, sleep: Mutex::new(Sleep::Awake(None)) })
     }
 
     /// Sees to it that the watch is awake at `at`.
@@ -44,12 +44,12 @@ impl Alarm {
 
     /// Wakes the watch now.
     pub(crate) fn ring(&self) {
-        let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+        self.wake.ring();
     }
 
     /// The watch is awake.
     pub(crate) fn awake(&self) {
-        let _ = rustix::io::read(&self.bell, &mut [0; 8]);
+        self.wake.ends().hear();
         *self.sleep.lock() = Sleep::Awake(None);
     }
 
@@ -64,9 +64,9 @@ impl Alarm {
         until
     }
 
-    /// What becomes readable when the bell is rung.
-    pub(crate) fn bell(&self) -> BorrowedFd<'_> {
-        self.bell.as_fd()
+    /// What the watch sleeps on.
+    pub(crate) fn ends(&self) -> Arc<Ends> {
+        self.wake.ends()
     }
 }
 

@@ -34,7 +34,9 @@ impl Boundaries {
         let Ok(boundary) = std::env::var(self.variable) else { return };
         let (at, file) = boundary.split_once(':').expect("a number and a path");
         let passed = self.passed.fetch_add(1, Ordering::Relaxed) + 1;
-        if passed == at.parse().expect("a number") && std::fs::File::create_new(file).is_ok() {
+        if passed == at.parse::<usize>().expect("a number")
+            && std::fs::File::create_new(file).is_ok()
+        {
             let _ = kill_process(getpid(), Signal::KILL);
             loop {
                 std::thread::park();

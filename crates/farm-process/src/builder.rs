@@ -218,6 +218,12 @@ impl Builder {
         if !init::passed() {
             return Err(FarmError::NotInitialised);
         }
+        if std::fs::read_link("/proc/self/exe").is_err() {
+            let source = std::io::Error::other(
+                "it is not mounted, and worker processes are started and reached by way of it",
+            );
+            return Err(FarmError::System { doing: "use /proc", source });
+        }
         let workers = self.settings.workers.unwrap_or_else(default_workers);
         if !(1..=MOST_WORKERS).contains(&workers) {
             return Err(FarmError::Workers { asked: workers, most: MOST_WORKERS });
@@ -225,6 +231,7 @@ impl Builder {
         if let Some(reason) = self.bad_initializer {
             return Err(FarmError::Initializer { reason });
         }
+        farm_core::system::keep_standard_descriptors();
         let (needed, left) = (DESCRIPTORS + workers * DESCRIPTORS_PER_WORKER, descriptors_left());
         if needed > left {
             return Err(FarmError::Descriptors { workers, needed, left });

@@ -7,6 +7,7 @@ use crate::service::Service;
 use crate::settings::GRACE;
 use crate::staff::Worker;
 use crate::start::Start;
+use crate::threads;
 use crate::transport::{Up, send};
 
 impl Service {
@@ -29,7 +30,7 @@ impl Service {
             if let Worker::Up { link, .. } = worker {
                 let _ = link.tell_to_end();
             }
-            matches!(worker, Worker::Starting { .. } | Worker::DeadAtStart(_))
+            matches!(worker, Worker::Starting { .. } | Worker::DeadAtStart { .. })
         });
         self.staff_has_changed();
         if !gently {
@@ -51,12 +52,13 @@ impl Service {
         }
         self.watch.wait_until_none_left(None);
         let kept = std::mem::take(&mut self.state.lock().kept);
-        self.deliver(kept);
-        self.wake_who_waits();
+        let wakers = self.deliver(kept);
         self.watch.close();
         self.watch.outputs.close();
         let _ = self.starts.send(Start::NoMore);
         let _ = send(&self.up(), Up::Closed);
         self.vacate();
+        threads::wake(&self.wakers, wakers);
+        self.wakers.close();
     }
 }

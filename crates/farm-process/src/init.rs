@@ -44,6 +44,9 @@ pub fn init() {
 /// is a macro and not a feature of this crate, because features are shared by all that is built
 /// together: a test would silently change the programs beside it.
 ///
+/// What else runs before `main` (the constructors of `ctor`, `inventory` or C++) has run in a worker too when its first task
+/// begins, in the same order.
+///
 /// # Examples
 ///
 /// ```
@@ -61,14 +64,45 @@ macro_rules! init_before_main {
         const _: () = {
             #[used]
             #[unsafe(link_section = ".init_array")]
-            static ENTER: extern "C" fn() = $crate::enter_before_main;
+            static ENTER: $crate::Constructor = enter;
+            unsafe extern "C" {
+                static __init_array_end: $crate::Constructor;
+            }
+            extern "C" fn enter(count: i32, arguments: $crate::Texts, environment: $crate::Texts) {
+                let place = (&raw const ENTER, &raw const __init_array_end);
+                $crate::enter_before_main(place, (count, arguments, environment));
+            }
         };
     };
 }
 
-/// What [`init_before_main!`] has the loader call.
+/// What the loader calls before `main`, with what `main` gets. Source: the C libraries; some give nothing.
 #[doc(hidden)]
-pub extern "C" fn enter_before_main() {
+pub type Constructor = extern "C" fn(i32, Texts, Texts);
+
+#[doc(hidden)]
+pub type Texts = *const *const std::ffi::c_char;
+
+/// What [`init_before_main!`] has the loader call. It is told where it stands among the constructors, and where they end.
+#[doc(hidden)]
+pub fn enter_before_main(
+    (this, end): (*const Constructor, *const Constructor),
+    (count, arguments, environment): (i32, Texts, Texts),
+) {
+    if call().is_some() {
+        // The program goes no further in a worker, and its tasks need what the others make.
+        for place in (this.addr()..end.addr()).step_by(size_of::<Constructor>()).skip(1) {
+            // SAFETY: between the two are the addresses of constructors, or nothing where the linker has left some out. They
+            // are called in their order, each once, with what the loader would have given them.
+            unsafe {
+                let constructor =
+                    this.with_addr(place).cast::<Option<Constructor>>().read_volatile();
+                if let Some(constructor) = constructor {
+                    constructor(count, arguments, environment);
+                }
+            }
+        }
+    }
     enter();
 }
 
@@ -88,17 +122,35 @@ fn enter() {
     }
 }
 
+/// What the variable says: who the master is, and of which build.
+pub(crate) fn call_of(master: Owner) -> String {
+    format!("{master}/{}", build())
+}
+
+fn build() -> String {
+    farm_core::build_id().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// The master that calls this process to be its worker, if one does.
 ///
 /// The variable stays in the environment, since it cannot be removed safely where other threads may
 /// read it. So a worker is also started under the name [`WORKER_NAME`], which programs that it starts do
 /// not inherit.
 fn call() -> Option<Owner> {
-    let master = std::env::var(CALL).ok()?.parse().ok()?;
+    let call = std::env::var(CALL).ok()?;
+    let (master, its_build) = call.split_once('/')?;
+    let master = master.parse().ok()?;
     // Not every C library has the arguments ready before `main`.
     let Ok(line) = std::fs::read("/proc/self/cmdline") else {
         // Rather no worker than a program that was not asked for.
         std::process::exit(1)
     };
-    (line.split(|byte| *byte == 0).next() == Some(WORKER_NAME.as_bytes())).then_some(master)
+    if line.split(|byte| *byte == 0).next() != Some(WORKER_NAME.as_bytes()) {
+        return None;
+    }
+    if its_build != build() {
+        eprintln!("farm: this worker is of another build than its master");
+        std::process::exit(1);
+    }
+    Some(master)
 }

@@ -34,10 +34,13 @@ mod builder;
 mod clock;
 mod closing;
 mod cores;
+mod descriptor;
+mod facts;
 mod fork;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+mod image;
 mod init;
 mod lane;
 mod lifeline;
@@ -45,23 +48,27 @@ mod link;
 mod mark;
 mod meeting;
 mod memory;
+mod origin;
 mod output;
 mod pool;
+mod queue;
 mod seat;
 mod service;
 mod settings;
 mod signals;
 mod staff;
 mod start;
+mod tail;
 mod threads;
 mod transport;
+mod wake;
 mod watch;
 mod worker;
 
 pub use builder::Builder;
-#[doc(hidden)]
-pub use init::enter_before_main;
 pub use init::init;
+#[doc(hidden)]
+pub use init::{Constructor, Texts, enter_before_main};
 pub use meeting::prepare_exit;
 pub use pool::Pool;
 pub use settings::Transport;

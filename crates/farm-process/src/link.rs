@@ -1,14 +1,15 @@
 //! How the master reaches a worker that is up: by its lane, or by its channel alone.
 
+use farm_core::system::check_file;
 use farm_core::{Payload, Task, ToWorker};
 use ipc_channel::ipc::IpcSender;
 
 use crate::lane::{Broken, MOST_INLINE, MasterEnd};
 use crate::mark::Mark;
-use crate::transport::{Body, Down, send};
+use crate::transport::{Body, Contained, Down, send};
 
 pub(crate) enum Link {
-    Channel { down: IpcSender<Down>, mark: Mark },
+    Channel(Contained<(IpcSender<Down>, Mark)>),
     Lane(Box<MasterEnd>),
 }
 
@@ -29,18 +30,18 @@ impl From<Broken> for Unsent {
 impl Link {
     pub(crate) fn send(&mut self, task: &Task) -> Result<(), Unsent> {
         match self {
-            Self::Channel { down, .. } => {
-                let body = Body::new(task.argument.as_ref()).map_err(Unsent::Refused)?;
+            Self::Channel(channel) => {
+                // Only results lie where others can write.
+                let argument = task.argument.as_slice().unwrap_or_default();
+                let body = Body::new(argument).map_err(Unsent::Refused)?;
                 let (id, attempt) = (task.id(), task.attempt);
                 let head = ToWorker::Run { task: id, attempt, function: task.function };
-                tell(down, Down::Task { head, body })
+                tell(channel, Down::Task { head, body })
             }
             Self::Lane(end) => {
-                let bytes = task.argument.as_ref().len();
+                let bytes = task.argument.len();
                 if bytes > MOST_INLINE && matches!(task.argument, Payload::Owned(_)) {
-                    return Err(Unsent::Refused(format!(
-                        "there is no room for its {bytes} bytes among the arguments that wait"
-                    )));
+                    return Err(Unsent::Refused(why_no_room(bytes)));
                 }
                 Ok(end.send(task)?)
             }
@@ -50,7 +51,7 @@ impl Link {
     /// Has the worker let go of arrays that the master has dropped.
     pub(crate) fn tell_to_let_go(&mut self) -> Result<(), Unsent> {
         match self {
-            Self::Channel { down, .. } => tell(down, Down::LetGo),
+            Self::Channel(channel) => tell(channel, Down::LetGo),
             Self::Lane(end) => Ok(end.tell_to_let_go()?),
         }
     }
@@ -58,7 +59,7 @@ impl Link {
     /// Has the worker end once it has done what it was sent.
     pub(crate) fn tell_to_end(&mut self) -> Result<(), Unsent> {
         match self {
-            Self::Channel { down, .. } => tell(down, Down::End),
+            Self::Channel(channel) => tell(channel, Down::End),
             Self::Lane(end) => Ok(end.tell_to_end()?),
         }
     }
@@ -66,19 +67,27 @@ impl Link {
     /// How many items the worker has taken up in its life.
     pub(crate) fn taken_up(&self) -> u64 {
         match self {
-            Self::Channel { mark, .. } => mark.taken_up(),
+            Self::Channel(channel) => channel.get().1.taken_up(),
             Self::Lane(end) => end.taken_up(),
         }
     }
 
     pub(crate) fn lane(&mut self) -> Option<&mut MasterEnd> {
         match self {
-            Self::Channel { .. } => None,
+            Self::Channel(_) => None,
             Self::Lane(end) => Some(end),
         }
     }
 }
 
-fn tell(down: &IpcSender<Down>, message: Down) -> Result<(), Unsent> {
-    send(down, message).map_err(|_| Unsent::Unreachable)
+/// Why so many bytes of an argument do not lie where workers could read them.
+fn why_no_room(bytes: usize) -> String {
+    match check_file(bytes) {
+        Err(error) => error.to_string(),
+        Ok(()) => format!("there is no room for its {bytes} bytes among the arguments that wait"),
+    }
+}
+
+fn tell(channel: &Contained<(IpcSender<Down>, Mark)>, message: Down) -> Result<(), Unsent> {
+    send(&channel.get().0, message).map_err(|_| Unsent::Unreachable)
 }

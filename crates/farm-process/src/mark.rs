@@ -4,8 +4,10 @@
 //! count lies in a page of anonymous shared memory. A worker that runs wild can write anything into it;
 //! the worst that comes of it is that the wrong task is charged with that worker's death, or none.
 
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use farm_core::system::check_file;
 use ipc_channel::ipc::IpcSharedMemory;
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +16,9 @@ pub(crate) struct Mark(IpcSharedMemory);
 
 impl Mark {
     /// A mark of 0. Panics where the system refuses the memory, as ipc-channel does.
-    pub(crate) fn new() -> Self {
-        Self(IpcSharedMemory::from_byte(0, size_of::<AtomicU64>()))
+    pub(crate) fn new() -> io::Result<Self> {
+        check_file(size_of::<AtomicU64>())?;
+        Ok(Self(IpcSharedMemory::from_byte(0, size_of::<AtomicU64>())))
     }
 
     /// The worker takes up one more task.

@@ -1,95 +1,112 @@
-//! Where a worker and its master meet for the first time: a socket without a name.
+//! How a worker gets its end of the channel from its master: as its standard input.
 //!
-//! ipc-channel offers no other first contact than a one-shot server in a folder of its own, among the
-//! temporary files. A program that is killed would leave such folders behind, so they are removed as soon
-//! as they are made: what is kept is a descriptor of the socket's place, which the worker gets as its
-//! standard input, and by which it finds the socket in /proc. Only a program that is killed within those
-//! microseconds leaves one folder.
+//! ipc-channel offers no other first contact than a socket in a folder among the temporary files, which there need not be.
+//! But what it makes are pairs of sockets, and a socket can be inherited. It does not tell the descriptor of a receiver, so
+//! that is found: by a token that is sent to it, and waits there alone. The master gives a copy of the receiver's
+//! descriptor to the worker. The worker makes a channel of its own, and puts what it has inherited in the place of the
+//! receiver's descriptor.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
-use std::process::Stdio;
+use std::collections::hash_map::RandomState;
+use std::fs::File;
+use std::hash::BuildHasher;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use ipc_channel::ipc::{IpcOneShotServer, IpcSender};
-use parking_lot::Mutex;
-use rustix::fs::{Mode, OFlags};
+use ipc_channel::IpcError;
+use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
+use rustix::net::sockopt::socket_type;
+use rustix::net::{RecvFlags, SocketType, recv};
+use serde::{Deserialize, Serialize};
 
-use crate::transport::{Hello, send};
+use crate::transport::Down;
 
-/// The longest path of the folder for temporary files. ipc-channel adds 20 bytes to it, and cuts off what
-/// goes beyond the 107 that the address of a socket can have. Source: unix(7).
-const LONGEST_FOLDER: usize = 80;
+/// How many descriptors after the next free one are looked at first.
+const NEAR: RawFd = 16;
 
-/// Locked while something is in the folder for temporary files; `true` once nothing may be any more.
-static ENDING: Mutex<bool> = Mutex::new(false);
+/// Bytes that nothing else sends.
+#[derive(PartialEq, Serialize, Deserialize)]
+struct Token([u8; 16]);
 
-/// The place of a server that has no name.
-pub(crate) struct Place(OwnedFd);
-
-/// Opens a meeting place.
-///
-/// # Errors
-///
-/// A text that says why it cannot be.
-pub(crate) fn open() -> Result<(IpcOneShotServer<Hello>, Place), String> {
-    let folder = std::env::temp_dir();
-    if folder.to_str().is_none() || folder.as_os_str().as_bytes().len() > LONGEST_FOLDER {
-        let folder = folder.display();
-        return Err(format!(
-            "TMPDIR must be UTF-8 and of at most {LONGEST_FOLDER} bytes, and is {folder}"
-        ));
-    }
-    let ending = ENDING.lock();
-    if *ending {
-        return Err("the program is ending".to_owned());
-    }
-    let (server, address) = IpcOneShotServer::new()
-        .map_err(|error| format!("no meeting place in {}: {error}", folder.display()))?;
-    let place = rustix::fs::open(&address, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
-    let address = Path::new(&address);
-    if std::fs::remove_file(address).is_ok() {
-        let _ = address.parent().map(std::fs::remove_dir);
-    }
-    drop(ending);
-    let place = place.map_err(|error| format!("no descriptor for a meeting place: {error}"))?;
-    Ok((server, Place(place)))
-}
-
-impl Place {
-    /// What the worker gets as its standard input, to find the place by.
-    pub(crate) fn as_input(&self) -> std::io::Result<Stdio> {
-        Ok(self.0.as_fd().try_clone_to_owned()?.into())
+impl Token {
+    fn new() -> Self {
+        let half = |n: u8| RandomState::new().hash_one(n).to_ne_bytes();
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&half(0));
+        bytes[8..].copy_from_slice(&half(1));
+        Self(bytes)
     }
 
-    /// Ends the wait for a worker that will never come.
-    ///
-    /// If nobody can be sent there, for want of a descriptor say, a thread goes on waiting, and nobody for
-    /// it.
-    pub(crate) fn call_off(&self) {
-        if let Ok(meeting) = go_to(self.0.as_raw_fd()) {
-            let _ = send(&meeting, Hello::Gone);
-        }
+    /// Whether it waits to be received there. Nothing is changed by asking.
+    fn waits_at(&self, fd: BorrowedFd<'_>) -> bool {
+        let mut packet = [0; 256];
+        matches!(socket_type(fd), Ok(SocketType::SEQPACKET))
+            && recv(fd, &mut packet, RecvFlags::PEEK | RecvFlags::DONTWAIT).is_ok()
+            && packet.windows(self.0.len()).any(|bytes| bytes == self.0)
     }
 }
 
-/// A worker goes to meet its master, and has an empty standard input from then on.
-pub(crate) fn go() -> std::io::Result<IpcSender<Hello>> {
-    let meeting = go_to(0)?;
-    let nothing = std::fs::File::open("/dev/null")?;
+/// A channel, and the descriptor of its receiver.
+fn channel() -> io::Result<(IpcSender<Down>, IpcReceiver<Down>, RawFd)> {
+    farm_core::system::keep_standard_descriptors();
+    let next = File::open("/dev/null")?.as_raw_fd();
+    let (sender, receiver) = ipc::channel::<Token>()?;
+    let failed =
+        |error: IpcError| io::Error::other(format!("a new channel does not work: {error}"));
+    let token = Token::new();
+    sender.send(Token(token.0)).map_err(failed)?;
+    let waits_at = |number: &RawFd| {
+        // SAFETY: it is used for questions only, whatever it is; one that is closed, or opened anew meanwhile, answers that
+        // the token is not there.
+        token.waits_at(unsafe { BorrowedFd::borrow_raw(*number) })
+    };
+    let number = (next..next + NEAR)
+        .find(waits_at)
+        .or_else(|| numbers().find(waits_at))
+        .ok_or_else(|| io::Error::other("the descriptor of a new channel is not found in /proc"))?;
+    if receiver.recv().map_err(failed)? != token {
+        return Err(io::Error::other("a new channel does not give back what is sent"));
+    }
+    Ok((sender.to_opaque().to(), receiver.to_opaque().to(), number))
+}
+
+/// The descriptors of this process.
+fn numbers() -> impl Iterator<Item = RawFd> {
+    let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// A channel to a worker, and its end of that, for its standard input.
+pub(crate) fn open() -> io::Result<(IpcSender<Down>, OwnedFd)> {
+    if ENDING.load(Ordering::Relaxed) {
+        return Err(io::Error::other("the program is ending"));
+    }
+    let (sender, receiver, number) = channel()?;
+    // SAFETY: it is that of `receiver`, which is there until the end of this function.
+    let inherited = unsafe { BorrowedFd::borrow_raw(number) }.try_clone_to_owned()?;
+    drop(receiver);
+    Ok((sender, inherited))
+}
+
+/// A worker takes its end of the channel, and has an empty standard input from then on.
+pub(crate) fn go() -> io::Result<IpcReceiver<Down>> {
+    let (_, receiver, number) = channel()?;
+    // SAFETY: the descriptor is that of `receiver`, which leads to what is inherited from then on, and stays its only owner.
+    if unsafe { libc::dup3(0, number, libc::O_CLOEXEC) } != number {
+        return Err(io::Error::last_os_error());
+    }
+    let nothing = File::open("/dev/null")?;
     rustix::stdio::dup2_stdin(&nothing)?;
-    Ok(meeting)
+    Ok(receiver)
 }
 
-fn go_to(place: i32) -> std::io::Result<IpcSender<Hello>> {
-    IpcSender::connect(format!("/proc/self/fd/{place}"))
-}
+/// Set once, before the program ends; it guards no other data.
+static ENDING: AtomicBool = AtomicBool::new(false);
 
-/// Lets no pool of this program start another worker, and with that, nothing of the farm is in the folder
-/// for temporary files.
+/// Lets no pool of this program start another worker.
 ///
 /// This is for a program that is about to end without dropping its pools, as on Ctrl-C. Workers need no
 /// such care: they end with the program.
 pub fn prepare_exit() {
-    *ENDING.lock() = true;
+    ENDING.store(true, Ordering::Relaxed);
 }

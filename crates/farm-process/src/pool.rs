@@ -8,14 +8,17 @@ use farm_core::{
     Task, TaskError, TaskFn, TaskHandle, TaskOptions, keep, prepare_in,
 };
 
+use parking_lot::Mutex;
+
 use crate::builder::Builder;
+use crate::facts::SharedFacts;
 use crate::fork::FORKED;
 use crate::lane::Vacancy;
 use crate::seat::Lanes;
 use crate::service::{Handles, Service};
 use crate::settings::Settings;
 use crate::staff::Process;
-use crate::{start, threads, transport};
+use crate::{memory, start, threads, transport};
 
 /// A pool of worker processes.
 ///
@@ -44,7 +47,10 @@ impl Pool {
 
     pub(crate) fn start(settings: Settings, workers: usize) -> Result<Self, FarmError> {
         let refused = |doing| move |source| FarmError::System { doing, source };
+        memory::be_modest_with_arenas();
+        memory::check_addresses(workers).map_err(refused("find addresses for the pool"))?;
         let (up, answers) = transport::open().map_err(refused("open a channel for the workers"))?;
+        SharedFacts::of_this_program();
         Owner::sweep();
         let (starts, wanted) = mpsc::channel();
         let service = Service::new(settings, workers, up, starts)
@@ -52,7 +58,7 @@ impl Pool {
         keep::listen(Arc::downgrade(&service) as _);
         let handles: Arc<dyn Home> = Arc::new(Handles(service.clone()));
         let mut pool = Self { service, handles, workers, threads: Vec::new() };
-        let ours = pool.service.clone();
+        let (ours, answers) = (pool.service.clone(), Arc::new(Mutex::new(answers)));
         pool.thread("farm-service", move || ours.run(&answers))?;
         if pool.service.lanes.is_some() {
             let ours = pool.service.clone();
@@ -65,8 +71,10 @@ impl Pool {
         let ours = pool.service.clone();
         pool.thread("farm-start", move || start::run(&ours, &wanted))?;
         let ours = pool.service.clone();
+        pool.thread("farm-output", move || ours.watch.outputs.run())?;
+        let ours = pool.service.clone();
         // Nobody waits for this thread to end: it may be writing to a stderr that is not read.
-        threads::spawn("farm-output", move || ours.watch.outputs.run()).map_err(no_thread)?;
+        threads::spawn("farm-stderr", move || ours.watch.outputs.queue.run()).map_err(no_thread)?;
         pool.service.begin();
         pool.service.wait_until_up()?;
         Ok(pool)
@@ -142,9 +150,12 @@ impl Farm for Pool {
         let options = options.or(&self.service.settings.task);
         let mut vacancy = self.vacancy();
         let depot = vacancy.as_mut().map(|vacancy| vacancy as &mut dyn Depot);
-        match prepare_in(depot, &options, function, argument) {
+        let prepared = prepare_in(depot, &options, function, argument);
+        // What was begun there and did not fit takes room from nobody who waits for some.
+        drop(vacancy);
+        match prepared {
             Ok(Prepared { task, slot, passengers }) => {
-                let bytes = task.argument.as_ref().len();
+                let bytes = task.argument.len();
                 let home = self.accept(task, slot.clone(), passengers);
                 TaskHandle::new(slot, home, bytes)
             }
@@ -202,7 +213,8 @@ impl Envelopes for Pool {
         for (item, name) in task.items.clone().zip(task.names()) {
             self.service.counters.failed();
             let error = TaskError::NoWorkers { task: name, reason: Arc::clone(&reason) };
-            slot.deliver(item..item + 1, Err(error), Passengers::default());
+            // Nobody has the handle yet.
+            let _ = slot.deliver(item..item + 1, Err(error), Passengers::default());
         }
         None
     }

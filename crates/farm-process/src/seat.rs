@@ -9,22 +9,25 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use farm_core::{Outcome, Payload, Task};
+use farm_core::system::longest_file;
+use farm_core::{Delivery, Outcome, Payload, Task};
 use ipc_channel::ipc::IpcSender;
-use parking_lot::Mutex;
-use rustix::process::{Resource, getrlimit};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::lane::bell::{Bell, Sleeper, WORDS};
 use crate::lane::block::{Block, CELL};
 use crate::lane::{MOST_INLINE, MasterEnd, News, Store, Vacancy, Way, Window, look};
 use crate::link::Link;
 use crate::mark::Mark;
+use crate::memory;
 use crate::service::{Service, State, outcome};
 use crate::staff::Worker;
 use crate::start::StartError;
-use crate::transport::{Down, Means};
+use crate::threads;
+use crate::transport::{Contained, Down, Means};
 
 /// How long a caller looks for its result before it sleeps, where there is a core to spare.
 const SPIN: Duration = Duration::from_micros(50);
@@ -67,14 +70,16 @@ impl Seat {
 
 impl Lanes {
     pub(crate) fn new(workers: usize) -> io::Result<Self> {
-        // Twice the memory that there is, so that no value is too long; only what is written to is taken.
-        let memory = rustix::system::sysinfo();
-        let memory = u64::from(memory.mem_unit).saturating_mul(memory.totalram);
+        // Twice the memory that there is, so that no value is too long, unless a limit says so; only what is written to is
+        // taken.
+        let system = rustix::system::sysinfo();
+        let memory = u64::from(system.mem_unit).saturating_mul(system.totalram);
         let memory = usize::try_from(memory).unwrap_or(usize::MAX >> 2).next_power_of_two();
+        let memory = memory.min(usize::try_from(longest_file()).unwrap_or(usize::MAX));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             store: Store::new(memory.min(addresses() / 2))?,
-            bell: Bell::new(Block::create("farm-bell", WORDS * CELL)?),
+            bell: Bell::new(Block::create("farm-bell", WORDS * CELL, WORDS * CELL)?),
             room: memory.min(addresses() / 2 / workers),
             seat: Mutex::default(),
             caller_sleeps: AtomicBool::new(false),
@@ -90,31 +95,30 @@ impl Lanes {
         self.store.vacancy()
     }
 
-    /// Has a long argument where workers can read it, if it is not there yet and there is room.
-    pub(crate) fn put_beside_if_long(&self, task: &mut Task) {
+    /// Has a long argument where workers can read it, if it is not there yet; waits for room until `is_over`.
+    pub(crate) fn put_beside_if_long(&self, task: &mut Task, is_over: impl Fn() -> bool) {
         if let Payload::Owned(bytes) = &task.argument
             && bytes.len() > MOST_INLINE
-            && let Some(stored) = self.store.put(bytes)
+            && let Some(stored) = self.store.put_in_time(bytes, is_over)
         {
             task.argument = stored;
         }
     }
 }
 
-/// How many addresses all lanes of a pool may take up together: a quarter of those that a process has, which are 128 TiB if
-/// there is no limit (`RLIMIT_AS`).
+/// How many addresses all lanes of a pool may take up together: a quarter of those that are left to the process.
 fn addresses() -> usize {
-    const ALL: u64 = 128 << 40;
-    let limit = getrlimit(Resource::As).current.unwrap_or(ALL).min(ALL);
-    usize::try_from(limit / 4).unwrap_or(usize::MAX)
+    usize::try_from(memory::addresses_left() / 4).unwrap_or(usize::MAX)
 }
 
 impl Service {
     /// By what a worker will take its tasks, and how it is reached.
     pub(crate) fn link(&self, down: IpcSender<Down>) -> Result<(Means, Link), StartError> {
         let Some(lanes) = &self.lanes else {
-            let mark = Mark::new();
-            return Ok((Means::Channel(mark.clone()), Link::Channel { down, mark }));
+            let refused = |error: io::Error| StartError { pid: 0, reason: error.to_string() };
+            let mark = Mark::new().map_err(refused)?;
+            let link = Link::Channel(Contained::new((down, mark.clone())));
+            return Ok((Means::Channel(mark), link));
         };
         let end = MasterEnd::new(&lanes.store, lanes.room).map_err(|error| StartError {
             pid: 0,
@@ -123,12 +127,22 @@ impl Service {
                  lanes"
             ),
         })?;
-        let way = Way {
-            lane: end.descriptor(),
-            arguments: lanes.store.descriptor(),
-            bell: lanes.bell.memory().descriptor(),
-        };
+        let way =
+            Way { lane: end.way(), arguments: lanes.store.way(), bell: lanes.bell.memory().way() };
         Ok((Means::Lane(way), Link::Lane(Box::new(end))))
+    }
+
+    /// Gives the memory of long values back that nobody uses; says whether there may be more of it later.
+    pub(crate) fn give_back_idle(&self, state: &mut State) -> bool {
+        let Some(lanes) = &self.lanes else { return false };
+        lanes.store.give_back_idle();
+        let mut is_all = true;
+        for worker in state.workers.values_mut() {
+            if let Worker::Up { link: Link::Lane(end), .. } = worker {
+                is_all &= end.give_back_idle();
+            }
+        }
+        !is_all
     }
 
     pub(crate) fn staff_has_changed(&self) {
@@ -140,11 +154,30 @@ impl Service {
     /// A caller waits for an outcome, and looks after the answers meanwhile, unless somebody else does.
     pub(crate) fn attend(self: &Arc<Self>, outcome: &dyn Outcome, deadline: Option<Instant>) {
         let Some(lanes) = &self.lanes else { return };
-        let Some(mut seat) = lanes.seat.try_lock() else { return };
+        loop {
+            let Some(seat) = lanes.seat.try_lock() else { return };
+            let wakers = self.look_until(lanes, seat, outcome, deadline);
+            if wakers.is_empty() {
+                return;
+            }
+            threads::wake(&self.wakers, wakers);
+        }
+    }
+
+    /// Has the seat until an outcome is in. If others cannot be handed over to be woken, they come back earlier.
+    fn look_until(
+        self: &Arc<Self>,
+        lanes: &Lanes,
+        mut seat: MutexGuard<'_, Seat>,
+        outcome: &dyn Outcome,
+        deadline: Option<Instant>,
+    ) -> Vec<Waker> {
+        let mut wakers = Vec::new();
         lanes.bell.is_looked_after();
         loop {
-            self.collect(lanes, &mut seat);
-            if outcome.is_in() {
+            self.collect(lanes, &mut seat, &mut wakers);
+            wakers = self.wakers.hand_over(wakers);
+            if outcome.is_in() || !wakers.is_empty() {
                 break;
             }
             if look(|| seat.has_news(), |passed| passed < SPIN && lanes.has_spare_core()) {
@@ -165,24 +198,33 @@ impl Service {
         }
         for _ in 0..HAND_OVERS {
             if lanes.bell.is_to_wake(Sleeper::Service, || seat.has_news() || lanes.has_changed()) {
-                return;
+                return wakers;
             }
-            self.collect(lanes, &mut seat);
+            self.collect(lanes, &mut seat, &mut wakers);
         }
         // There is always more. The service thread goes on.
         lanes.bell.wake(Sleeper::Service);
+        wakers
     }
 
-    /// The body of the service thread for lanes.
+    /// The body of the service thread for lanes. If a waker keeps it for long, another thread goes on.
     pub(crate) fn look_after_lanes(self: &Arc<Self>) {
         let Some(lanes) = &self.lanes else { return };
         loop {
             let mut seat = lanes.seat.lock();
             lanes.bell.is_looked_after();
             let ticket = lanes.bell.ticket(Sleeper::Service);
-            if self.collect(lanes, &mut seat) {
+            let mut wakers = Vec::new();
+            if self.collect(lanes, &mut seat, &mut wakers) {
                 // More is to come. Whoever waits for it can have the seat meanwhile.
                 drop(seat);
+                if !wakers.is_empty() {
+                    let ours = self.clone();
+                    let stand_in = move || threads::as_ours(|| ours.look_after_lanes());
+                    if self.wakers.wake_at_post(wakers, stand_in) {
+                        return;
+                    }
+                }
                 lanes.bell.sleep(ticket, Some(NAP));
                 continue;
             }
@@ -226,8 +268,9 @@ impl Service {
         }
     }
 
-    /// Hears what workers have said, and acts on it; says whether there was anything.
-    fn collect(self: &Arc<Self>, lanes: &Lanes, seat: &mut Seat) -> bool {
+    /// Hears what workers have said, and acts on it; says whether there was anything. Who is to be woken then, without
+    /// the seat, is added to `wakers`.
+    fn collect(self: &Arc<Self>, lanes: &Lanes, seat: &mut Seat, wakers: &mut Vec<Waker>) -> bool {
         if !seat.has_news() && !lanes.has_changed() {
             return false;
         }
@@ -238,8 +281,8 @@ impl Service {
         let heard = self.hear(&mut state);
         // Nobody sleeps at the bell: the seat is ours.
         let deliveries = self.carry_out(state);
-        self.deliver(deliveries);
-        heard
+        wakers.extend(deliveries.into_iter().filter_map(Delivery::deliver));
+        heard || !wakers.is_empty()
     }
 
     /// Hears what workers have said by their lanes; says whether there was anything.

@@ -3,7 +3,8 @@
 //! All state is behind one lock. Whoever brings an event (a caller that submits, the service thread that
 //! reads answers, the watch that sees time pass and workers die, a thread that starts a worker) takes the
 //! lock, tells the master, and sends what the master wants sent; no send waits, see [`crate::transport`].
-//! Outcomes are delivered after the lock is released, because that wakes foreign code.
+//! Outcomes are delivered after the lock is released, and who waits for them is woken by threads that do nothing else
+//! ([`Wakers`]), because that is foreign code.
 //!
 //! Here are the tasks; the workers that come and go are in [`crate::staff`], the end in [`crate::closing`].
 
@@ -13,32 +14,40 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use farm_core::keep::Listener;
 use farm_core::{
     Action, Answer, Counters, Deliver, Delivery, Ending, Failure, FromWorker, Home, Mailbox,
-    Master, Outcome, Part, Passengers, Payload, Reach, Rules, Task, TaskError, TaskId, Why,
-    WorkerId, codec,
+    Master, Outcome, Part, Passengers, Payload, Reach, Rules, Stage, Task, TaskError, TaskId,
+    Wakers, Why, WorkerId,
+    codec::{self, Form},
 };
-use ipc_channel::ipc::{IpcReceiver, IpcSender};
+use ipc_channel::ipc::IpcSender;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use crate::alarm::earlier;
 use crate::clock::BEAT;
 use crate::fork::{FORKED, Here};
 use crate::link::Unsent;
+use crate::origin::Origin;
 use crate::seat::Lanes;
 use crate::settings::{Settings, Transport};
 use crate::staff::Worker;
 use crate::start::{Start, StartError};
-use crate::transport::{Body, Up, WINDOW, receive};
+use crate::transport::{self, Answers, Body, Contained, Unheard, Up, WINDOW};
 use crate::watch::{Limits, Wanted, Watch};
 use crate::{lane, threads};
+
+/// How long after its last work a pool keeps memory for more.
+const REST: Duration = Duration::from_secs(3);
 
 /// What the threads of a pool share.
 pub(crate) struct Service {
     pub(crate) settings: Settings,
     pub(crate) environment: BTreeMap<OsString, OsString>,
+    pub(crate) origin: Origin,
     pub(crate) watch: Watch,
     pub(crate) counters: Counters,
     pub(crate) state: Mutex<State>,
@@ -46,12 +55,14 @@ pub(crate) struct Service {
     pub(crate) changed: Condvar,
     /// Signalled when fewer tasks wait than `max_queued`.
     room: Condvar,
-    up: Mutex<IpcSender<Up>>,
+    up: Mutex<Contained<IpcSender<Up>>>,
     pub(crate) starts: Sender<Start>,
     /// The program has dropped arrays since the last beat.
     has_dropped: AtomicBool,
     /// Where tasks travel by lanes.
     pub(crate) lanes: Option<Lanes>,
+    /// Who wakes those that wait for outcomes.
+    pub(crate) wakers: Arc<Wakers>,
     here: Here,
 }
 
@@ -67,6 +78,9 @@ pub(crate) struct State {
     pub(crate) last_start_error: Option<StartError>,
     /// Something has been submitted since the last beat.
     active: bool,
+    /// When there was work last, if memory is kept from then, and how long after that it goes back.
+    works_until: Option<Duration>,
+    rest: Duration,
     /// Some task has a limit of time, so that the time of each event matters.
     keeps_time: bool,
 }
@@ -95,6 +109,7 @@ impl Service {
             Limits { stopped_after: settings.stopped_after, memory: settings.memory_limit };
         Ok(Arc::new(Self {
             environment: settings.worker_environment(),
+            origin: Origin::new()?,
             settings,
             watch: Watch::new(limits)?,
             counters: Counters::default(),
@@ -107,14 +122,17 @@ impl Service {
                 kept: Vec::new(),
                 last_start_error: None,
                 active: false,
+                works_until: None,
+                rest: REST,
                 keeps_time: false,
             }),
             changed: Condvar::new(),
             room: Condvar::new(),
-            up: Mutex::new(up),
+            up: Mutex::new(Contained::new(up)),
             starts,
             has_dropped: AtomicBool::new(false),
             lanes,
+            wakers: Wakers::new(threads::spawn_for_wakers),
             here: Here::new()?,
         }))
     }
@@ -126,7 +144,7 @@ impl Service {
 
     /// A new sender to the service thread.
     pub(crate) fn up(&self) -> IpcSender<Up> {
-        self.up.lock().clone()
+        self.up.lock().get().clone()
     }
 
     /// Lets the master act for the first time, which starts the workers.
@@ -151,7 +169,9 @@ impl Service {
         passengers: Passengers,
     ) {
         if let Some(lanes) = &self.lanes {
-            lanes.put_beside_if_long(&mut task);
+            // A thread of a pool is what makes room.
+            let is_over = || threads::is_this_one_of_ours() || self.takes_nothing_more();
+            lanes.put_beside_if_long(&mut task, is_over);
         }
         if task.policy.timeout.is_some() {
             self.state.lock().keeps_time = true;
@@ -173,6 +193,12 @@ impl Service {
             self.hear(&mut state);
         }
         self.act(state);
+    }
+
+    /// Whether what is submitted now fails at once.
+    fn takes_nothing_more(&self) -> bool {
+        let state = self.state.lock();
+        state.closed || state.master.broken().is_some()
     }
 
     /// Takes back a task, and says whether that was possible.
@@ -201,41 +227,100 @@ impl Service {
         }
         let was_active = std::mem::replace(&mut state.active, false);
         let busy = was_active || !state.mailbox.is_empty();
+        let idle = self.rest(&mut state, now, busy);
         self.act(state);
-        Wanted { at, busy }
+        Wanted { at: earlier(at, idle), busy }
     }
 
-    /// The body of the service thread.
-    pub(crate) fn run(self: &Arc<Self>, answers: &IpcReceiver<Up>) {
+    /// Once there has been no work for a while, the memory that was kept for more goes back. Says when to look again.
+    fn rest(&self, state: &mut State, now: Duration, busy: bool) -> Option<Duration> {
+        let since = if busy { now } else { state.works_until? };
+        let after = if busy { REST } else { state.rest };
+        state.works_until = Some(since);
+        state.rest = after;
+        if now >= since + after {
+            // Results that nobody has read yet are looked at more and more seldom.
+            state.rest = 2 * (now - since);
+            if !self.give_back_idle(state) {
+                state.works_until = None;
+                return None;
+            }
+        }
+        Some(since + state.rest)
+    }
+
+    /// The body of the service thread. If a waker keeps it for long, another thread goes on.
+    pub(crate) fn run(self: &Arc<Self>, answers: &Arc<Mutex<Answers>>) {
         loop {
-            match receive(answers) {
-                Ok(Up::Message { worker, head, body }) => self.answered(worker, head, body),
+            let message = answers.lock().receive();
+            match message {
+                Ok(Up::Message { worker, head, body }) => {
+                    let wakers = self.answered(worker, head, body);
+                    if wakers.is_empty() {
+                        continue;
+                    }
+                    let (ours, answers) = (self.clone(), answers.clone());
+                    let stand_in = move || threads::as_ours(|| ours.run(&answers));
+                    if self.wakers.wake_at_post(wakers, stand_in) {
+                        return;
+                    }
+                }
+                Ok(Up::Met { worker }) => self.met(worker),
                 Ok(Up::Ready { worker }) => self.ready(worker),
                 Ok(Up::Unready { worker, reason }) => self.unready(worker, reason),
                 Ok(Up::LetGo { worker }) => self.has_let_go(worker),
                 Ok(Up::Ended { worker }) => self.lost(worker),
                 Ok(Up::Closed) => return,
+                Err(_) if self.is_over() => return,
                 // What has arrived cannot be read, and does not tell who sent it. So all workers are
                 // replaced: an answer that is missed would be waited for without end.
-                Err(_) => self.watch.kill_present(),
+                Err(Unheard::Unreadable) => self.watch.kill_present(),
+                Err(Unheard::Gone) => self.open_anew(&mut answers.lock()),
             }
         }
     }
 
-    fn answered(self: &Arc<Self>, worker: WorkerId, head: FromWorker, body: Body) {
+    /// The pool has ended, and nothing more is to be heard.
+    fn is_over(&self) -> bool {
+        let state = self.state.lock();
+        state.closed && state.starting.is_empty()
+    }
+
+    /// The program has closed the channel of the workers. They cannot answer, and are replaced.
+    fn open_anew(self: &Arc<Self>, answers: &mut Answers) {
+        let Ok((up, new)) = transport::open() else {
+            std::thread::sleep(BEAT);
+            return;
+        };
+        *answers = new;
+        *self.up.lock() = Contained::new(up);
+        self.watch.kill_present();
+        // What was sent by the old channel of those that were dead before is lost.
+        let state = self.state.lock();
+        let dead =
+            |worker: &Worker| matches!(worker, Worker::Dead { .. } | Worker::DeadAtStart { .. });
+        let dead: Vec<_> =
+            state.workers.iter().filter(|(_, w)| dead(w)).map(|(worker, _)| *worker).collect();
+        drop(state);
+        dead.into_iter().for_each(|worker| self.lost(worker));
+    }
+
+    #[must_use]
+    fn answered(self: &Arc<Self>, worker: WorkerId, head: FromWorker, body: Body) -> Vec<Waker> {
         let FromWorker::Done { task, attempt, ending } = head;
         let outcome = outcome(ending, body.open());
         let mut state = self.lock();
         state.master.done(worker, Answer::to(task, attempt), outcome);
-        self.act(state);
+        let deliveries = self.carry_out(state);
+        if deliveries.is_empty() { Vec::new() } else { self.deliver(deliveries) }
     }
 
     /// Carries out what the master has decided; delivers outcomes once the lock is released.
     pub(crate) fn act(self: &Arc<Self>, state: MutexGuard<'_, State>) {
         let deliveries = self.carry_out(state);
         if !deliveries.is_empty() {
-            self.deliver(deliveries);
-            self.wake_who_waits();
+            let wakers = self.deliver(deliveries);
+            threads::wake(&self.wakers, wakers);
         }
     }
 
@@ -280,9 +365,12 @@ impl Service {
         deliveries
     }
 
-    /// Wakers are foreign code: they must not wait here for what this thread has to do.
-    pub(crate) fn deliver(&self, deliveries: Vec<Delivery>) {
-        threads::as_ours(|| deliveries.into_iter().for_each(Delivery::deliver));
+    /// Delivers outcomes to all but to those that are then to be woken, which is foreign code.
+    #[must_use]
+    pub(crate) fn deliver(&self, deliveries: Vec<Delivery>) -> Vec<Waker> {
+        let wakers = deliveries.into_iter().filter_map(Delivery::deliver).collect();
+        self.wake_who_waits();
+        wakers
     }
 
     fn send(&self, state: &mut State, worker: WorkerId, task: &Task) {
@@ -341,11 +429,16 @@ impl State {
 pub(crate) fn outcome(ending: Ending, body: Result<Payload, String>) -> Result<Payload, Failure> {
     let failure = || {
         let bytes = body.as_ref().map_err(String::clone)?;
-        codec::decode::<Failure>(bytes.as_ref()).map_err(|error| error.to_string())
+        // A copy: the worker may still write there.
+        codec::decode::<Failure>(&bytes.to_vec()).map_err(|error| error.to_string())
     };
+    let lost = |stage| move |reason| Failure::Decode { stage, reason };
     match ending {
-        Ending::Returned => body.map_err(Failure::Undelivered),
-        Ending::Failed => Err(failure().unwrap_or_else(Failure::Unsaid)),
+        Ending::Returned => body.map_err(lost(Stage::Result)),
+        Ending::Described => {
+            body.map(|result| result.in_form(Form::Described)).map_err(lost(Stage::Result))
+        }
+        Ending::Failed => Err(failure().unwrap_or_else(lost(Stage::Failure))),
         Ending::Escaped => Err(match failure() {
             Ok(escaped @ Failure::Escaped { .. }) => escaped,
             _ => Failure::Escaped { handles: vec!["handles whose names were lost".to_owned()] },
@@ -377,11 +470,16 @@ mod tests {
     #[test]
     fn how_a_task_has_ended_is_known_without_the_body() {
         let lost = || Body::Block(None).open();
-        assert!(matches!(outcome(Ending::Returned, lost()), Err(Failure::Undelivered(_))));
-        assert!(matches!(outcome(Ending::Failed, lost()), Err(Failure::Unsaid(_))));
-        assert!(matches!(outcome(Ending::Escaped, lost()), Err(Failure::Escaped { .. })));
-        let other = codec::encode(&Failure::Encode("no".to_owned())).unwrap();
-        let escaped = outcome(Ending::Escaped, Ok(other.into()));
+        for ending in [Ending::Returned, Ending::Described] {
+            let outcome = super::outcome(ending, lost());
+            assert!(matches!(outcome, Err(Failure::Decode { stage: Stage::Result, .. })));
+        }
+        let outcome = super::outcome(Ending::Failed, lost());
+        assert!(matches!(outcome, Err(Failure::Decode { stage: Stage::Failure, .. })));
+        assert!(matches!(super::outcome(Ending::Escaped, lost()), Err(Failure::Escaped { .. })));
+        let reason = "no".to_owned();
+        let other = codec::encode(&Failure::Encode { stage: Stage::Result, reason }).unwrap();
+        let escaped = super::outcome(Ending::Escaped, Ok(other.into()));
         assert!(matches!(escaped, Err(Failure::Escaped { .. })));
     }
 }

@@ -8,7 +8,6 @@ use parking_lot::MutexGuard;
 use crate::cores;
 use crate::lane::{MasterEnd, News};
 use crate::link::Link;
-use crate::meeting::Place;
 use crate::service::{Service, State, outcome};
 use crate::settings::GRACE;
 use crate::start::StartError;
@@ -16,14 +15,14 @@ use crate::transport::{Up, send};
 use crate::watch::End;
 
 pub(crate) enum Worker {
-    /// Its process is on the way to the meeting place.
-    Starting { pid: u32, place: Option<Place>, met: Option<Link> },
+    /// Its process gets ready; `link` is how it will be reached.
+    Starting { pid: u32, link: Option<Link>, has_reported: bool },
     /// It takes tasks.
     Up { pid: u32, link: Link, kept: Kept },
     /// It is dead, and its last answers may still be on the way.
     Dead { loss: Loss, link: Link },
-    /// It has died after it was met, and what it has to say of that may still be on the way.
-    DeadAtStart(StartError),
+    /// It has died before it was ready, and what it has to say of that may still be on the way.
+    DeadAtStart { error: StartError, has_reported: bool },
 }
 
 /// What a worker may keep of dropped arrays.
@@ -67,9 +66,9 @@ impl Service {
         processes
     }
 
-    /// The process of a worker that is being started, and where it is to report.
-    pub(crate) fn expect_at(&self, worker: WorkerId, pid: u32, place: Place) {
-        let starting = Worker::Starting { pid, place: Some(place), met: None };
+    /// The process of a worker that is being started.
+    pub(crate) fn expect(&self, worker: WorkerId, pid: u32) {
+        let starting = Worker::Starting { pid, link: None, has_reported: false };
         self.state.lock().workers.insert(worker, starting);
     }
 
@@ -80,32 +79,35 @@ impl Service {
             Worker::Starting { pid, .. } | Worker::Up { pid, .. } => {
                 (*other != worker).then_some(*pid)
             }
-            Worker::Dead { .. } | Worker::DeadAtStart(_) => None,
+            Worker::Dead { .. } | Worker::DeadAtStart { .. } => None,
         });
         let _ = cores::set_apart(pid, others);
     }
 
-    /// Somebody has come to the meeting place of a worker.
+    /// A worker has come to where it learns that it is one.
     pub(crate) fn met(&self, worker: WorkerId) {
-        if let Some(Worker::Starting { place, .. }) = self.state.lock().workers.get_mut(&worker) {
-            *place = None;
+        if let Some(
+            Worker::Starting { has_reported, .. } | Worker::DeadAtStart { has_reported, .. },
+        ) = self.state.lock().workers.get_mut(&worker)
+        {
+            *has_reported = true;
         }
     }
 
-    /// It was the worker.
-    pub(crate) fn has_met(&self, worker: WorkerId, link: Link) {
-        if let Some(Worker::Starting { met, .. }) = self.state.lock().workers.get_mut(&worker) {
-            *met = Some(link);
+    /// How a worker is reached that is about to be welcomed.
+    pub(crate) fn has_met(&self, worker: WorkerId, new: Link) {
+        if let Some(Worker::Starting { link, .. }) = self.state.lock().workers.get_mut(&worker) {
+            *link = Some(new);
         }
     }
 
     /// A worker says that it is ready.
     pub(crate) fn ready(self: &Arc<Self>, worker: WorkerId) {
         let mut state = self.lock();
-        let Some(Worker::Starting { pid, met, .. }) = state.workers.get_mut(&worker) else {
+        let Some(Worker::Starting { pid, link, .. }) = state.workers.get_mut(&worker) else {
             return;
         };
-        let (pid, Some(mut link)) = (*pid, met.take()) else { return };
+        let (pid, Some(mut link)) = (*pid, link.take()) else { return };
         if !state.starting.remove(&worker) {
             return;
         }
@@ -127,7 +129,7 @@ impl Service {
     pub(crate) fn unready(self: &Arc<Self>, worker: WorkerId, reason: String) {
         let pid = match self.state.lock().workers.get(&worker) {
             Some(Worker::Starting { pid, .. }) => *pid,
-            Some(Worker::DeadAtStart(StartError { pid, .. })) => *pid,
+            Some(Worker::DeadAtStart { error, .. }) => error.pid,
             _ => return,
         };
         self.start_failed(worker, StartError { pid, reason });
@@ -159,26 +161,16 @@ impl Service {
     pub(crate) fn ended(self: &Arc<Self>, worker: WorkerId, End { loss, late }: End) {
         let mut state = self.lock();
         match state.workers.get_mut(&worker) {
-            Some(Worker::Starting { place, met, .. }) => {
-                let place = place.take();
-                let mut reason = if late {
+            Some(Worker::Starting { has_reported, .. }) => {
+                let reason = if late {
                     format!("it took longer than {:?}", self.settings.start_timeout)
                 } else {
                     format!("{loss} before it was ready")
                 };
-                if met.is_none() && !late {
-                    reason += "; is farm_process::init() the first line of main?";
-                }
+                let has_reported = *has_reported || late;
                 let error = StartError { pid: loss.pid, reason };
-                if met.is_some() {
-                    state.workers.insert(worker, Worker::DeadAtStart(error));
-                    self.follow(state, worker);
-                } else {
-                    self.settle_failed_start(state, worker, error);
-                }
-                if let Some(place) = place {
-                    place.call_off();
-                }
+                state.workers.insert(worker, Worker::DeadAtStart { error, has_reported });
+                self.follow(state, worker);
             }
             Some(Worker::Up { .. }) => {
                 if let Some(Worker::Up { link, .. }) = state.workers.remove(&worker) {
@@ -188,7 +180,7 @@ impl Service {
                 self.follow(state, worker);
                 self.wake_the_seat();
             }
-            Some(Worker::Dead { .. } | Worker::DeadAtStart(_)) | None => {}
+            Some(Worker::Dead { .. } | Worker::DeadAtStart { .. }) | None => {}
         }
     }
 
@@ -212,7 +204,12 @@ impl Service {
                 state.master.worker_lost(loss, link.taken_up());
                 self.act(state);
             }
-            Some(Worker::DeadAtStart(error)) => self.settle_failed_start(state, worker, error),
+            Some(Worker::DeadAtStart { mut error, has_reported }) => {
+                if !has_reported {
+                    error.reason += "; is farm_process::init() the first line of main?";
+                }
+                self.settle_failed_start(state, worker, error);
+            }
             _ => {}
         }
     }

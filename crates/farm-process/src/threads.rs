@@ -2,7 +2,11 @@
 
 use std::cell::Cell;
 use std::io;
+use std::sync::Arc;
+use std::task::Waker;
 use std::thread::{Builder, JoinHandle};
+
+use farm_core::{Wakers, wake_here};
 
 use crate::signals;
 
@@ -15,11 +19,22 @@ pub(crate) fn spawn(
     name: impl Into<String>,
     body: impl FnOnce() + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
-    let body = move || {
+    start(name, move || {
         OURS.set(true);
         body();
-    };
+    })
+}
+
+fn start(
+    name: impl Into<String>,
+    body: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
     signals::none_for_threads_of(|| Builder::new().name(name.into()).spawn(body))
+}
+
+/// Starts a thread for wakers. No pool needs it, so that it may wait for one.
+pub(crate) fn spawn_for_wakers(name: &str, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+    start(name, body).map(drop)
 }
 
 /// Does what a thread of a pool does, on a thread that it is lent.
@@ -29,8 +44,16 @@ pub(crate) fn as_ours(body: impl FnOnce()) {
     OURS.set(outer);
 }
 
-/// Whether this is a thread of a pool. It delivers outcomes, and so runs wakers, which are foreign code; what
-/// they do here must wait neither for room in a queue nor for the end of a pool, which need this thread.
+/// Has another thread wake, or, if none can be had, this one, which has neither the seat nor a lock.
+pub(crate) fn wake(by: &Arc<Wakers>, wakers: Vec<Waker>) {
+    let left = by.hand_over(wakers);
+    if !left.is_empty() {
+        as_ours(|| wake_here(left));
+    }
+}
+
+/// Whether this is a thread of a pool. Where it has to wake, which is foreign code, that must wait neither for room in a
+/// queue nor for the end of a pool, which need this thread.
 pub(crate) fn is_this_one_of_ours() -> bool {
     OURS.get()
 }

@@ -11,16 +11,20 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::mem::MaybeUninit;
+use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use farm_core::{FromWorker, Payload, ToWorker, WorkerId};
-use ipc_channel::IpcError;
+use farm_core::codec::SharedBytes;
+use farm_core::{FromWorker, Payload, ToWorker, WorkerId, system};
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender, IpcSharedMemory};
+use ipc_channel::{IpcError, TryRecvError};
+use rustix::io::Errno;
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::facts::SharedFacts;
 use crate::lane::Way;
 use crate::mark::Mark;
 use crate::settings::Initializer;
@@ -33,25 +37,19 @@ pub(crate) const WINDOW: usize = 1;
 /// The longest body that goes through the socket.
 const MOST_INLINE: usize = 16 * 1024;
 
-/// The first message, through the address that the worker was started with.
-#[derive(Serialize, Deserialize)]
-pub(crate) enum Hello {
-    /// A worker reports.
-    Worker { build_id: Vec<u8>, down: IpcSender<Down> },
-    /// The watch reports that the worker has died instead, which ends the wait for it.
-    Gone,
-}
-
 /// From the master to a worker.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Down {
-    /// Answers [`Hello::Worker`]. The worker answers [`Up::Ready`] or [`Up::Unready`].
+    /// The first message. The worker answers [`Up::Met`], and then [`Up::Ready`] or [`Up::Unready`].
     Welcome {
         worker: WorkerId,
         up: IpcSender<Up>,
         means: Means,
         memory_limit: Option<u64>,
         initializer: Option<Initializer>,
+        facts: SharedFacts,
+        /// A descriptor of the master's, see [`crate::image`].
+        image: Option<RawFd>,
     },
     /// A task.
     Task { head: ToWorker, body: Body },
@@ -73,6 +71,8 @@ pub(crate) enum Means {
 /// From the workers, and from the pool's own threads, to the service thread.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Up {
+    /// A worker has come to where it learns that it is one.
+    Met { worker: WorkerId },
     /// A worker waits for tasks.
     Ready { worker: WorkerId },
     /// A worker cannot work, and ends.
@@ -103,9 +103,14 @@ impl Body {
         if bytes.len() <= MOST_INLINE {
             return Ok(Self::Inline(bytes.to_vec()));
         }
+        system::check_file(bytes.len()).map_err(|error| error.to_string())?;
+        system::keep_standard_descriptors();
         // ipc-channel panics where the system refuses it a block.
-        catch_unwind(|| Self::Block(Some(IpcSharedMemory::from_bytes(bytes))))
-            .map_err(|_| format!("the system has no block of {} bytes for it", bytes.len()))
+        farm_core::contained(|| Self::Block(Some(IpcSharedMemory::from_bytes(bytes)))).map_err(
+            |said| {
+                format!("there is no block of {} bytes for it: {}", bytes.len(), why_refused(&said))
+            },
+        )
     }
 
     /// # Errors
@@ -149,7 +154,7 @@ fn block_if_it_came<'de, D: Deserializer<'de>>(
 
 /// A block that has arrived. It holds a descriptor, of which a program has few, so no more than
 /// [`MOST_BLOCKS`] are kept; the contents of further ones are copied.
-struct Block(IpcSharedMemory);
+struct Block(Contained<IpcSharedMemory>);
 
 const MOST_BLOCKS: usize = 16;
 
@@ -159,7 +164,7 @@ static BLOCKS: AtomicUsize = AtomicUsize::new(0);
 impl Block {
     fn keep(block: IpcSharedMemory) -> Payload {
         if BLOCKS.fetch_add(1, Ordering::Relaxed) < MOST_BLOCKS {
-            return Payload::Mapped(Arc::new(Self(block)));
+            return Payload::Shared(Arc::new(Self(Contained::new(block))));
         }
         BLOCKS.fetch_sub(1, Ordering::Relaxed);
         block.to_vec().into()
@@ -172,9 +177,32 @@ impl Drop for Block {
     }
 }
 
-impl AsRef<[u8]> for Block {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
+// SAFETY: all is copied, and the block has as many bytes as it says.
+unsafe impl SharedBytes for Block {
+    fn len(&self) -> usize {
+        self.0.get().len()
+    }
+
+    fn copy(&self, at: usize, to: &mut [MaybeUninit<u8>]) {
+        let end = at.checked_add(to.len());
+        assert!(end.is_some_and(|end| end <= self.len()), "it is within the block");
+        // SAFETY: these bytes are mapped as long as `self` lives, and any are valid; whoever has sent them may write to them
+        // meanwhile, so there is no reference to them.
+        unsafe {
+            let from = self.0.get().as_ptr().add(at).cast::<MaybeUninit<u8>>();
+            to.as_mut_ptr().copy_from_nonoverlapping(from, to.len());
+        }
+    }
+}
+
+/// Whether nobody is there to receive what was sent.
+pub(crate) fn is_gone(error: &IpcError) -> bool {
+    match error {
+        IpcError::Disconnected => true,
+        IpcError::Io(error) => {
+            matches!(Errno::from_io_error(error), Some(Errno::PIPE | Errno::CONNRESET))
+        }
+        IpcError::SerializationError(_) => false,
     }
 }
 
@@ -192,6 +220,8 @@ where
     T: for<'de> Deserialize<'de> + Serialize,
 {
     at_boundary();
+    // What comes along with the message.
+    system::keep_standard_descriptors();
     let received = loop {
         match contained(|| receiver.recv()) {
             Err(IpcError::Io(error)) if error.kind() == ErrorKind::Interrupted => {}
@@ -216,19 +246,86 @@ pub(crate) fn at_ring() {
 
 /// Where the system refuses memory or descriptors, ipc-channel panics; here that is an error.
 fn contained<T>(call: impl FnOnce() -> Result<T, IpcError>) -> Result<T, IpcError> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|_| {
-        Err(IpcError::Io(io::Error::other("the system has refused memory or descriptors")))
-    })
+    farm_core::contained(call)
+        .unwrap_or_else(|said| Err(IpcError::Io(io::Error::other(why_refused(&said)))))
+}
+
+/// A part of ipc-channel, which panics when it is dropped if somebody else has closed its descriptor.
+pub(crate) struct Contained<T>(Option<T>);
+
+impl<T> Contained<T> {
+    pub(crate) fn new(part: T) -> Self {
+        Self(Some(part))
+    }
+
+    pub(crate) fn get(&self) -> &T {
+        self.0.as_ref().expect("it is there until it is dropped")
+    }
+}
+
+impl<T> Drop for Contained<T> {
+    fn drop(&mut self) {
+        let _ = farm_core::contained(|| drop(self.0.take()));
+    }
+}
+
+/// Why a call of ipc-channel has panicked, in one line.
+pub(crate) fn why_refused(said: &str) -> String {
+    // The limit that is met most often, if it is that.
+    match File::open("/proc/self/stat").map_err(|error| Errno::from_io_error(&error)) {
+        Err(Some(Errno::MFILE)) => {
+            "no file descriptor is left (`ulimit -n` raises the limit)".to_owned()
+        }
+        Err(Some(Errno::NFILE)) => "no file descriptor is left in the system".to_owned(),
+        _ => format!("ipc-channel has failed: {}", said.lines().collect::<Vec<_>>().join(" ")),
+    }
+}
+
+/// What workers say, and the pool's own threads.
+pub(crate) struct Answers(Option<IpcReceiver<Up>>);
+
+/// Why nothing is heard.
+pub(crate) enum Unheard {
+    /// What has come cannot be read.
+    Unreadable,
+    /// The channel is closed.
+    Gone,
+}
+
+impl Answers {
+    /// Waits for a message.
+    pub(crate) fn receive(&self) -> Result<Up, Unheard> {
+        let Some(answers) = &self.0 else { return Err(Unheard::Gone) };
+        receive(answers).map_err(|error| match error {
+            IpcError::Disconnected => Unheard::Gone,
+            IpcError::Io(error) => match Errno::from_io_error(&error) {
+                Some(Errno::BADF | Errno::NOTSOCK | Errno::INVAL | Errno::NOTCONN) => Unheard::Gone,
+                _ => Unheard::Unreadable,
+            },
+            _ => Unheard::Unreadable,
+        })
+    }
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        // What somebody has opened under its number is not to be closed here, and ipc-channel panics where it is closed.
+        let Some(answers) = self.0.take() else { return };
+        let waiting = contained(|| Ok(answers.try_recv()));
+        if !matches!(waiting, Ok(Ok(_) | Err(TryRecvError::Empty))) {
+            std::mem::forget(answers);
+        }
+    }
 }
 
 /// Opens the channel to the service thread, and uses it once: at its first use, ipc-channel asks the
 /// system for things that it cannot do without later.
-pub(crate) fn open() -> io::Result<(IpcSender<Up>, IpcReceiver<Up>)> {
+pub(crate) fn open() -> io::Result<(IpcSender<Up>, Answers)> {
     // What is refused then stays refused, so there must be descriptors to spare.
     let spare: Result<Vec<_>, _> = (0..8).map(|_| File::open("/dev/null")).collect();
     drop(spare?);
     let refused = |error: IpcError| io::Error::other(error.to_string());
     let (up, answers) = contained(|| ipc::channel().map_err(IpcError::Io)).map_err(refused)?;
     send(&up, Up::Closed).and_then(|()| receive(&answers)).map_err(refused)?;
-    Ok((up, answers))
+    Ok((up, Answers(Some(answers))))
 }

@@ -1,7 +1,8 @@
 //! The watch: a thread that sees workers die, and sees to it that they do.
 //!
 //! It sleeps on the pidfds of all workers, so a death is noticed at once and whatever else the worker's
-//! sockets may be inherited by. While there is work it wakes for each beat of the clock: then it lets the
+//! sockets may be inherited by. But a program may close those, or have something else under their numbers: so they only wake
+//! it, and whether a worker is dead, or is to be killed, goes by its process id, which is no other's until it is reaped. While there is work it wakes for each beat of the clock: then it lets the
 //! master look at its time limits, kills workers that have not come up or gone in time, and looks for
 //! workers that are stopped.
 //!
@@ -10,6 +11,7 @@
 //! whoever stopped it wants; after a while it counts as lost.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
 use std::sync::Arc;
@@ -18,14 +20,16 @@ use std::time::{Duration, Instant};
 use farm_core::{Loss, Owner, WorkerId};
 use parking_lot::{Condvar, Mutex};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open,
-    pidfd_send_signal, waitid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, pidfd_open,
+    waitid,
 };
 
 use crate::alarm::{Alarm, earlier};
 use crate::clock::{BEAT, Clock};
+use crate::descriptor::Own;
 use crate::memory::{self, OutOfMemory};
 use crate::output::Outputs;
 
@@ -62,7 +66,7 @@ struct Living {
 struct Watched {
     pid: Pid,
     /// Shared with the thread while it sleeps, so that no descriptor is needed to sleep.
-    pidfd: Arc<OwnedFd>,
+    pidfd: Arc<Own<OwnedFd>>,
     /// When it must have come up, or have gone.
     deadline: Option<Duration>,
     is_late: bool,
@@ -92,7 +96,7 @@ pub(crate) struct Wanted {
 }
 
 impl Watch {
-    pub(crate) fn new(limits: Limits) -> std::io::Result<Self> {
+    pub(crate) fn new(limits: Limits) -> io::Result<Self> {
         Ok(Self {
             living: Mutex::default(),
             none_left: Condvar::new(),
@@ -117,17 +121,16 @@ impl Watch {
         worker: WorkerId,
         mut child: Child,
         deadline: Option<Duration>,
-    ) -> std::io::Result<()> {
+    ) -> io::Result<()> {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let opened = pid
-            .ok_or(rustix::io::Errno::SRCH)
-            .and_then(|pid| Ok((pid, pidfd_open(pid, PidfdFlags::empty())?)));
+        let opened =
+            pid.ok_or(Errno::SRCH).map_err(io::Error::from).and_then(|pid| Ok((pid, open(pid)?)));
         let (pid, pidfd) = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 let ended = child.kill().and_then(|()| child.wait());
                 drop(self.outputs.last_words(worker));
-                return Err(ended.err().unwrap_or(error.into()));
+                return Err(ended.err().unwrap_or(error));
             }
         };
         let mut watched = Watched {
@@ -235,6 +238,10 @@ impl Watch {
     /// Kills who is late or has been stopped for too long; says when to look again.
     fn look_around(&self, living: &mut Living, now: Duration, busy: bool) -> Option<Duration> {
         let mut next = busy.then(|| now + BEAT.min(self.limits.stopped_after / 4));
+        if living.workers.values().any(|watched| watched.killed) {
+            // Its end is not missed, whatever has become of its pidfd.
+            next = Some(now + BEAT);
+        }
         for watched in living.workers.values_mut().filter(|watched| !watched.killed) {
             if busy || watched.deadline.is_some() {
                 watched.look_whether_stopped(now);
@@ -257,11 +264,14 @@ impl Watch {
 
     /// Sleeps until a worker dies, the bell rings or the time has come.
     fn sleep(&self, now: Duration, until: Option<Duration>) {
-        let fds: Vec<Arc<OwnedFd>> =
+        let fds: Vec<Arc<Own<OwnedFd>>> =
             self.living.lock().workers.values().map(|w| w.pidfd.clone()).collect();
-        let mut polled: Vec<_> = fds.iter().map(|fd| PollFd::new(&**fd, PollFlags::IN)).collect();
-        let bell = self.alarm.bell();
-        polled.push(PollFd::new(&bell, PollFlags::IN));
+        let fds = fds.iter().filter_map(|fd| fd.get());
+        let mut polled: Vec<_> = fds.map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+        let ends = self.alarm.ends();
+        let ear = ends.ear();
+        let until = if ear.is_some() { until } else { earlier(until, Some(now + BEAT)) };
+        polled.extend(ear);
         let timeout = self.alarm.asleep(until).map(|at| {
             // The clock takes a longer sleep for one of the master.
             let left = at.saturating_sub(now).min(BEAT);
@@ -276,8 +286,7 @@ impl Watch {
 
     fn take_dead(&self) -> Vec<(WorkerId, Watched)> {
         let mut living = self.living.lock();
-        let has_ended = |watched: &mut Watched| watched.has_ended();
-        living.workers.extract_if(.., |_, watched| has_ended(watched)).collect()
+        living.workers.extract_if(.., |_, watched| watched.is_found_dead()).collect()
     }
 
     /// Reaps a dead worker, and gathers what is known of its end.
@@ -293,7 +302,7 @@ impl Watch {
                 loss.peak_memory = (peak > watched.inherited).then_some(peak);
             }
             Reaped::Later => self.unreaped.lock().push(watched.pid),
-            Reaped::ByOthers => {}
+            Reaped::ByOthers => loss.reaped_by_others = true,
         }
         if let Some(owner) = watched.owner {
             owner.remove_what_is_left();
@@ -311,18 +320,41 @@ impl Watch {
 impl Watched {
     fn kill(&mut self) {
         self.killed = true;
-        let _ = pidfd_send_signal(&*self.pidfd, Signal::KILL);
+        // What is no child any more has been reaped by others, and the number may be anybody's.
+        if self.state() == State::Lives {
+            let _ = kill_process(self.pid, Signal::KILL);
+        }
     }
 
-    fn has_ended(&self) -> bool {
-        let mut fds = [PollFd::new(&*self.pidfd, PollFlags::IN)];
-        matches!(poll(&mut fds, Some(&Timespec::default())), Ok(1))
+    /// What the system tells the parent of a process, which leaves it as it is.
+    fn state(&self) -> State {
+        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        match waitid(WaitId::Pid(self.pid), ended) {
+            Ok(Some(_)) | Err(Errno::CHILD) => State::Ended,
+            Ok(None) | Err(_) => State::Lives,
+        }
+    }
+
+    /// Whether it is proven that it is dead.
+    fn is_found_dead(&mut self) -> bool {
+        if self.state() == State::Ended {
+            return true;
+        }
+        let pidfd = self.pidfd.get();
+        if pidfd.is_some_and(|pidfd| has_become(pidfd).is_empty()) {
+            return false;
+        }
+        // A debugger has it, whose affair its end is first; or the number is not that of the pidfd any more.
+        let Ok(pidfd) = open(self.pid) else { return false };
+        let is_dead = pidfd.get().is_some_and(|pidfd| has_become(pidfd) == PollFlags::IN);
+        self.pidfd = Arc::new(pidfd);
+        is_dead
     }
 
     /// The kernel tells each change once, and only the last of several.
     fn look_whether_stopped(&mut self, now: Duration) {
         let changes = WaitIdOptions::STOPPED | WaitIdOptions::CONTINUED | WaitIdOptions::NOHANG;
-        while let Ok(Some(status)) = waitid(WaitId::PidFd(self.pidfd.as_fd()), changes) {
+        while let Ok(Some(status)) = waitid(WaitId::Pid(self.pid), changes) {
             if status.continued() {
                 self.stopped_since = None;
             } else if status.stopping_signal() == Some(Signal::TSTP.as_raw()) {
@@ -332,6 +364,25 @@ impl Watched {
             }
         }
     }
+}
+
+/// What a process does, as its parent sees it.
+#[derive(PartialEq, Eq)]
+enum State {
+    Lives,
+    Ended,
+}
+
+/// The pidfd of a process that has not been reaped.
+fn open(pid: Pid) -> io::Result<Own<OwnedFd>> {
+    Own::new(pidfd_open(pid, PidfdFlags::empty())?)
+}
+
+/// What poll(2) says of a descriptor: of a pidfd, that it can be read, once the process has ended, and nothing else.
+fn has_become(pidfd: &OwnedFd) -> PollFlags {
+    let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
+    let _ = poll(&mut fds, Some(&Timespec::default()));
+    fds[0].revents()
 }
 
 enum Reaped {

@@ -4,15 +4,18 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use farm_core::codec::{self, Encoded, Output};
-use farm_core::{Ending, Failure, FromWorker, FunctionRef, Owner, ToWorker, WorkerId};
+use farm_core::codec::{self, Encoded, Form, Output};
+use farm_core::{Ending, Failure, FromWorker, FunctionRef, Owner, Stage, ToWorker, WorkerId};
 use ipc_channel::IpcError;
-use ipc_channel::ipc::{self, IpcReceiver, IpcSender};
+use ipc_channel::ipc::{IpcReceiver, IpcSender};
 
+use rustix::io::Errno;
+
+use crate::image::MastersImage;
 use crate::lane::{Broken, Told, WorkerEnd};
 use crate::mark::Mark;
 use crate::settings::Initializer;
-use crate::transport::{Body, Down, Hello, Means, Up, receive, send};
+use crate::transport::{Body, Down, Means, Up, receive, send};
 use crate::{lifeline, meeting, memory, signals};
 
 /// How much a worker says, in bytes, of why it cannot work: as much as goes into a packet with ease.
@@ -29,9 +32,12 @@ pub(crate) fn is_this_process() -> bool {
 /// Works for the master that has called, until it is told to end.
 pub(crate) fn main(master: Owner) -> ! {
     WORKER.store(true, Ordering::Relaxed);
+    memory::be_modest_with_arenas();
     signals::begin_as_a_program_does();
-    let (Ok(end) | Err(end)) = report(master).map(work);
+    // What it holds goes with the process: ipc-channel panics where a task has closed a descriptor that it is to close.
+    let (Ok(end) | Err(end)) = report(master).map(|desk| work(Box::leak(Box::new(desk))));
     match end {
+        End::Robbed => lifeline::leave(),
         End::Told => std::process::exit(0),
         End::Unable => std::process::exit(1),
         End::Alone => abandoned(master),
@@ -46,11 +52,21 @@ enum End {
     Unable,
     /// Nobody is at the other end of its channel.
     Alone,
+    /// A task has closed its channel.
+    Robbed,
 }
 
 impl From<IpcError> for End {
     fn from(error: IpcError) -> Self {
-        if matches!(error, IpcError::Disconnected) { Self::Alone } else { Self::Unable }
+        match error {
+            IpcError::Disconnected => Self::Alone,
+            IpcError::Io(error) => match Errno::from_io_error(&error) {
+                Some(Errno::BADF | Errno::NOTSOCK) => Self::Robbed,
+                Some(Errno::PIPE | Errno::CONNRESET) => Self::Alone,
+                _ => Self::Unable,
+            },
+            IpcError::SerializationError(_) => Self::Unable,
+        }
     }
 }
 
@@ -58,7 +74,7 @@ impl From<IpcError> for End {
 /// it counts as dead.
 pub(crate) fn abandoned(master: Owner) -> ! {
     for _ in 0..1000 {
-        if !master.is_alive() {
+        if master.has_ended() {
             master.remove_what_is_left();
             break;
         }
@@ -99,17 +115,17 @@ impl Tools {
 
 /// Meets the master, and gets ready for it.
 fn report(master: Owner) -> Result<Desk, End> {
-    let meeting = meeting::go().map_err(|_| End::Alone)?;
-    let (down, tasks) = ipc::channel().map_err(|_| End::Unable)?;
-    let hello = Hello::Worker { build_id: farm_core::build_id().to_vec(), down };
-    send(&meeting, hello).map_err(|_| End::Alone)?;
-    let (worker, up, means, memory_limit, initializer) = match receive(&tasks)? {
-        Down::Welcome { worker, up, means, memory_limit, initializer } => {
-            (worker, up, means, memory_limit, initializer)
+    let tasks = meeting::go().map_err(|_| End::Alone)?;
+    let (worker, up, means, memory_limit, initializer, image) = match receive(&tasks)? {
+        Down::Welcome { worker, up, means, memory_limit, initializer, facts, image } => {
+            send(&up, Up::Met { worker }).map_err(|_| End::Alone)?;
+            facts.take_over();
+            (worker, up, means, memory_limit, initializer, image)
         }
         _ => return Err(End::Unable),
     };
-    let is_ready = get_ready(master, memory_limit, initializer);
+    let image = image.and_then(|way| MastersImage::open(master.pid(), way));
+    let is_ready = get_ready(master, image, memory_limit, initializer);
     match is_ready.and_then(|()| Tools::open(master, means)) {
         Ok(tools) => {
             send(&up, Up::Ready { worker }).map_err(|_| End::Alone)?;
@@ -125,10 +141,12 @@ fn report(master: Owner) -> Result<Desk, End> {
 
 fn get_ready(
     master: Owner,
+    image: Option<MastersImage>,
     memory_limit: Option<u64>,
     initializer: Option<Initializer>,
 ) -> Result<(), String> {
-    lifeline::tie_to(master).map_err(|error| format!("it cannot watch its master: {error}"))?;
+    lifeline::tie_to(master, image)
+        .map_err(|error| format!("it cannot watch its master: {error}"))?;
     if let Some(bytes) = memory_limit {
         memory::limit_this_process(bytes)
             .map_err(|error| format!("its memory cannot be limited: {error}"))?;
@@ -150,10 +168,10 @@ fn get_ready(
 }
 
 /// Takes a task, runs it, sends the answer, until there is no more to be had or to be said.
-fn work(Desk { worker, tasks, up, tools }: Desk) -> End {
+fn work(Desk { worker, tasks, up, tools }: &mut Desk) -> End {
     match tools {
-        Tools::Channel(mark) => work_by_channel(worker, &tasks, &up, &mark),
-        Tools::Lane(mut lane) => match work_by_lane(&mut lane) {
+        Tools::Channel(mark) => work_by_channel(*worker, tasks, up, mark),
+        Tools::Lane(lane) => match work_by_lane(lane) {
             Ok(()) => End::Told,
             Err(Broken) => End::Unable,
         },
@@ -185,7 +203,7 @@ fn work_by_lane(lane: &mut WorkerEnd) -> Result<(), Broken> {
             let outcome = unsafe { farm_core::run_to(task.function(), argument, &mut output) };
             let result = output.finish();
             match outcome {
-                Ok(()) => lane.returned(&mut task, &result)?,
+                Ok(form) => lane.returned(&mut task, &result, form)?,
                 Err(failure) => lane.failed(&mut task, &failure)?,
             }
             if let Encoded::Heap(heap) = result {
@@ -217,35 +235,52 @@ fn work_by_channel(
                 farm_core::keep::let_go();
                 match send(up, Up::LetGo { worker }) {
                     Ok(()) => continue,
-                    Err(_) => return End::Alone,
+                    Err(error) => return error.into(),
                 }
             }
             Ok(Down::End) => return End::Told,
             Ok(Down::Welcome { .. }) => return End::Unable,
             Err(error) => return error.into(),
         };
-        mark.take_up();
         lifeline::task_begins();
-        let outcome = run(function, body, &mut room);
+        mark.take_up();
+        let mut outcome = run(function, body, &mut room);
+        let result = match &outcome {
+            Ok(_) => Body::new(&room),
+            Err(failure) => Body::new(&codec::encode(failure).unwrap_or_default()),
+        };
+        let body = result.or_else(|reason| {
+            let failure = Failure::NoRoom { stage: Stage::Result, reason };
+            let body = Body::new(&codec::encode(&failure).unwrap_or_default());
+            outcome = Err(failure);
+            body
+        });
         let ending = Ending::of(&outcome);
-        let body =
-            outcome.or_else(|failure| Body::new(&codec::encode(&failure).unwrap_or_default()));
-        lifeline::task_ends();
         // What the task has printed is out before its answer.
         let _ = io::stdout().flush();
         let Ok(body) = body else { return End::Unable };
         let head = FromWorker::Done { task, attempt, ending };
-        if send(up, Up::Message { worker, head, body }).is_err() {
-            return End::Alone;
+        if let Err(error) = send(up, Up::Message { worker, head, body }) {
+            return error.into();
         }
+        lifeline::task_ends();
         room.clear();
         room.shrink_to(1 << 20);
     }
 }
 
-fn run(function: FunctionRef, argument: Body, room: &mut Vec<u8>) -> Result<Body, Failure> {
-    let argument = argument.open().map_err(Failure::Decode)?;
+fn run(function: FunctionRef, argument: Body, room: &mut Vec<u8>) -> Result<Form, Failure> {
+    let lost = |reason| Failure::Decode { stage: Stage::Argument, reason };
+    let argument = argument.open().map_err(lost)?;
+    // What comes from the master is changed by nobody any more; but it has no need to be believed.
+    let copy;
+    let argument = match argument.as_slice() {
+        Some(argument) => argument,
+        None => {
+            copy = argument.to_vec();
+            &copy
+        }
+    };
     // SAFETY: it has come whole from the master, which lends nothing to two tasks at once.
-    unsafe { farm_core::run(function, argument.as_ref(), room) }?;
-    Body::new(room).map_err(Failure::Encode)
+    unsafe { farm_core::run(function, argument, room) }
 }

@@ -15,7 +15,7 @@ use common::{
 use farm_conformance::watchdog::guard;
 use farm_core::Loss;
 use farm_core::prelude::*;
-use farm_process::Pool;
+use farm_process::{Pool, Transport};
 use rustix::process::Signal;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -299,6 +299,78 @@ fn the_last_words_of_a_worker_are_in_the_report_and_on_stderr() {
         let many = text.lines().filter(|line| line.ends_with("several times over")).count();
         assert_eq!(many, 2 * 20_003, "nothing is lost on the way");
         assert_eq!(text.lines().filter(|line| *line == "no newline at the end").count(), 4);
+    });
+}
+
+#[test]
+fn every_signal_is_told_by_its_name() {
+    fn end_by(signal: i32) {
+        // SAFETY: it concerns this process, which is about to end, alone.
+        unsafe {
+            libc::signal(signal, libc::SIG_DFL);
+            libc::raise(signal);
+        }
+    }
+    guard("signals", || {
+        let pool = pool_by(Transport::Lanes, 1);
+        let real_time = libc::SIGRTMIN();
+        let signals = [
+            (libc::SIGALRM, "SIGALRM"),
+            (libc::SIGVTALRM, "SIGVTALRM"),
+            (libc::SIGUSR1, "SIGUSR1"),
+            (libc::SIGXCPU, "SIGXCPU"),
+            (libc::SIGSTKFLT, "SIGSTKFLT"),
+            (real_time, "SIGRTMIN"),
+            (real_time + 7, "SIGRTMIN+7"),
+            (libc::SIGRTMAX(), "SIGRTMIN+30"),
+        ];
+        for (signal, name) in signals {
+            let error = pool.apply(end_by, signal).unwrap_err().to_string();
+            assert!(error.contains(&format!("was ended by {name}")), "{error}");
+        }
+    });
+}
+
+#[test]
+fn the_last_words_of_a_panic_that_ends_a_worker_are_its_message() {
+    extern "C" fn panic_where_nothing_unwinds() {
+        panic!("the reason is this");
+    }
+    /// A panic on a thread of its own, of which the farm knows nothing.
+    fn panic_and_die(depth: u32) {
+        let thread = std::thread::Builder::new().spawn(move || {
+            fn go_down(depth: u32) {
+                if depth > 0 {
+                    go_down(std::hint::black_box(depth - 1));
+                    std::hint::black_box(());
+                } else {
+                    panic!("the reason is this");
+                }
+            }
+            go_down(depth);
+        });
+        let _ = thread.unwrap().join();
+        std::process::abort();
+    }
+    fn cannot_unwind(_: ()) {
+        let _ = std::thread::spawn(|| panic_where_nothing_unwinds()).join();
+    }
+    guard("backtraces", || {
+        let pool = Pool::builder().workers(1).env("RUST_BACKTRACE", "1").build().unwrap();
+        // The backtrace is longer than what is kept of a worker's output.
+        for depth in [0, 100] {
+            let error = pool.apply(panic_and_die, depth).unwrap_err();
+            let text = error.to_string();
+            assert!(text.ends_with("its last words: the reason is this"), "{text}");
+            let TaskError::WorkerLost { loss, .. } = error else { panic!("{text}") };
+            let words: Vec<_> = loss.last_words.lines().collect();
+            assert!(words.len() == 2 && words[0].contains("panicked at"), "{words:?}");
+        }
+        let error = pool.apply(cannot_unwind, ()).unwrap_err();
+        let TaskError::WorkerLost { loss, .. } = error else { panic!("{error}") };
+        assert!(loss.last_words.contains("the reason is this"), "{loss:?}");
+        assert!(!loss.last_words.contains("backtrace"), "{loss:?}");
+        assert!(!loss.last_words.lines().any(|line| line.trim().starts_with("at ")), "{loss:?}");
     });
 }
 

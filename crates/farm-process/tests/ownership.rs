@@ -41,7 +41,7 @@ fn a_write_through_an_array_ref_ends_that_task_alone() {
         let TaskError::WorkerLost { loss, .. } = error else { panic!("{error}") };
         assert_eq!(loss.signal_name().as_deref(), Some("SIGSEGV"));
         is_usable(&pool);
-        assert_eq!(array.thaw().unwrap().view(), Array1::zeros(1000));
+        assert_eq!(array.thaw().unwrap().view(), Array1::<f64>::zeros(1000));
     });
 }
 

@@ -6,6 +6,7 @@ mod common;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use common::{
@@ -288,6 +289,38 @@ fn an_initializer_runs_once_in_each_worker_before_its_tasks() {
         assert!(pool.map(loaded, [(); 50]).unwrap().into_iter().all(|is_so| is_so));
         pool.shutdown();
         assert!(folder.files().len() >= 10, "each replacement has one too");
+    });
+}
+
+/// A witness that its process is set up, of no size.
+#[derive(Clone, Copy)]
+struct Ready(());
+
+static IS_READY: AtomicBool = AtomicBool::new(false);
+
+impl Ready {
+    fn set_up() -> Self {
+        IS_READY.store(true, Ordering::SeqCst);
+        Self(())
+    }
+
+    fn holds(self) -> bool {
+        IS_READY.load(Ordering::SeqCst)
+    }
+}
+
+#[test]
+fn a_captured_witness_holds_in_workers_that_an_initializer_has_set_up() {
+    fn set_up(_: ()) {
+        Ready::set_up();
+    }
+    by_each("a_captured_witness_holds_in_workers_that_an_initializer_has_set_up", |transport| {
+        let ready = Ready::set_up();
+        let pool = builder_by(transport, 1).initializer(set_up, ()).build().unwrap();
+        assert!(ready.holds() && pool.apply(move |_: ()| ready.holds(), ()).unwrap());
+        // Nothing of it is sent, so that alone it shows nothing there, as `TaskFn` says.
+        let pool = pool_by(transport, 1);
+        assert!(!pool.apply(move |_: ()| ready.holds(), ()).unwrap());
     });
 }
 

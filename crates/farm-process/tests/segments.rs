@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 use common::{Group, is_usable, kill, part, play, pool, wait_for_end_of, wait_until};
 use farm_conformance::watchdog::guard;
+use farm_core::Stage;
 use farm_core::prelude::*;
 use farm_shm::{ArrayRef, Band, Overwrite, SharedArray, ShmError};
 use ndarray::Ix1;
@@ -27,7 +28,7 @@ fn an_array_whose_segment_is_gone_is_an_error_of_its_task() {
         let array = SharedArray::<u8, _>::zeros(100).unwrap().freeze();
         farm_shm::remove_all();
         let error = pool.apply(sum, array.clone()).unwrap_err();
-        assert!(matches!(error, TaskError::Decode { what: "argument", .. }), "{error}");
+        assert!(matches!(error, TaskError::Decode { stage: Stage::Argument, .. }), "{error}");
         assert!(error.to_string().contains("farm-"), "it names the segment: {error}");
         is_usable(&pool);
         assert_eq!(array.view().len(), 100, "the master has it still");
@@ -292,7 +293,7 @@ fn a_tiny_shared_memory_file_system_is_told_with_both_sizes_and_used_to_the_full
         let [front, back] = <[Rows; 2]>::try_from(bands).unwrap();
         let back = pool.submit_with(retried(), write, back.overwrite()).get().unwrap();
         let error = pool.submit_with(retried(), fill, front).get().unwrap_err();
-        assert!(matches!(error, TaskError::Encode { what: "argument", .. }), "{error}");
+        assert!(matches!(error, TaskError::Encode { stage: Stage::Argument, .. }), "{error}");
         assert!(error.to_string().contains("unless they are an Overwrite"), "{error}");
         drop(back);
         let recovered = split.recover().unwrap();

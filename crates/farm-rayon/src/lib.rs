@@ -90,7 +90,7 @@ impl Builder {
                 doing: "start the threads of the pool",
                 source: std::io::Error::other(error),
             })?;
-        Ok(Pool { threads, waiting: Arc::default(), counters: Arc::default() })
+        Ok(Pool { threads, waiting: Arc::new(Waiting::new()), counters: Arc::default() })
     }
 }
 
@@ -137,7 +137,7 @@ impl Farm for Pool {
                     Err(cancelled)
                 };
                 counters.ended(1, outcome.as_ref().err());
-                ours.fill(outcome);
+                ours.fill(outcome)
             }),
         );
         let waiting = self.waiting.clone();
@@ -174,5 +174,6 @@ impl Drop for Pool {
         if self.threads.current_thread_index().is_none() {
             self.waiting.wait_until_idle();
         }
+        self.waiting.close();
     }
 }

@@ -5,17 +5,22 @@
 //! the task that has waited longest; a token that finds nothing is one whose task was cancelled.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Waker;
 
-use farm_core::{Home, Reach, TaskId};
-use parking_lot::{Condvar, Mutex};
+use farm_core::{Home, Reach, TaskId, Wakers, wake_here};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
-/// A task; the argument says whether to run it or to end it as cancelled.
-type Job = Box<dyn FnOnce(bool) + Send>;
+/// A task; the argument says whether to run it or to end it as cancelled. Who waits for it is then to be woken.
+type Job = Box<dyn FnOnce(bool) -> Option<Waker> + Send>;
 
-#[derive(Default)]
 pub(crate) struct Waiting {
+    wakers: Arc<Wakers>,
     state: Mutex<State>,
     idle: Condvar,
+    /// Signalled for those that stand in, when there is a task or they are to leave.
+    work: Condvar,
 }
 
 #[derive(Default)]
@@ -23,30 +28,83 @@ struct State {
     /// In the order of submission, which is that of ids.
     jobs: BTreeMap<TaskId, Job>,
     running: usize,
+    stand_ins: usize,
+    closed: bool,
 }
 
 impl Waiting {
+    pub(crate) fn new() -> Self {
+        let wakers = Wakers::new(|name, body| {
+            std::thread::Builder::new().name(name.to_owned()).spawn(body).map(drop)
+        });
+        Self { wakers, state: Mutex::default(), idle: Condvar::new(), work: Condvar::new() }
+    }
+
     pub(crate) fn push(&self, task: TaskId, job: Job) {
-        self.state.lock().jobs.insert(task, job);
+        let mut state = self.state.lock();
+        state.jobs.insert(task, job);
+        if state.stand_ins > 0 {
+            self.work.notify_one();
+        }
     }
 
     /// Runs the task that has waited longest, if there is one.
-    pub(crate) fn run_next(&self) {
+    pub(crate) fn run_next(self: &Arc<Self>) {
         let job = {
             let mut state = self.state.lock();
             let Some((_, job)) = state.jobs.pop_first() else { return };
             state.running += 1;
             job
         };
-        let _running = Running(self);
-        job(true);
+        let running = Running(self);
+        let waker = job(true);
+        drop(running);
+        if waker.is_some() {
+            self.wake_at_post(waker);
+        }
+    }
+
+    /// If this takes long, another thread runs tasks until this one goes on.
+    fn wake_at_post(self: &Arc<Self>, waker: Option<Waker>) {
+        let (ours, is_back) = (self.clone(), Arc::new(AtomicBool::new(false)));
+        let until = is_back.clone();
+        if self.wakers.wake_at_post(waker, move || ours.stand_in(&until)) {
+            let _state = self.state.lock();
+            is_back.store(true, Ordering::Relaxed);
+            self.work.notify_all();
+        }
+    }
+
+    /// Runs tasks for a thread until it is back.
+    fn stand_in(self: &Arc<Self>, is_back: &AtomicBool) {
+        let mut state = self.state.lock();
+        state.stand_ins += 1;
+        // Changed under the lock.
+        while !is_back.load(Ordering::Relaxed) && !state.closed {
+            if state.jobs.is_empty() {
+                self.work.wait(&mut state);
+            } else {
+                MutexGuard::unlocked(&mut state, || self.run_next());
+            }
+        }
+        state.stand_ins -= 1;
+    }
+
+    /// Wakers are foreign code, and may wait for what this thread is to run next.
+    fn wake(&self, wakers: impl IntoIterator<Item = Waker>) {
+        wake_here(self.wakers.hand_over(wakers.into_iter().collect()));
     }
 
     pub(crate) fn cancel_all(&self) {
         let jobs = std::mem::take(&mut self.state.lock().jobs);
-        for job in jobs.into_values() {
-            job(false);
-        }
+        self.wake(jobs.into_values().filter_map(|job| job(false)));
+    }
+
+    /// The pool ends.
+    pub(crate) fn close(&self) {
+        self.state.lock().closed = true;
+        self.work.notify_all();
+        self.wakers.close();
     }
 
     pub(crate) fn wait_until_idle(&self) {
@@ -73,8 +131,9 @@ impl Home for Waiting {
         let job = self.state.lock().jobs.remove(&task);
         let was_there = job.is_some();
         if let Some(job) = job {
-            job(false);
+            let waker = job(false);
             self.idle.notify_all();
+            self.wake(waker);
         }
         was_there
     }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
+use farm_core::system::{check_file, keep_standard_descriptors};
 use farm_core::{Owner, keep};
 use ndarray::{ArrayView, ArrayViewMut, Dimension};
 use parking_lot::Mutex;
@@ -89,7 +90,13 @@ impl Mapping {
 
     /// Makes a segment that reads as zeros, but may be written to only where room is [reserved](Self::reserve).
     pub(crate) fn create_sparse(bytes: usize) -> Result<Arc<Self>, ShmError> {
+        keep_standard_descriptors();
         let name = Name::next();
+        check_file(bytes).map_err(|source| ShmError::System {
+            doing: "create",
+            name: name.to_string(),
+            source,
+        })?;
         registry().will_make(name)?;
         // A segment cannot be empty.
         let shmem = ShmemConf::new().os_id(name.to_string()).size(bytes.max(1)).create();
@@ -98,6 +105,7 @@ impl Mapping {
             refused(name, bytes, "create", io_error(error))
         })?;
         let address = NonNull::new(shmem.as_ptr()).unwrap_or(NonNull::dangling());
+        leave_out_of_dumps(address, bytes);
         let mapping = Arc::new(Self::new(name, address, bytes, Some(shmem)));
         registry().has_made(&mapping)?;
         Ok(mapping)
@@ -106,6 +114,7 @@ impl Mapping {
     /// Sees to it that these bytes can be written to. If there is no room for all, none is taken.
     pub(crate) fn reserve(&self, bytes: Range<usize>) -> Result<(), ShmError> {
         let refused = |error: Errno| refused(self.name, bytes.len(), "reserve", error.into());
+        keep_standard_descriptors();
         let file = rustix::shm::open(self.name.to_string(), OFlags::RDWR, Mode::empty());
         let file = file.map_err(refused)?;
         let change = |range: Range<usize>, flags| {
@@ -138,6 +147,7 @@ impl Mapping {
             Access::Read => (OFlags::RDONLY, ProtFlags::READ),
             Access::Write => (OFlags::RDWR, ProtFlags::READ | ProtFlags::WRITE),
         };
+        keep_standard_descriptors();
         let file = rustix::shm::open(name.to_string(), flags, Mode::empty());
         let file = file.map_err(refused("open"))?;
         let bytes = rustix::fs::fstat(&file).map_err(refused("measure"))?.st_size;
@@ -153,6 +163,7 @@ impl Mapping {
         // forks later.
         unsafe { madvise(address, bytes, Advice::LinuxDontFork) }
             .map_err(refused("keep to this process"))?;
+        leave_out_of_dumps(place, bytes);
         registry.keep(access, mapping.clone());
         Ok(mapping)
     }
@@ -298,6 +309,13 @@ impl Drop for Mapping {
             keep::gone();
         }
     }
+}
+
+/// A dump of each worker would hold all arrays that it has open, those too that are gone already.
+fn leave_out_of_dumps(address: NonNull<u8>, bytes: usize) {
+    // SAFETY: the range is that of a mapping which this process has just made, and no byte of it is changed. Where the kernel
+    // cannot do this, dumps are longer.
+    let _ = unsafe { madvise(address.as_ptr().cast(), bytes.max(1), Advice::LinuxDontDump) };
 }
 
 /// Makes room for what finds none: sweeps away what dead programs have left, and gives workers a moment to let go

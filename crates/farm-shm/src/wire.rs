@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::sync::Arc;
 
-use farm_core::codec::{self, because};
+use farm_core::codec;
 use farm_core::passenger::{self, Crossing, Key, Passenger};
 use ndarray::Dimension;
 use serde::de::Error as _;
@@ -60,8 +60,9 @@ const NO_UNDO: &str = "a task that may be retried keeps the old rows of its band
 
 /// Keeps the right to write to a band's rows while a task has the band.
 struct BandAway<T: Element, D: Dimension> {
-    /// `None` once the band is back.
-    lease: Option<Arc<Lease>>,
+    lease: Arc<Lease>,
+    /// The band is back.
+    is_back: bool,
     /// The task keeps the old rows.
     undo: bool,
     mapping: Arc<Mapping>,
@@ -72,18 +73,23 @@ struct BandAway<T: Element, D: Dimension> {
 impl<T: Element, D: Dimension + 'static> Passenger for BandAway<T, D> {
     fn is_alone(&mut self) -> bool {
         // Not by a count alone: what the last holder did happens before this.
-        self.lease.as_mut().is_none_or(|lease| Arc::get_mut(lease).is_some())
+        Arc::get_mut(&mut self.lease).is_some()
     }
 
     fn lost(&mut self) {
-        if let Some(lease) = &self.lease {
-            lease.tear(self.undo);
-        }
+        self.lease.tear(self.undo);
     }
 
     fn reclaim(&mut self) -> Option<Box<dyn Any>> {
-        let lease = self.lease.take()?;
+        if std::mem::replace(&mut self.is_back, true) {
+            return None;
+        }
+        let lease = self.lease.clone();
         Some(Box::new(Band::<T, D>::home(lease, self.mapping.clone(), &self.whole)))
+    }
+
+    fn restart(&mut self) {
+        self.is_back = false;
     }
 }
 
@@ -102,6 +108,8 @@ impl<T: Element, D: Dimension + 'static> Passenger for RefAway<T, D> {
     fn reclaim(&mut self) -> Option<Box<dyn Any>> {
         Some(Box::new(self.0.clone()))
     }
+
+    fn restart(&mut self) {}
 }
 
 /// Takes a passenger aboard and encodes its key.
@@ -115,7 +123,7 @@ unsafe fn lend<S: Serializer>(
     lending: &Lending,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    let refuse = |reason: &dyn Display| S::Error::custom(because(reason));
+    let refuse = |reason: &dyn Display| S::Error::custom(reason);
     let lending = codec::encode(lending).map_err(|error| refuse(&error))?;
     // SAFETY: as the caller promises; `receive`, which alone claims these, reads or writes as they say.
     let key = unsafe { passenger::board(Box::new(passenger), lending) };
@@ -129,7 +137,7 @@ impl<T: Element, D: Dimension + 'static> Band<T, D> {
         keeps: bool,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        let refuse = |reason: &dyn Display| S::Error::custom(because(reason));
+        let refuse = |reason: &dyn Display| S::Error::custom(reason);
         match (&self.right, passenger::crossing()) {
             (Right::Home(lease), Some(Crossing::ArgumentOut { repeatable })) => {
                 self.mapping.settle();
@@ -150,7 +158,8 @@ impl<T: Element, D: Dimension + 'static> Band<T, D> {
                     undo,
                 };
                 let away = BandAway::<T, D> {
-                    lease: Some(lease.clone()),
+                    lease: lease.clone(),
+                    is_back: false,
                     undo: undo.is_some(),
                     mapping: self.mapping.clone(),
                     whole,
@@ -196,11 +205,9 @@ impl<T: Element, D: Dimension + 'static> Serialize for ArrayRef<T, D> {
             (Hold::Lent(lent), Some(Crossing::ResultOut)) => {
                 Return { key: lent.key, rows }.serialize(serializer)
             }
-            (Hold::Lent(_), Some(Crossing::ArgumentOut { .. })) => {
-                Err(S::Error::custom(because(LENT)))
-            }
-            (Hold::Home(_), Some(Crossing::ResultOut)) => Err(S::Error::custom(because(MADE_HERE))),
-            _ => Err(S::Error::custom(because(NO_FARM))),
+            (Hold::Lent(_), Some(Crossing::ArgumentOut { .. })) => Err(S::Error::custom(LENT)),
+            (Hold::Home(_), Some(Crossing::ResultOut)) => Err(S::Error::custom(MADE_HERE)),
+            _ => Err(S::Error::custom(NO_FARM)),
         }
     }
 }
@@ -226,7 +233,7 @@ where
     H: 'static,
     De: Deserializer<'de>,
 {
-    let refuse = |reason: &dyn Display| De::Error::custom(because(reason));
+    let refuse = |reason: &dyn Display| De::Error::custom(reason);
     match passenger::crossing() {
         Some(Crossing::ArgumentIn) => {
             let key = Key::deserialize(deserializer)?;

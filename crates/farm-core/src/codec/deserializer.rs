@@ -1,64 +1,202 @@
-//! postcard's deserializer, made to find vectors of numbers wherever they are in a value.
+//! The compact form, read: just what the serializer writes, and what postcard reads.
 //!
-//! What it reads is what postcard reads: single values are left to it. Whatever postcard refuses is refused here.
+//! Vectors of numbers are found wherever they are in a value. Nothing is lent to the value: it owns all
+//! that it is made of.
 
-use postcard::{Error, Result};
-use serde::Deserialize;
+use std::marker::PhantomData;
+
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess,
     VariantAccess, Visitor,
 };
 
+use super::error::{Cause, Error, Result};
+use super::input::Input;
 use super::plainly;
+use super::stack::{Limit, on_a_new_piece};
 
-/// What is left to be decoded.
-pub(super) struct Decoder<'de>(pub(super) &'de [u8]);
+/// Decodes what is left of its input.
+pub(super) struct Decoder<'a> {
+    pub(super) input: Input<'a>,
+    limit: Limit,
+}
 
-impl Decoder<'_> {
-    /// How many items follow.
+impl<'a> Decoder<'a> {
     #[inline]
-    fn length(&mut self) -> Result<usize> {
-        Ok(u64::deserialize(&mut *self)? as usize)
+    pub(super) fn new(input: Input<'a>, limit: Limit) -> Self {
+        Self { input, limit }
+    }
+
+    /// A value in another, which may contain others like itself.
+    #[inline]
+    fn inner<'de, T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value> {
+        if self.limit.is_near() { self.inner_on_a_new_piece(seed) } else { seed.deserialize(self) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn inner_on_a_new_piece<'de, T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value> {
+        on_a_new_piece(|limit| {
+            let outer = std::mem::replace(&mut self.limit, limit);
+            let value = seed.deserialize(&mut *self);
+            self.limit = outer;
+            value
+        })
     }
 }
 
-macro_rules! leave_to_postcard {
-    ($($method:ident)*) => {$(
+macro_rules! arrays {
+    ($($method:ident $visit:ident $type:ty)*) => {$(
         #[inline]
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-            let mut postcard = postcard::Deserializer::from_bytes(self.0);
-            let value = postcard.$method(visitor)?;
-            self.0 = postcard.finalize()?;
-            Ok(value)
+            visitor.$visit(<$type>::from_le_bytes(self.input.array()?))
         }
     )*};
 }
 
-impl<'de> Deserializer<'de> for &mut Decoder<'de> {
+macro_rules! varints {
+    ($($method:ident $visit:ident $type:ident)*) => {$(
+        #[inline]
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+            visitor.$visit(self.input.varint($type::BITS)? as $type)
+        }
+    )*};
+}
+
+macro_rules! zigzags {
+    ($($method:ident $visit:ident $type:ident)*) => {$(
+        #[inline]
+        fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+            visitor.$visit(unzigzag(self.input.varint($type::BITS)?) as $type)
+        }
+    )*};
+}
+
+macro_rules! not_told {
+    ($($method:ident)*) => {$(
+        fn $method<V: Visitor<'de>>(self, _: V) -> Result<V::Value> {
+            Err(Cause::Any.into())
+        }
+    )*};
+}
+
+#[inline]
+fn unzigzag(v: u64) -> i64 {
+    (v >> 1) as i64 ^ -((v & 1) as i64)
+}
+
+impl<'de> Deserializer<'de> for &mut Decoder<'_> {
     type Error = Error;
 
-    leave_to_postcard! {
-        deserialize_bool
-        deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
-        deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128
-        deserialize_f32 deserialize_f64 deserialize_char
-        deserialize_str deserialize_string deserialize_bytes deserialize_byte_buf
-        deserialize_any deserialize_identifier deserialize_ignored_any deserialize_unit
+    arrays! {
+        deserialize_i8 visit_i8 i8
+        deserialize_u8 visit_u8 u8
+        deserialize_f32 visit_f32 f32
+        deserialize_f64 visit_f64 f64
+    }
+
+    varints! {
+        deserialize_u16 visit_u16 u16
+        deserialize_u32 visit_u32 u32
+        deserialize_u64 visit_u64 u64
+    }
+
+    zigzags! {
+        deserialize_i16 visit_i16 i16
+        deserialize_i32 visit_i32 i32
+        deserialize_i64 visit_i64 i64
+    }
+
+    not_told! { deserialize_any deserialize_identifier deserialize_ignored_any }
+
+    #[inline]
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        match self.input.byte()? {
+            0 => visitor.visit_bool(false),
+            1 => visitor.visit_bool(true),
+            _ => Err(Cause::Flag.into()),
+        }
+    }
+
+    fn deserialize_u128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        visitor.visit_u128(self.input.long_varint()?)
+    }
+
+    fn deserialize_i128<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        let v = self.input.long_varint()?;
+        visitor.visit_i128((v >> 1) as i128 ^ -((v & 1) as i128))
+    }
+
+    fn deserialize_char<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        let length = self.input.length()?;
+        if length > 4 {
+            return Err(Cause::Text.into());
+        }
+        let mut bytes = [0; 4];
+        for byte in &mut bytes[..length] {
+            *byte = self.input.byte()?;
+        }
+        let text = std::str::from_utf8(&bytes[..length]).map_err(|_| Cause::Text)?;
+        visitor.visit_char(text.chars().next().ok_or(Cause::Text)?)
     }
 
     #[inline]
-    fn is_human_readable(&self) -> bool {
-        false
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        let length = self.input.length()?;
+        let mut visitor = Some(visitor);
+        let near = self.input.bytes(length, |bytes| {
+            let text = std::str::from_utf8(bytes).map_err(|_| Cause::Text)?;
+            visitor.take().map(|visitor| visitor.visit_str(text)).ok_or(Cause::End)?
+        })?;
+        match (near, visitor) {
+            (Ok(value), _) => Ok(value),
+            (Err(bytes), Some(visitor)) => {
+                visitor.visit_string(String::from_utf8(bytes).map_err(|_| Cause::Text)?)
+            }
+            (Err(_), None) => Err(Cause::End.into()),
+        }
+    }
+
+    #[inline]
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.deserialize_str(visitor)
+    }
+
+    #[inline]
+    fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        let length = self.input.length()?;
+        let visitor = match plainly::take_block(length, &mut self.input, visitor) {
+            Ok(taken) => return taken,
+            Err(visitor) => visitor,
+        };
+        let mut visitor = Some(visitor);
+        let near = self.input.bytes(length, |bytes| {
+            visitor.take().map(|visitor| visitor.visit_bytes(bytes)).ok_or(Cause::End)?
+        })?;
+        match (near, visitor) {
+            (Ok(value), _) => Ok(value),
+            (Err(bytes), Some(visitor)) => visitor.visit_byte_buf(bytes),
+            (Err(_), None) => Err(Cause::End.into()),
+        }
+    }
+
+    #[inline]
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.deserialize_bytes(visitor)
     }
 
     #[inline]
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        match self.0.split_off_first() {
-            None => Err(Error::DeserializeUnexpectedEnd),
-            Some(0) => visitor.visit_none(),
-            Some(1) => visitor.visit_some(self),
-            Some(_) => Err(Error::DeserializeBadOption),
+        match self.input.byte()? {
+            0 => visitor.visit_none(),
+            1 => self.inner(Some_(visitor, PhantomData)),
+            _ => Err(Cause::Flag.into()),
         }
+    }
+
+    #[inline]
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        visitor.visit_unit()
     }
 
     #[inline]
@@ -77,8 +215,8 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
 
     #[inline]
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        let length = self.length()?;
-        if let Some(taken) = plainly::take::<V>(length, &mut self.0) {
+        let length = self.input.length()?;
+        if let Some(taken) = plainly::take::<V>(length, &mut self.input) {
             return taken;
         }
         visitor.visit_seq(Items { decoder: self, left: length })
@@ -101,7 +239,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
 
     #[inline]
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        let length = self.length()?;
+        let length = self.input.length()?;
         visitor.visit_map(Items { decoder: self, left: length })
     }
 
@@ -126,9 +264,24 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
     }
 }
 
+/// The content of an option.
+struct Some_<'de, V>(V, PhantomData<&'de ()>);
+
+impl<'de, V: Visitor<'de>> DeserializeSeed<'de> for Some_<'de, V> {
+    type Value = V::Value;
+
+    #[inline]
+    fn deserialize<D: Deserializer<'de>>(
+        self,
+        deserializer: D,
+    ) -> std::result::Result<V::Value, D::Error> {
+        self.0.visit_some(deserializer)
+    }
+}
+
 /// So many values one after the other.
-struct Items<'a, 'de> {
-    decoder: &'a mut Decoder<'de>,
+struct Items<'a, 'i> {
+    decoder: &'a mut Decoder<'i>,
     left: usize,
 }
 
@@ -143,11 +296,11 @@ impl Items<'_, '_> {
     /// No more than bytes are left: room is made for so many.
     #[inline]
     fn hint(&self) -> Option<usize> {
-        (self.left <= self.decoder.0.len()).then_some(self.left)
+        (self.left <= self.decoder.input.len()).then_some(self.left)
     }
 }
 
-impl<'de> SeqAccess<'de> for Items<'_, 'de> {
+impl<'de> SeqAccess<'de> for Items<'_, '_> {
     type Error = Error;
 
     #[inline]
@@ -155,7 +308,7 @@ impl<'de> SeqAccess<'de> for Items<'_, 'de> {
         if !self.has_next() {
             return Ok(None);
         }
-        seed.deserialize(&mut *self.decoder).map(Some)
+        self.decoder.inner(seed).map(Some)
     }
 
     #[inline]
@@ -164,7 +317,7 @@ impl<'de> SeqAccess<'de> for Items<'_, 'de> {
     }
 }
 
-impl<'de> MapAccess<'de> for Items<'_, 'de> {
+impl<'de> MapAccess<'de> for Items<'_, '_> {
     type Error = Error;
 
     #[inline]
@@ -174,7 +327,7 @@ impl<'de> MapAccess<'de> for Items<'_, 'de> {
 
     #[inline]
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value> {
-        seed.deserialize(&mut *self.decoder)
+        self.decoder.inner(seed)
     }
 
     #[inline]
@@ -183,18 +336,18 @@ impl<'de> MapAccess<'de> for Items<'_, 'de> {
     }
 }
 
-impl<'de> EnumAccess<'de> for &mut Decoder<'de> {
+impl<'de> EnumAccess<'de> for &mut Decoder<'_> {
     type Error = Error;
     type Variant = Self;
 
     #[inline]
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self)> {
-        let index = u32::deserialize(&mut *self)?;
+        let index = self.input.varint(u32::BITS)? as u32;
         Ok((seed.deserialize(IntoDeserializer::<Error>::into_deserializer(index))?, self))
     }
 }
 
-impl<'de> VariantAccess<'de> for &mut Decoder<'de> {
+impl<'de> VariantAccess<'de> for &mut Decoder<'_> {
     type Error = Error;
 
     #[inline]
@@ -204,12 +357,12 @@ impl<'de> VariantAccess<'de> for &mut Decoder<'de> {
 
     #[inline]
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value> {
-        seed.deserialize(self)
+        self.inner(seed)
     }
 
     #[inline]
     fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value> {
-        self.deserialize_tuple(length, visitor)
+        visitor.visit_seq(Items { decoder: self, left: length })
     }
 
     #[inline]
@@ -218,6 +371,6 @@ impl<'de> VariantAccess<'de> for &mut Decoder<'de> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value> {
-        self.deserialize_tuple(fields.len(), visitor)
+        visitor.visit_seq(Items { decoder: self, left: fields.len() })
     }
 }

@@ -111,6 +111,7 @@ impl<'s> Output<'s> {
         }
     }
 
+    #[inline]
     fn on_heap(&mut self) -> Room {
         let length = self.heap.len();
         // What does not fit here is to go to the shelf.

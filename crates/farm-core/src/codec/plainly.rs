@@ -4,19 +4,22 @@
 //! is the same to the byte, and only arrives sooner.
 
 use std::any::TypeId;
-use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 
 use bytemuck::Pod;
-use postcard::{Error, Result};
 use serde::de::{DeserializeOwned, Visitor};
+
+use super::error::Result;
+use super::input::Input;
+use super::shape::{Kind, type_id};
+use crate::plain::Block;
 
 mod visitor;
 
 /// The bytes of `items`, and how many items they are, if that is a vector or a slice of such numbers.
 #[inline]
-pub(super) fn as_bytes<I>(items: &I) -> Option<(usize, &[u8])> {
-    fn of<N: Pod, I>(items: &I) -> Option<(usize, &[u8])> {
+pub(super) fn as_bytes<I>(items: &I) -> Option<(usize, Kind, &[u8])> {
+    fn of<N: Pod, I>(items: &I, kind: Kind) -> Option<(usize, Kind, &[u8])> {
         let numbers: &[N] = if type_id::<I>() == TypeId::of::<&'static Vec<N>>() {
             // SAFETY: but for its lifetime, which does not end before that of `items`, `I` is that type.
             unsafe { *std::ptr::from_ref(items).cast::<&Vec<N>>() }
@@ -26,49 +29,27 @@ pub(super) fn as_bytes<I>(items: &I) -> Option<(usize, &[u8])> {
         } else {
             return None;
         };
-        Some((numbers.len(), bytemuck::cast_slice(numbers)))
+        Some((numbers.len(), kind, bytemuck::cast_slice(numbers)))
     }
     if cfg!(target_endian = "big") {
         return None;
     }
-    of::<f64, I>(items)
-        .or_else(|| of::<f32, I>(items))
-        .or_else(|| of::<u8, I>(items))
-        .or_else(|| of::<i8, I>(items))
+    of::<f64, I>(items, Kind::F64)
+        .or_else(|| of::<f32, I>(items, Kind::F32))
+        .or_else(|| of::<u8, I>(items, Kind::U8))
+        .or_else(|| of::<i8, I>(items, Kind::I8))
 }
 
-/// The identity of a type, whatever lifetimes are in it.
-#[inline]
-fn type_id<T>() -> TypeId {
-    trait Identity {
-        fn id(&self) -> TypeId
-        where
-            Self: 'static;
-    }
-    impl<T> Identity for PhantomData<T> {
-        fn id(&self) -> TypeId
-        where
-            Self: 'static,
-        {
-            TypeId::of::<T>()
-        }
-    }
-    let of: &dyn Identity = &PhantomData::<T>;
-    // SAFETY: lifetimes are no part of what is called. It is given a value that has no size, and keeps nothing.
-    let of: &(dyn Identity + 'static) = unsafe { std::mem::transmute(of) };
-    of.id()
-}
-
-/// Takes `length` items off the front of `bytes`, if `V` is what serde decodes a vector of such numbers with.
+/// Takes `length` items off the front of the input, if `V` is what serde decodes a vector of such numbers with.
 #[inline]
 pub(super) fn take<'de, V: Visitor<'de>>(
     length: usize,
-    bytes: &mut &[u8],
+    input: &mut Input<'_>,
 ) -> Option<Result<V::Value>> {
     #[inline]
     fn of<'de, N: Pod + DeserializeOwned, V: Visitor<'de>>(
         length: usize,
-        bytes: &mut &[u8],
+        input: &mut Input<'_>,
     ) -> Option<Result<V::Value>> {
         // Visitors of others may have the same outcome and make it in another way.
         if type_id::<V::Value>() != TypeId::of::<Vec<N>>()
@@ -76,32 +57,48 @@ pub(super) fn take<'de, V: Visitor<'de>>(
         {
             return None;
         }
-        let size = length.checked_mul(size_of::<N>());
-        let Some(block) = size.and_then(|size| bytes.split_off(..size)) else {
-            return Some(Err(Error::DeserializeUnexpectedEnd));
-        };
-        let numbers = ManuallyDrop::new(collect::<N>(block));
-        // SAFETY: the two are one type, as has just been seen, and the vector is not dropped here as well.
-        Some(Ok(unsafe { std::mem::transmute_copy::<Vec<N>, V::Value>(&numbers) }))
+        Some(input.items::<N>(length).map(as_same))
     }
     if cfg!(target_endian = "big") {
         return None;
     }
-    of::<f64, V>(length, bytes)
-        .or_else(|| of::<f32, V>(length, bytes))
-        .or_else(|| of::<u8, V>(length, bytes))
-        .or_else(|| of::<i8, V>(length, bytes))
+    of::<f64, V>(length, input)
+        .or_else(|| of::<f32, V>(length, input))
+        .or_else(|| of::<u8, V>(length, input))
+        .or_else(|| of::<i8, V>(length, input))
+}
+
+/// Takes a block of so many bytes off the front of the input, if `V` is what [`crate::plain`] decodes such numbers with; else
+/// gives the visitor back.
+#[inline]
+pub(super) fn take_block<'de, V: Visitor<'de>>(
+    bytes: usize,
+    input: &mut Input<'_>,
+    visitor: V,
+) -> std::result::Result<Result<V::Value>, V> {
+    macro_rules! numbers {
+        ($($number:ty)*) => {$(
+            if type_id::<V>() == TypeId::of::<Block<$number>>()
+                && bytes.is_multiple_of(size_of::<$number>())
+            {
+                return Ok(input.items::<$number>(bytes / size_of::<$number>()).map(as_same));
+            }
+        )*};
+    }
+    numbers! { f64 f32 u8 i8 u16 i16 u32 i32 u64 i64 usize isize u128 i128 }
+    Err(visitor)
+}
+
+/// The vector as a value of a type that is known to be that of the vector.
+fn as_same<N: 'static, V>(numbers: Vec<N>) -> V {
+    assert!(type_id::<V>() == TypeId::of::<Vec<N>>(), "the types are the same");
+    let numbers = ManuallyDrop::new(numbers);
+    // SAFETY: the two are one type, as has just been seen, and the vector is not dropped here as well.
+    unsafe { std::mem::transmute_copy::<Vec<N>, V>(&numbers) }
 }
 
 /// The items that lie in `bytes`, which need not be aligned; what is left over is left out.
 pub(crate) fn collect<N: Pod>(bytes: &[u8]) -> Vec<N> {
-    let length = bytes.len() / size_of::<N>();
-    let mut items = Vec::<N>::with_capacity(length);
-    // SAFETY: there is room for so many items, so many are copied, and any bits are one.
-    unsafe {
-        let to = items.as_mut_ptr().cast::<u8>();
-        std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, length * size_of::<N>());
-        items.set_len(length);
-    }
-    items
+    let items = bytes.len() / size_of::<N>().max(1);
+    Input::new(bytes).items(items).unwrap_or_default()
 }

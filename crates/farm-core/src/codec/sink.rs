@@ -2,8 +2,7 @@
 
 use std::ptr;
 
-use postcard::ser_flavors::Flavor;
-use postcard::{Error, Result};
+use super::error::{Cause, Result};
 
 /// What a sink writes to, and has grown.
 ///
@@ -60,32 +59,18 @@ impl<'m> Sink<'m> {
     pub(super) fn length(self) -> Option<usize> {
         self.memory.is_some().then_some(self.room.length)
     }
-}
-
-#[cold]
-#[inline(never)]
-fn with_room_for(more: usize, sink: Sink<'_>) -> Sink<'_> {
-    let Some(memory) = sink.memory else { return Sink::default() };
-    match memory.grow(sink.room.length, more) {
-        Some(room) => Sink { room, memory: Some(memory) },
-        None => Sink::default(),
-    }
-}
-
-impl Flavor for Sink<'_> {
-    type Output = ();
 
     #[inline]
-    fn try_push(&mut self, byte: u8) -> Result<()> {
-        self.try_extend(&[byte])
+    pub(super) fn push(&mut self, byte: u8) -> Result<()> {
+        self.extend(&[byte])
     }
 
     #[inline]
-    fn try_extend(&mut self, more: &[u8]) -> Result<()> {
+    pub(super) fn extend(&mut self, more: &[u8]) -> Result<()> {
         if self.room.capacity - self.room.length < more.len() {
             *self = with_room_for(more.len(), std::mem::take(self));
             if self.room.capacity - self.room.length < more.len() {
-                return Err(Error::SerializeBufferFull);
+                return Err(Cause::Full.into());
             }
         }
         // SAFETY: there is room for so many bytes behind the length, as has just been seen. It is the memory's, which is
@@ -98,8 +83,44 @@ impl Flavor for Sink<'_> {
         Ok(())
     }
 
+    /// Seven bits to a byte, the lowest first; the highest bit says that more follow.
     #[inline]
-    fn finalize(self) -> Result<()> {
-        Ok(())
+    pub(super) fn varint(&mut self, mut bits: u64) -> Result<()> {
+        while bits >= 0x80 {
+            self.push(bits as u8 | 0x80)?;
+            bits >>= 7;
+        }
+        self.push(bits as u8)
     }
+
+    /// The same for what may be longer.
+    pub(super) fn long_varint(&mut self, mut bits: u128) -> Result<()> {
+        while bits >= 0x80 {
+            self.push(bits as u8 | 0x80)?;
+            bits >>= 7;
+        }
+        self.push(bits as u8)
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn with_room_for(more: usize, sink: Sink<'_>) -> Sink<'_> {
+    let Some(memory) = sink.memory else { return Sink::default() };
+    match memory.grow(sink.room.length, more) {
+        Some(room) => Sink { room, memory: Some(memory) },
+        None => Sink::default(),
+    }
+}
+
+/// Small numbers of either sign as small numbers.
+#[inline]
+pub(super) fn zigzag(v: i64) -> u64 {
+    ((v << 1) ^ (v >> 63)) as u64
+}
+
+/// The same for what may be longer.
+#[inline]
+pub(super) fn long_zigzag(v: i128) -> u128 {
+    ((v << 1) ^ (v >> 127)) as u128
 }

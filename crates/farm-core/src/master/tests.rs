@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::refill::{FIRST_PAUSE, LAST_CHANCES};
 use super::{Action, Answer, Master, Part, Reach, Rules, Why};
 use crate::{
-    Attempt, Failure, Function, Loss, Payload, Policy, Task, TaskError, TaskId, TaskName,
+    Attempt, Failure, Function, Loss, Payload, Policy, Stage, Task, TaskError, TaskId, TaskName,
     TaskOptions, WorkerId,
 };
 
@@ -530,7 +530,10 @@ fn a_task_that_cannot_be_sent_does_not_count_as_one_that_was_done() {
     world.workers.get_mut(&WorkerId(0)).unwrap().backlog.clear();
     world.act();
     let outcome = &world.outcomes[&unsent][0];
-    assert!(matches!(outcome, Err(TaskError::Encode { what: "argument", .. })), "{outcome:?}");
+    assert!(
+        matches!(outcome, Err(TaskError::NoRoom { stage: Stage::Argument, .. })),
+        "{outcome:?}"
+    );
     // So the next one that is taken up is the first, and is charged with the death of the worker.
     let next = world.submit(Policy::default());
     world.step(Event::Dies(0, true));

@@ -3,6 +3,9 @@
 //! A process id means nothing in another container, and may be used again. A lock of the file system is seen by
 //! everybody who sees the owner's files, and ends with its owner, however that ends.
 //!
+//! It is held by a mapping and not by a descriptor, which a program may close by mistake. A mapping ends with its process,
+//! or where that replaces itself (exec), and a fork does not have it.
+//!
 //! The lock is never to be found open while its owner lives: the file has another name until it is locked, and
 //! loses its name before it is unlocked. So who finds a lock open, under its name, knows that the owner is dead.
 
@@ -11,6 +14,8 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use memmap2::{Advice, MmapOptions, MmapRaw};
 
 use super::{FOLDER, Owner, is_of_this_user};
 
@@ -22,7 +27,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub struct Lock {
     owner: Owner,
-    _file: File,
+    held: Option<MmapRaw>,
 }
 
 /// What is known of an owner by its lock.
@@ -47,7 +52,7 @@ impl Owner {
         let mut attempts = 0;
         loop {
             let error = match self.try_lock(&new, &path) {
-                Ok(file) => return Ok(Lock { owner: *self, _file: file }),
+                Ok(held) => return Ok(Lock { owner: *self, held: Some(held) }),
                 Err(error) => error,
             };
             attempts += 1;
@@ -64,17 +69,22 @@ impl Owner {
         }
     }
 
-    fn try_lock(&self, new: &Path, path: &Path) -> io::Result<File> {
+    fn try_lock(&self, new: &Path, path: &Path) -> io::Result<MmapRaw> {
         if let Err(error) = fs::remove_file(new)
             && error.kind() != ErrorKind::NotFound
         {
             return Err(error);
         }
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(new)?;
+        let file =
+            OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(new)?;
         file.try_lock()?;
+        // Nothing is at that address, nor asked for: what counts is that the open file is held.
+        let held = MmapOptions::new().len(1).map_raw_read_only(&file)?;
+        held.advise(Advice::DontFork)?;
+        held.advise(Advice::DontDump)?;
         let linked = fs::hard_link(new, path);
         let _ = fs::remove_file(new);
-        linked.map(|()| file)
+        linked.map(|()| held)
     }
 
     /// Asks the lock.
@@ -113,9 +123,11 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // A forked child has the lock too, and it is not its own.
         if self.owner.pid == std::process::id() {
             let _ = fs::remove_file(self.owner.lock_path());
+        } else {
+            // A forked child has neither the lock nor the mapping, at whose address may be something else by now.
+            std::mem::forget(self.held.take());
         }
     }
 }

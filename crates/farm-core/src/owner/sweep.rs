@@ -2,7 +2,7 @@
 //!
 //! Most leave nothing; a program that is killed together with all its workers does. What is found is listed first,
 //! and only then are the locks asked: a name that was there before its owner let go of the lock is never used
-//! again, so that nothing new is swept away. (A program that replaces itself, by exec, is the same owner; its names
+//! again, so that nothing new is swept away. The owner's process must have ended, too, as far as it can be seen from here. (A program that replaces itself, by exec, is the same owner; its names
 //! go on from the time of day.)
 
 use std::collections::BTreeMap;
@@ -29,12 +29,25 @@ impl Owner {
             owners.entry(found.owner).or_default().push(found);
         }
         for (owner, files) in owners {
-            match owner.life() {
-                Life::Alive => {}
-                Life::Dead(_dead) => owner.remove_what_is_left(),
-                // The lock may be that of a new life of the same owner by now.
-                Life::Nothing => remove(files.into_iter().filter(|file| !file.is_lock)),
+            // A process that lives may be without its lock, if somebody has removed that.
+            if !owner.has_ended() {
+                continue;
             }
+            owner.remove_unlocked(files);
+        }
+    }
+
+    /// Removes what a program has left that has become another in the same process (exec), unless that has taken it over.
+    pub fn remove_what_no_lock_holds(&self) {
+        self.remove_unlocked(find().filter(|file| file.owner == *self).collect());
+    }
+
+    fn remove_unlocked(&self, files: Vec<Found>) {
+        match self.life() {
+            Life::Alive => {}
+            Life::Dead(_dead) => self.remove_what_is_left(),
+            // The lock may be that of a new life of the same owner by now.
+            Life::Nothing => remove(files.into_iter().filter(|file| !file.is_lock)),
         }
     }
 

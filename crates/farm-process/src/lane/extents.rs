@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use super::block::Block;
+
 /// What is given out begins and ends with a page. Source: the smallest page of x86-64 and aarch64.
 const PAGE: usize = 4096;
 
@@ -34,6 +36,44 @@ impl Extents {
         }
         self.used = self.used.max(start + bytes);
         Some(start..start + bytes)
+    }
+
+    /// All that is not in use and may have memory, which is to be given back to the system.
+    #[must_use]
+    pub(super) fn all_idle(&mut self) -> Vec<Range<usize>> {
+        let used = self.used;
+        let idle = self.free.iter().map(|(start, end)| *start..(*end).min(used));
+        let idle: Vec<_> = idle.filter(|range| !range.is_empty()).collect();
+        if let Some(last) = idle.last().filter(|last| last.end == used) {
+            self.used = last.start;
+        }
+        idle
+    }
+
+    /// As [`take`](Self::take), in a block that is made long enough for them.
+    pub(super) fn take_of(&mut self, block: &Block, bytes: usize) -> Option<Range<usize>> {
+        let room = self.take(bytes)?;
+        if !block.grow(room.end) {
+            block.give_back_if_any(self.put_back(room));
+            return None;
+        }
+        Some(room)
+    }
+
+    /// As [`extend`](Self::extend), in a block that is made long enough for it.
+    pub(super) fn extend_in(
+        &mut self,
+        block: &Block,
+        room: &mut Range<usize>,
+        bytes: usize,
+    ) -> bool {
+        let former = room.len();
+        let is_extended = self.extend(room, bytes);
+        let has_grown = is_extended && block.grow(room.end);
+        if is_extended && !has_grown {
+            block.give_back_if_any(self.shorten(room, former));
+        }
+        has_grown
     }
 
     /// Makes what was given out longer where it is: at least that long, and up to twice as long as it was if nothing behind

@@ -26,7 +26,13 @@ pub(super) const ROOM: usize = 7;
 pub(super) const ENOUGH: u32 = 0;
 pub(super) const WANTED: u32 = 1;
 pub(super) const THERE: u32 = 2;
-pub(super) const CLAIM_COUNTS: usize = 8;
+/// Whether the worker waits for room for a long result: a word, with one of the values below.
+pub(super) const LONG_ROOM: usize = 8;
+pub(super) const NOT_WANTED: u32 = 0;
+pub(super) const NEEDED: u32 = 1;
+/// There is no memory to which the master could take out what lies there.
+pub(super) const REFUSED: u32 = 2;
+pub(super) const CLAIM_COUNTS: usize = 9;
 /// How many tasks a worker can have been sent ahead.
 pub(super) const CLAIMS: usize = 32;
 pub(super) const RESULT_COUNTS: usize = CLAIM_COUNTS + CLAIMS;

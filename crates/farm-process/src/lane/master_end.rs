@@ -4,23 +4,24 @@ use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::os::fd::RawFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use farm_core::{Answer, Attempt, Ending, Part, Payload, Task, TaskId};
 
 use super::block::Block;
 use super::claim::{Claim, MOST_ITEMS};
 
+use super::MOST_INLINE;
 use super::layout::{
-    BED, CLAIM_COUNTS, CLAIMS, ENOUGH, MAY_SPIN, RING_DOWN, RING_UP, ROOM, TAKEN_UP, THERE, WANTED,
-    block_with,
+    BED, CLAIM_COUNTS, CLAIMS, ENOUGH, LONG_ROOM, MAY_SPIN, NEEDED, NOT_WANTED, REFUSED, RING_DOWN,
+    RING_UP, ROOM, TAKEN_UP, THERE, WANTED, block_with, result_room,
 };
 use super::memory::Memory;
 use super::record::{Begin, HEAD, Order, Report, Run};
+use super::results::{self, Lent};
 use super::ring::{Broken, Reader, Writer};
 use super::store::Store;
-use super::{MOST_INLINE, results};
 use crate::fork::Here;
 
 pub(crate) struct MasterEnd {
@@ -42,6 +43,8 @@ pub(crate) struct MasterEnd {
     may_spin: bool,
     /// Up to where this end has read, for windows; the worker could write to what it is told of that.
     read: Arc<AtomicU64>,
+    /// Long results that lie in the lane, unless they are gone.
+    lent: Vec<Weak<Lent>>,
     /// The worker has written what none writes, and is listened to no more.
     is_given_up: bool,
 }
@@ -68,7 +71,7 @@ impl MasterEnd {
     pub(crate) fn new(store: &Arc<Store>, room: usize) -> io::Result<Self> {
         Ok(Self {
             here: Here::new()?,
-            block: Arc::new(Block::create("farm-lane", block_with(room))?),
+            block: Arc::new(Block::create("farm-lane", block_with(0), block_with(room))?),
             store: store.clone(),
             down: Writer::new(RING_DOWN),
             up: Reader::new(RING_UP),
@@ -80,13 +83,14 @@ impl MasterEnd {
             heard: 0,
             may_spin: false,
             read: Arc::default(),
+            lent: Vec::new(),
             is_given_up: false,
         })
     }
 
     /// By which the worker opens it.
-    pub(crate) fn descriptor(&self) -> RawFd {
-        self.block.descriptor()
+    pub(crate) fn way(&self) -> (RawFd, usize) {
+        self.block.way()
     }
 
     /// To look whether there is news without the lock.
@@ -121,7 +125,8 @@ impl MasterEnd {
             items: task.items.clone(),
             is_envelope,
         });
-        let argument = task.argument.as_ref();
+        // Only results lie where others can write.
+        let argument = task.argument.as_slice().unwrap_or_default();
         let beside = if argument.len() > MOST_INLINE { self.store.find(argument) } else { None };
         let order = Order::Run(Run {
             task: task.id(),
@@ -160,7 +165,7 @@ impl MasterEnd {
     }
 
     fn try_to_write(&mut self, begin: &Begin, body: Option<&Payload>) -> Result<bool, Broken> {
-        let body = body.map_or(&[][..], Payload::as_ref);
+        let body = body.and_then(Payload::as_slice).unwrap_or_default();
         let bytes = begin.bytes().len() + body.len();
         if !self.down.could_take(bytes) {
             return Err(Broken);
@@ -194,6 +199,9 @@ impl MasterEnd {
 
     /// The next thing that the worker has said.
     pub(crate) fn hear(&mut self) -> Result<Option<News>, Broken> {
+        if self.block.word(LONG_ROOM).load(Ordering::Acquire) == NEEDED {
+            self.take_out_results();
+        }
         if self.is_given_up || !self.up.has_record(&*self.block) {
             return Ok(None);
         }
@@ -208,7 +216,11 @@ impl MasterEnd {
                 let body = match beside {
                     None => Payload::from(body),
                     Some(beside) => {
-                        results::take(self.here, &self.block, place, beside).ok_or(Broken)?
+                        let taken = results::take(self.here, &self.block, place, beside);
+                        let lent = taken.ok_or(Broken)?;
+                        self.lent.retain(|other| other.strong_count() > 0);
+                        self.lent.push(Arc::downgrade(&lent));
+                        Payload::Shared(lent)
                     }
                 };
                 self.is_answered(answer)?;
@@ -216,6 +228,14 @@ impl MasterEnd {
             }
         };
         Ok(Some(news))
+    }
+
+    /// The worker has no room for a result: takes out those that are not read.
+    fn take_out_results(&mut self) {
+        self.lent.retain(|lent| lent.upgrade().is_some_and(|lent| !lent.take_out()));
+        let answer = if self.lent.is_empty() { NOT_WANTED } else { REFUSED };
+        self.block.word(LONG_ROOM).store(answer, Ordering::Release);
+        BED.wake(&*self.block);
     }
 
     /// Whether something waits for room, or the worker has been told so and does not know better.
@@ -230,6 +250,26 @@ impl MasterEnd {
             BED.wake(&*self.block);
         }
         if self.waits() { self.catch_up() } else { Ok(()) }
+    }
+
+    /// Gives the memory of long results that are read back to the system, if the worker has nothing to do; says whether that
+    /// is all. Nobody may send anything meanwhile.
+    pub(crate) fn give_back_idle(&mut self) -> bool {
+        let unread = self.lent.iter().filter_map(|lent| lent.upgrade()?.place());
+        let mut unread: Vec<_> = unread.collect();
+        if !self.sent.is_empty() {
+            return false;
+        }
+        unread.sort_unstable_by_key(|place| place.start);
+        let room = result_room(&self.block);
+        let mut at = room.start;
+        for place in unread.iter().chain([&(room.end..room.end)]) {
+            if place.start > at {
+                self.block.give_back(at, place.start - at);
+            }
+            at = place.end;
+        }
+        unread.is_empty()
     }
 
     fn is_answered(&mut self, answer: Answer) -> Result<(), Broken> {
@@ -317,9 +357,10 @@ impl MasterEnd {
 pub(crate) struct Window(Arc<Block>, Arc<AtomicU64>);
 
 impl Window {
-    /// Whether the worker has said something, or has made room that is waited for.
+    /// Whether the worker has said something, has made room that is waited for, or needs some.
     pub(crate) fn has_news(&self) -> bool {
         RING_UP.has_record(&*self.0, self.1.load(Ordering::Relaxed))
             || self.0.word(ROOM).load(Ordering::Acquire) == THERE
+            || self.0.word(LONG_ROOM).load(Ordering::Acquire) == NEEDED
     }
 }

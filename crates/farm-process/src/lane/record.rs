@@ -126,7 +126,7 @@ const END: u8 = 4;
 /// What stands for no claim.
 const NO_CLAIM: u32 = u32::MAX;
 
-const ENDINGS: [Ending; 3] = [Ending::Returned, Ending::Failed, Ending::Escaped];
+const ENDINGS: [Ending; 4] = [Ending::Returned, Ending::Described, Ending::Failed, Ending::Escaped];
 
 impl Order {
     pub(super) fn begin(self) -> Begin {

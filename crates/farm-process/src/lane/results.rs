@@ -1,12 +1,14 @@
 //! Where a worker puts long results: behind the rings of its own lane. The master decodes a result where it lies, and
-//! says that it is done with it by a count that belongs to the place.
+//! says that it is done with it by a count that belongs to the place. Where results are not read, and a worker finds no
+//! room for another, it says so, and the master takes out what lies there: no task waits for the reader of another.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use farm_core::Payload;
-use farm_core::codec::Shelf;
+use farm_core::codec::{SharedBytes, Shelf};
+use parking_lot::Mutex;
 
 use super::MOST_INLINE;
 use super::block::Block;
@@ -72,7 +74,7 @@ impl Results {
         let mut room = self.open.take()?;
         assert!(head.len() <= BEFORE && BEFORE + bytes <= room.len(), "there is room for it");
         let idle = self.extents.shorten(&mut room, BEFORE + bytes);
-        give_back(block, idle);
+        block.give_back_if_any(idle);
         let at = room.start + BEFORE - head.len();
         // SAFETY: this room is nobody else's now.
         unsafe { block.put(at, head) };
@@ -86,8 +88,18 @@ impl Results {
     /// What was being encoded is not going to be kept.
     pub(super) fn forget(&mut self, block: &Block) {
         if let Some(room) = self.open.take() {
-            give_back(block, self.extents.put_back(room));
+            block.give_back_if_any(self.extents.put_back(room));
         }
+    }
+
+    /// Whether there is room for a result of so many bytes now.
+    pub(super) fn has_room(&mut self, block: &Block, bytes: usize) -> bool {
+        self.tidy(block) && self.vacancy(block).room(0, bytes).is_some()
+    }
+
+    /// Whether none is on its way or unread.
+    pub(super) fn is_empty(&self) -> bool {
+        self.rooms.iter().all(Option::is_none)
     }
 
     /// Whether a result could ever have so many bytes.
@@ -103,16 +115,10 @@ impl Results {
                 && block.count(RESULT_COUNTS + n).load(Ordering::Acquire) == FREE
                 && let Some(room) = place.take()
             {
-                give_back(block, self.extents.put_back(room));
+                block.give_back_if_any(self.extents.put_back(room));
             }
         }
         self.rooms.iter().any(Option::is_none)
-    }
-}
-
-fn give_back(block: &Block, idle: Option<Range<usize>>) {
-    if let Some(idle) = idle {
-        block.give_back(idle.start, idle.len());
     }
 }
 
@@ -129,29 +135,31 @@ impl Shelf for Vacancy<'_> {
         let Results { extents, open, .. } = &mut *self.results;
         let room = match open {
             Some(room) => room,
-            none => none.insert(extents.take(bytes)?),
+            none => none.insert(extents.take_of(block, bytes)?),
         };
-        if !extents.extend(room, bytes) {
-            let longer = extents.take(bytes)?;
+        if !extents.extend_in(block, room, bytes) {
+            let longer = extents.take_of(block, bytes)?;
             let used = used.min(room.len() - BEFORE);
             // SAFETY: both rooms are nobody else's now, and they are apart.
             unsafe { block.put(longer.start + BEFORE, block.bytes(room.start + BEFORE, used)) };
             let shorter = std::mem::replace(room, longer);
-            give_back(block, extents.put_back(shorter));
+            block.give_back_if_any(extents.put_back(shorter));
         }
         // SAFETY: as above.
         Some(unsafe { block.bytes_mut(room.start + BEFORE, room.len() - BEFORE) })
     }
 }
 
-/// A result as the master has it.
-struct Lent {
+/// A result as the master has it. The worker can still write to it by mistake, so what is read is copied first.
+pub(super) struct Lent {
     /// A fork of the master's process gives nothing back.
     here: Here,
     block: Arc<Block>,
     n: usize,
     at: usize,
     bytes: usize,
+    /// A copy, once the worker has needed the room.
+    copy: Mutex<Option<Vec<u8>>>,
 }
 
 /// The most results that the master leaves where they lie; of further ones it makes copies, so that workers have room.
@@ -166,38 +174,75 @@ pub(super) fn take(
     block: &Arc<Block>,
     n: usize,
     Beside { at, bytes }: Beside,
-) -> Option<Payload> {
+) -> Option<Arc<Lent>> {
     let (at, bytes) = (usize::try_from(at).ok()?, usize::try_from(bytes).ok()?);
     let room = result_room(block);
-    if n >= RESULTS || at < room.start || at.checked_add(bytes)? > room.end {
+    let end = at.checked_add(bytes)?;
+    // Behind the end of the file there is nothing that could be read.
+    if n >= RESULTS || at < room.start || end > room.end || !block.reaches(end) {
         return None;
     }
     let is_one_too_many = LENT.fetch_add(1, Ordering::Relaxed) >= MOST_LENT;
-    let lent = Lent { here, block: block.clone(), n, at, bytes };
-    Some(if is_one_too_many {
-        lent.as_ref().to_vec().into()
-    } else {
-        Payload::Mapped(Arc::new(lent))
-    })
+    let lent = Lent { here, block: block.clone(), n, at, bytes, copy: Mutex::default() };
+    if is_one_too_many {
+        lent.take_out();
+    }
+    Some(Arc::new(lent))
 }
 
-impl AsRef<[u8]> for Lent {
-    fn as_ref(&self) -> &[u8] {
-        // SAFETY: a worker that keeps to the protocol does not write here until the count says that it may, and the
-        // length is the master's own. One that runs wild can change the bytes while they are decoded, as with any
-        // memory that a crashing process shares; text that was found to be UTF-8 could then be copied as something else.
-        unsafe { self.block.bytes(self.at, self.bytes) }
+impl Lent {
+    /// Where it lies in its lane, unless there is a copy.
+    pub(super) fn place(&self) -> Option<Range<usize>> {
+        self.copy.lock().is_none().then(|| self.at..self.at + self.bytes)
+    }
+
+    /// Makes a copy, and gives the room back to the worker; says whether there was memory for it.
+    pub(super) fn take_out(&self) -> bool {
+        let mut copy = self.copy.lock();
+        if copy.is_none() {
+            let mut bytes = Vec::new();
+            if bytes.try_reserve_exact(self.bytes).is_err() {
+                return false;
+            }
+            self.block.copy(self.at, &mut bytes.spare_capacity_mut()[..self.bytes]);
+            // SAFETY: so many have been copied.
+            unsafe { bytes.set_len(self.bytes) };
+            *copy = Some(bytes);
+            self.give_back();
+        }
+        true
+    }
+
+    fn give_back(&self) {
+        LENT.fetch_sub(1, Ordering::Relaxed);
+        if self.here.is_here() {
+            // Release: what was read was read before.
+            self.block.count(RESULT_COUNTS + self.n).store(FREE, Ordering::Release);
+        }
+    }
+}
+
+// SAFETY: all is copied, from either place.
+unsafe impl SharedBytes for Lent {
+    fn len(&self) -> usize {
+        self.bytes
+    }
+
+    fn copy(&self, at: usize, to: &mut [MaybeUninit<u8>]) {
+        let end = at.checked_add(to.len());
+        assert!(end.is_some_and(|end| end <= self.bytes), "it is within the result");
+        match &*self.copy.lock() {
+            Some(bytes) => drop(to.write_copy_of_slice(&bytes[at..at + to.len()])),
+            None => self.block.copy(self.at + at, to),
+        }
     }
 }
 
 impl Drop for Lent {
     fn drop(&mut self) {
-        LENT.fetch_sub(1, Ordering::Relaxed);
-        if !self.here.is_here() {
-            return;
+        if self.copy.get_mut().is_none() {
+            self.give_back();
         }
-        // Release: what was read was read before.
-        self.block.count(RESULT_COUNTS + self.n).store(FREE, Ordering::Release);
     }
 }
 
@@ -209,7 +254,7 @@ mod tests {
     #[test]
     fn what_could_not_be_encoded_takes_no_room_from_what_comes() {
         const ROOM: usize = 1 << 20;
-        let block = Block::create("farm-test", block_with(ROOM)).unwrap();
+        let block = Block::create("farm-test", block_with(0), block_with(ROOM)).unwrap();
         let mut results = Results::new(&block);
         let most = ROOM - BEFORE;
         assert!(Results::could_take(&block, most) && !Results::could_take(&block, most + 1));

@@ -4,11 +4,13 @@
 use std::ops::Range;
 use std::os::fd::RawFd;
 use std::sync::Arc;
+use std::time::Duration;
 use std::{fmt, io};
 
 use farm_core::codec::Shelf;
+use farm_core::system::check_file;
 use farm_core::{Depot, Payload};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use super::MOST_INLINE;
 use super::block::Block;
@@ -16,9 +18,14 @@ use super::extents::Extents;
 use super::record::Beside;
 use crate::fork::Here;
 
+/// How often who waits for room looks whether it should go on waiting.
+const LOOK: Duration = Duration::from_millis(50);
+
 pub(crate) struct Store {
     block: Block,
     extents: Mutex<Extents>,
+    /// Signalled when something has been given back.
+    has_room: Condvar,
     here: Here,
 }
 
@@ -37,18 +44,49 @@ pub(crate) struct Vacancy<'a> {
 
 impl Store {
     pub(crate) fn new(bytes: usize) -> io::Result<Arc<Self>> {
-        let block = Block::create("farm-arguments", bytes)?;
+        let block = Block::create("farm-arguments", 0, bytes)?;
         let extents = Mutex::new(Extents::new(0..bytes));
-        Ok(Arc::new(Self { block, extents, here: Here::new()? }))
+        Ok(Arc::new(Self { block, extents, has_room: Condvar::new(), here: Here::new()? }))
     }
 
-    pub(crate) fn descriptor(&self) -> RawFd {
-        self.block.descriptor()
+    pub(crate) fn way(&self) -> (RawFd, usize) {
+        self.block.way()
     }
 
     /// Room for an argument that is going to be encoded.
     pub(crate) fn vacancy(self: &Arc<Self>) -> Vacancy<'_> {
         Vacancy { store: self, room: None }
+    }
+
+    /// Puts an argument in, and waits for room while others take it up. `None` if there is never enough, or once `is_over`,
+    /// which is asked now and then.
+    pub(crate) fn put_in_time(
+        self: &Arc<Self>,
+        argument: &[u8],
+        is_over: impl Fn() -> bool,
+    ) -> Option<Payload> {
+        loop {
+            if let Some(stored) = self.put(argument) {
+                return Some(stored);
+            }
+            // A limit of the system may be lower by now.
+            let could_take =
+                argument.len() <= self.block.len() && check_file(argument.len()).is_ok();
+            if !could_take || is_over() {
+                return None;
+            }
+            let mut extents = self.extents.lock();
+            // What was given back since this looked is told by nobody again.
+            self.has_room.wait_for(&mut extents, LOOK);
+        }
+    }
+
+    /// Gives the memory of what is not in use back to the system.
+    pub(crate) fn give_back_idle(&self) {
+        let mut extents = self.extents.lock();
+        for idle in extents.all_idle() {
+            self.block.give_back(idle.start, idle.len());
+        }
     }
 
     /// Puts an argument in, if there is room.
@@ -59,7 +97,7 @@ impl Store {
     }
 
     fn take(self: &Arc<Self>, bytes: usize) -> Option<Stored> {
-        let room = self.extents.lock().take(bytes)?;
+        let room = self.extents.lock().take_of(&self.block, bytes)?;
         Some(Stored { store: self.clone(), room, bytes: 0 })
     }
 
@@ -90,7 +128,7 @@ impl Shelf for Vacancy<'_> {
             Some(stored) => stored,
             none => none.insert(store.take(bytes)?),
         };
-        let is_long_enough = store.extents.lock().extend(&mut stored.room, bytes);
+        let is_long_enough = store.extents.lock().extend_in(&store.block, &mut stored.room, bytes);
         if !is_long_enough {
             let mut longer = store.take(bytes)?;
             longer.room().get_mut(..used)?.copy_from_slice(stored.room().get(..used)?);
@@ -105,9 +143,7 @@ impl Depot for Vacancy<'_> {
         let Some(mut stored) = self.room.take() else { return Vec::new().into() };
         let Stored { store, room, .. } = &mut stored;
         let mut extents = store.extents.lock();
-        if let Some(idle) = extents.shorten(room, bytes) {
-            store.block.give_back(idle.start, idle.len());
-        }
+        store.block.give_back_if_any(extents.shorten(room, bytes));
         drop(extents);
         assert!(bytes <= stored.room.len(), "no more is kept than there was room for");
         stored.bytes = bytes;
@@ -129,10 +165,9 @@ impl Drop for Stored {
             return;
         }
         let mut extents = self.store.extents.lock();
-        if let Some(idle) = extents.put_back(self.room.clone()) {
-            // Before anybody else can be given it.
-            self.store.block.give_back(idle.start, idle.len());
-        }
+        // Before anybody else can be given it.
+        self.store.block.give_back_if_any(extents.put_back(self.room.clone()));
+        self.store.has_room.notify_all();
     }
 }
 

@@ -5,13 +5,17 @@ use std::os::fd::RawFd;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use farm_core::codec::{self, Encoded};
-use farm_core::{Answer, Ending, Envelope, Failure, FunctionRef, Items};
+use farm_core::codec::{self, Encoded, Form};
+use farm_core::system::check_file;
+use farm_core::{Answer, Ending, Envelope, Failure, FunctionRef, Items, Stage};
 use serde::{Deserialize, Serialize};
 
 use super::bell::Bell;
 use super::block::{Access, Block};
-use super::layout::{BED, MAY_SPIN, RING_DOWN, RING_UP, ROOM, TAKEN_UP, THERE, WANTED};
+use super::layout::{
+    BED, LONG_ROOM, MAY_SPIN, NEEDED, NOT_WANTED, REFUSED, RING_DOWN, RING_UP, ROOM, TAKEN_UP,
+    THERE, WANTED,
+};
 use super::memory::Memory;
 use super::record::{Beside, HEAD, Order, Report, Run};
 use super::results::{Results, Vacancy};
@@ -30,12 +34,12 @@ const OFFERS: usize = 8;
 /// within that time, spares it.
 const PATIENCE: Duration = Duration::from_micros(10);
 
-/// By which a worker opens its lane: descriptors of the master.
+/// By which a worker opens its lane: descriptors of the master, and how many bytes are reserved for each.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Way {
-    pub(crate) lane: RawFd,
-    pub(crate) arguments: RawFd,
-    pub(crate) bell: RawFd,
+    pub(crate) lane: (RawFd, usize),
+    pub(crate) arguments: (RawFd, usize),
+    pub(crate) bell: (RawFd, usize),
 }
 
 pub(crate) struct WorkerEnd {
@@ -70,10 +74,12 @@ pub(crate) struct Work {
 
 impl WorkerEnd {
     pub(crate) fn open(master: u32, way: Way) -> io::Result<Self> {
-        let block = Block::open(master, way.lane, Access::Write)?;
+        let open =
+            |(descriptor, reserved), access| Block::open(master, descriptor, reserved, access);
+        let block = open(way.lane, Access::Write)?;
         Ok(Self {
-            arguments: Block::open(master, way.arguments, Access::Read)?,
-            bell: Bell::new(Block::open(master, way.bell, Access::Write)?),
+            arguments: open(way.arguments, Access::Read)?,
+            bell: Bell::new(open(way.bell, Access::Write)?),
             down: Reader::new(RING_DOWN),
             up: Writer::new(RING_UP),
             results: Results::new(&block),
@@ -192,17 +198,23 @@ impl WorkerEnd {
     }
 
     /// Answers for a task that has returned.
-    pub(crate) fn returned(&mut self, work: &mut Work, result: &Encoded) -> Result<(), Broken> {
+    pub(crate) fn returned(
+        &mut self,
+        work: &mut Work,
+        result: &Encoded,
+        form: Form,
+    ) -> Result<(), Broken> {
+        let ending = Ending::of(&Ok(form));
         match result {
-            Encoded::Heap(result) => self.say(work, Ending::Returned, &[], result, None),
-            Encoded::Shelved(bytes) => self.say(work, Ending::Returned, &[], &[], Some(*bytes)),
+            Encoded::Heap(result) => self.say(work, ending, &[], result, None),
+            Encoded::Shelved(bytes) => self.say(work, ending, &[], &[], Some(*bytes)),
         }
     }
 
     /// Answers for an item that has failed.
     pub(crate) fn failed(&mut self, work: &mut Work, failure: &Failure) -> Result<(), Broken> {
         self.results.forget(&self.block);
-        let ending = Ending::of::<()>(&Err(failure.clone()));
+        let ending = Ending::of(&Err(failure.clone()));
         let body = codec::encode(failure).unwrap_or_default();
         self.say(work, ending, &[], &body, None)
     }
@@ -215,12 +227,12 @@ impl WorkerEnd {
     /// Answers for an item of an envelope that has returned. That waits in the open record until the envelope is
     /// [finished](Self::finish), or until that is full; but the master finds it there if this process dies.
     #[inline]
-    fn item_returned(&mut self, work: &mut Work, result: &[u8]) -> Result<(), Broken> {
-        if result.len() <= MOST_INLINE {
+    fn item_returned(&mut self, work: &mut Work, result: &[u8], form: Form) -> Result<(), Broken> {
+        if result.len() <= MOST_INLINE && form == Form::Compact {
             return self.add(work, result);
         }
         let time = Envelope::time(work.lap());
-        self.say(work, Ending::Returned, &time, result, None)
+        self.say(work, Ending::of(&Ok(form)), &time, result, None)
     }
 
     /// Adds a result of an envelope to the open record.
@@ -264,8 +276,10 @@ impl WorkerEnd {
         shelved: Option<usize>,
     ) -> Result<(), Broken> {
         if shelved.is_none() && !Results::could_take(&self.block, body.len()) {
-            let reason = format!("there is never room for its {} bytes", body.len());
-            return self.failed(work, &Failure::Encode(reason));
+            let never = || format!("there is never room for its {} bytes", body.len());
+            let reason =
+                check_file(body.len()).map_or_else(|error| error.to_string(), |()| never());
+            return self.failed(work, &Failure::NoRoom { stage: Stage::Result, reason });
         }
         self.finish(work)?;
         flush();
@@ -275,8 +289,15 @@ impl WorkerEnd {
             self.up.add(&self.block, head)?;
             self.up.add(&self.block, body)?;
         } else {
+            let Some(beside) = self.put_beside(head, body, shelved)? else {
+                let bytes = body.len();
+                let reason = format!(
+                    "{bytes} bytes, for which its lane cannot grow, or is full of unread results"
+                );
+                return self.failed(work, &Failure::NoRoom { stage: Stage::Result, reason });
+            };
             self.wait_for_room(2 * HEAD)?;
-            let beside = Some(self.put_beside(head, body, shelved)?);
+            let beside = Some(beside);
             self.up.add(&self.block, self.report(work, 1, ending, beside).begin().bytes())?;
         }
         work.done += 1;
@@ -285,24 +306,35 @@ impl WorkerEnd {
         Ok(())
     }
 
-    /// Has a long result where the master finds it.
+    /// Has a long result where the master finds it; `None` if there is no memory for it.
     fn put_beside(
         &mut self,
         head: &[u8],
         body: &[u8],
         shelved: Option<usize>,
-    ) -> Result<(usize, Beside), Broken> {
+    ) -> Result<Option<(usize, Beside)>, Broken> {
         let Self { results, block, bell, .. } = self;
         if let Some(bytes) = shelved {
-            return results.keep(block, head, bytes).ok_or(Broken);
+            return results.keep(block, head, bytes).ok_or(Broken).map(Some);
         }
+        let room = block.word(LONG_ROOM);
         loop {
             if let Some(beside) = results.put(block, head, body) {
-                return Ok(beside);
+                return Ok(Some(beside));
             }
-            // The master keeps no more than a few, so a place becomes free when it has looked.
+            // Then it is not results that have to be read: the lane cannot become longer.
+            if results.is_empty() {
+                return Ok(None);
+            }
+            if room.swap(NEEDED, Ordering::AcqRel) == REFUSED {
+                room.store(NOT_WANTED, Ordering::Relaxed);
+                return Ok(None);
+            }
+            // The master takes out what is not read, and then wakes this worker.
             bell.ring();
-            std::thread::sleep(Duration::from_micros(100));
+            BED.sleep(block, || {
+                room.load(Ordering::Acquire) != NEEDED || results.has_room(block, body.len())
+            });
         }
     }
 
@@ -400,8 +432,8 @@ impl Items for Opened<'_> {
         argument
     }
 
-    fn returned(&mut self, result: &[u8]) {
-        self.state = self.state.and_then(|()| self.lane.item_returned(self.work, result));
+    fn returned(&mut self, result: &[u8], form: Form) {
+        self.state = self.state.and_then(|()| self.lane.item_returned(self.work, result, form));
     }
 
     fn failed(&mut self, failure: Failure) {

@@ -32,8 +32,10 @@ fn lent(
     // SAFETY: nobody else has the array. What is not lent, the handle is to refuse.
     let done = unsafe { farm_core::run(function.reference().unwrap(), &argument, &mut result) };
     match done {
-        Ok(()) => format!("{} elements", codec::decode::<usize>(&result).unwrap()),
-        Err(Failure::Decode(reason)) => reason,
+        Ok(form) => {
+            format!("{} elements", codec::decode_form::<usize>(&result, form).unwrap())
+        }
+        Err(Failure::Decode { reason, .. }) => reason,
         Err(failure) => format!("{failure:?}"),
     }
 }

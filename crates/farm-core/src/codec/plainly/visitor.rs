@@ -26,7 +26,7 @@ impl<'de> Deserializer<'de> for Witness {
 
     #[inline]
     fn deserialize_seq<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Seen> {
-        Err(Seen(Some(super::type_id::<V>())))
+        Err(Seen(Some(super::super::shape::type_id::<V>())))
     }
 
     serde::forward_to_deserialize_any! {

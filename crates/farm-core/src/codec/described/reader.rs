@@ -1,0 +1,792 @@
+//! Reads the described form.
+
+use serde::de::value::{StrDeserializer, U32Deserializer};
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess,
+    VariantAccess, Visitor,
+};
+
+use super::super::error::{Cause, Error, Result};
+use super::super::serializer::{MORE, NO_MORE};
+use super::super::shape::Kind;
+use super::super::stack;
+
+/// How what is described is matched with what `Deserialize` asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reading {
+    pub(super) by: By,
+    /// Values lie too deep in each other for those that are asked for as what they are.
+    pub(super) is_deep: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// It must be what is asked for, in kind, order and name.
+    Order,
+    /// As JSON, but an option that holds an empty one is told from an empty one.
+    Name,
+    /// As JSON.
+    Json,
+}
+
+impl Reading {
+    pub(super) const EXACT: Self = Self { by: By::Order, is_deep: false };
+}
+
+/// Reads one value.
+pub(super) struct Reader<'r, 'b> {
+    bytes: &'r mut &'b [u8],
+    reading: Reading,
+    /// The kind of the value, if that is not in the bytes any more.
+    kind: Option<Kind>,
+    /// It is the key of a map, which JSON has as text.
+    is_key: bool,
+}
+
+impl Kind {
+    fn of(byte: u8) -> Result<Self> {
+        const KINDS: [Kind; 29] = [
+            Kind::Unit,
+            Kind::Bool,
+            Kind::I8,
+            Kind::I16,
+            Kind::I32,
+            Kind::I64,
+            Kind::I128,
+            Kind::U8,
+            Kind::U16,
+            Kind::U32,
+            Kind::U64,
+            Kind::U128,
+            Kind::F32,
+            Kind::F64,
+            Kind::Char,
+            Kind::Str,
+            Kind::Bytes,
+            Kind::None,
+            Kind::Some,
+            Kind::Seq,
+            Kind::Tuple,
+            Kind::Map,
+            Kind::Struct,
+            Kind::TupleStruct,
+            Kind::UnitVariant,
+            Kind::NewtypeVariant,
+            Kind::TupleVariant,
+            Kind::StructVariant,
+            Kind::Block,
+        ];
+        let kind = usize::from(byte).checked_sub(1).and_then(|n| KINDS.get(n));
+        kind.copied().ok_or_else(|| Cause::Kind.into())
+    }
+}
+
+fn take_byte(bytes: &mut &[u8]) -> Result<u8> {
+    bytes.split_off_first().copied().ok_or_else(|| Cause::End.into())
+}
+
+fn take_array<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N]> {
+    let (array, rest) = bytes.split_first_chunk::<N>().ok_or(Cause::End)?;
+    *bytes = rest;
+    Ok(*array)
+}
+
+fn take_number(bytes: &mut &[u8]) -> Result<u128> {
+    let mut input = super::super::input::Input::new(bytes);
+    let number = input.long_varint()?;
+    *bytes = &bytes[bytes.len() - input.len()..];
+    Ok(number)
+}
+
+fn take_signed(bytes: &mut &[u8]) -> Result<i128> {
+    let number = take_number(bytes)?;
+    Ok((number >> 1) as i128 ^ -((number & 1) as i128))
+}
+
+fn take_bytes<'b>(bytes: &mut &'b [u8]) -> Result<&'b [u8]> {
+    let length = usize::try_from(take_number(bytes)?).map_err(|_| Cause::Long)?;
+    bytes.split_off(..length).ok_or_else(|| Cause::End.into())
+}
+
+fn take_text<'b>(bytes: &mut &'b [u8]) -> Result<&'b str> {
+    std::str::from_utf8(take_bytes(bytes)?).map_err(|_| Cause::Text.into())
+}
+
+fn take_index(bytes: &mut &[u8]) -> Result<u32> {
+    u32::try_from(take_number(bytes)?).map_err(|_| Cause::Long.into())
+}
+
+/// A number as the narrower of JSON's kinds that holds it.
+fn visit_unsigned<'de, V: Visitor<'de>>(number: u128, visitor: V) -> Result<V::Value> {
+    match u64::try_from(number) {
+        Ok(number) => visitor.visit_u64(number),
+        Err(_) => visitor.visit_u128(number),
+    }
+}
+
+fn visit_signed<'de, V: Visitor<'de>>(number: i128, visitor: V) -> Result<V::Value> {
+    match i64::try_from(number) {
+        Ok(number) => visitor.visit_i64(number),
+        Err(_) if number > 0 => visit_unsigned(number.cast_unsigned(), visitor),
+        Err(_) => visitor.visit_i128(number),
+    }
+}
+
+impl<'r, 'b> Reader<'r, 'b> {
+    pub(super) fn new(bytes: &'r mut &'b [u8], reading: Reading) -> Self {
+        Self { bytes, reading, kind: None, is_key: false }
+    }
+
+    fn is_exact(&self) -> bool {
+        self.reading.by == By::Order
+    }
+
+    /// The kind of the value, which is taken off the bytes.
+    fn take_kind(&mut self) -> Result<Kind> {
+        self.kind.take().map_or_else(|| Kind::of(take_byte(self.bytes)?), Ok)
+    }
+
+    fn peek_kind(&mut self) -> Result<Kind> {
+        let kind = self.take_kind()?;
+        self.kind = Some(kind);
+        Ok(kind)
+    }
+
+    /// In an exact reading, the value is of that kind.
+    fn expect(&mut self, kind: Kind) -> Result<()> {
+        if self.take_kind()? == kind { Ok(()) } else { Err(Cause::Unlike.into()) }
+    }
+
+    fn items(self, names: Names) -> Items<'r, 'b> {
+        Items { bytes: self.bytes, reading: self.reading, names, count: 0, is_at_end: false }
+    }
+
+    fn seq<'de, V: Visitor<'de>>(self, visitor: V, length: Option<usize>) -> Result<V::Value> {
+        let mut items = self.items(Names::None(length));
+        let value = visitor.visit_seq(&mut items)?;
+        items.end()?;
+        Ok(value)
+    }
+
+    fn named<'de, V: Visitor<'de>>(self, visitor: V, names: Names) -> Result<V::Value> {
+        let mut items = self.items(names);
+        let value = match names {
+            Names::Expected(_) => visitor.visit_seq(&mut items)?,
+            _ => visitor.visit_map(&mut items)?,
+        };
+        items.end()?;
+        Ok(value)
+    }
+
+    /// A variant as JSON has it, by its name alone or as a map of that name and the content.
+    fn variant<'de, V: Visitor<'de>>(mut self, kind: Kind, visitor: V) -> Result<V::Value> {
+        take_index(self.bytes)?;
+        let name = take_text(self.bytes)?;
+        self.kind = content(kind);
+        if kind == Kind::UnitVariant {
+            return visitor.visit_str(name);
+        }
+        let mut entry = Entry { name: Some(name), content: Some(self) };
+        let value = visitor.visit_map(&mut entry)?;
+        if entry.content.is_none() { Ok(value) } else { Err(Cause::Unlike.into()) }
+    }
+
+    /// Calls `body` with enough stack for one more level.
+    fn descend<T>(self, body: impl FnOnce(Self) -> Result<T>) -> Result<T> {
+        stack::with(0, || body(self))
+    }
+
+    /// The value as what it is.
+    fn natural<'de, V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
+        let bytes = &mut *self.bytes;
+        match self.kind.take().map_or_else(|| Kind::of(take_byte(bytes)?), Ok)? {
+            Kind::Unit | Kind::None => visitor.visit_unit(),
+            Kind::Some => self.content_of_some(visitor),
+            Kind::Bool => visitor.visit_bool(take_flag(bytes)?),
+            Kind::I8 => visitor.visit_i8(i8::from_le_bytes(take_array(bytes)?)),
+            Kind::I16 | Kind::I32 | Kind::I64 | Kind::I128 => {
+                visit_signed(take_signed(bytes)?, visitor)
+            }
+            Kind::U8 => visitor.visit_u8(take_byte(bytes)?),
+            Kind::U16 | Kind::U32 | Kind::U64 | Kind::U128 => {
+                visit_unsigned(take_number(bytes)?, visitor)
+            }
+            Kind::F32 => visitor.visit_f32(f32::from_le_bytes(take_array(bytes)?)),
+            Kind::F64 => visitor.visit_f64(f64::from_le_bytes(take_array(bytes)?)),
+            Kind::Char | Kind::Str => visitor.visit_str(take_text(bytes)?),
+            Kind::Bytes => {
+                let all = take_bytes(bytes)?;
+                visit_numbers((Kind::U8, all.len(), all), self.reading, visitor)
+            }
+            Kind::Block => {
+                let block = take_block(bytes)?;
+                visit_numbers(block, self.reading, visitor)
+            }
+            Kind::Seq | Kind::Tuple | Kind::TupleStruct => self.seq(visitor, None),
+            Kind::Map => self.named(visitor, Names::Keys),
+            Kind::Struct => self.named(visitor, Names::Told),
+            kind @ (Kind::UnitVariant
+            | Kind::NewtypeVariant
+            | Kind::TupleVariant
+            | Kind::StructVariant) => self.variant(kind, visitor),
+        }
+    }
+
+    /// What is in an option, where nobody has asked for one.
+    fn content_of_some<'de, V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
+        let is_told = self.reading.by == By::Name
+            && matches!(self.peek_kind()?, Kind::None | Kind::Unit | Kind::Some);
+        self.descend(
+            |reader| {
+                if is_told { visitor.visit_some(reader) } else { reader.natural(visitor) }
+            },
+        )
+    }
+
+    /// The value as text, which keys of numbers are in JSON, and variants.
+    fn textual<'de, V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
+        let kind = self.peek_kind()?;
+        if !self.is_key {
+            return self.natural(visitor);
+        }
+        match kind {
+            Kind::Bool => visitor.visit_string(take_flag(self.bytes)?.to_string()),
+            Kind::I8 => {
+                visitor.visit_string(i8::from_le_bytes(take_array(self.bytes)?).to_string())
+            }
+            Kind::U8 => visitor.visit_string(take_byte(self.bytes)?.to_string()),
+            Kind::I16 | Kind::I32 | Kind::I64 | Kind::I128 => {
+                visitor.visit_string(take_signed(self.bytes)?.to_string())
+            }
+            Kind::U16 | Kind::U32 | Kind::U64 | Kind::U128 => {
+                visitor.visit_string(take_number(self.bytes)?.to_string())
+            }
+            _ => self.natural(visitor),
+        }
+    }
+
+    /// The value as a number, which a key that is text can stand for.
+    fn numeric<'de, V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
+        if !self.is_key || self.peek_kind()? != Kind::Str {
+            return self.natural(visitor);
+        }
+        let text = take_text(self.bytes)?;
+        match (text.parse::<i128>(), text.parse::<u128>()) {
+            (Ok(number), _) => visit_signed(number, visitor),
+            (_, Ok(number)) => visit_unsigned(number, visitor),
+            _ => match text.parse() {
+                Ok(flag) => visitor.visit_bool(flag),
+                Err(_) => visitor.visit_str(text),
+            },
+        }
+    }
+}
+
+fn take_flag(bytes: &mut &[u8]) -> Result<bool> {
+    match take_byte(bytes)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(Cause::Flag.into()),
+    }
+}
+
+fn take_block<'b>(bytes: &mut &'b [u8]) -> Result<(Kind, usize, &'b [u8])> {
+    let kind = Kind::of(take_byte(bytes)?)?;
+    let size = size_of_number(kind).ok_or(Cause::Kind)?;
+    let length = usize::try_from(take_number(bytes)?).map_err(|_| Cause::Long)?;
+    let all = length.checked_mul(size).and_then(|all| bytes.split_off(..all)).ok_or(Cause::End)?;
+    Ok((kind, length, all))
+}
+
+/// The size of those numbers that lie in blocks.
+fn size_of_number(kind: Kind) -> Option<usize> {
+    match kind {
+        Kind::F64 => Some(8),
+        Kind::F32 => Some(4),
+        Kind::U8 | Kind::I8 => Some(1),
+        _ => None,
+    }
+}
+
+fn visit_numbers<'de, V: Visitor<'de>>(
+    (kind, left, bytes): (Kind, usize, &[u8]),
+    reading: Reading,
+    visitor: V,
+) -> Result<V::Value> {
+    let mut numbers = Numbers { kind, bytes, left, reading };
+    let value = visitor.visit_seq(&mut numbers)?;
+    if numbers.left == 0 { Ok(value) } else { Err(Cause::Unlike.into()) }
+}
+
+/// The kind of a variant's content.
+fn content(kind: Kind) -> Option<Kind> {
+    match kind {
+        Kind::UnitVariant => Some(Kind::Unit),
+        Kind::TupleVariant => Some(Kind::Seq),
+        Kind::StructVariant => Some(Kind::Struct),
+        _ => None,
+    }
+}
+
+macro_rules! scalars {
+    ($($method:ident $kind:ident $visit:ident $otherwise:ident $take:expr;)*) => {$(
+        fn $method<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
+            if !self.is_exact() {
+                return self.$otherwise(visitor);
+            }
+            self.expect(Kind::$kind)?;
+            visitor.$visit($take(self.bytes)?)
+        }
+    )*};
+}
+
+macro_rules! integers {
+    ($($method:ident $kind:ident $visit:ident $take:ident $type:ident;)*) => {$(
+        fn $method<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
+            if !self.is_exact() {
+                return self.numeric(visitor);
+            }
+            self.expect(Kind::$kind)?;
+            let number = $type::try_from($take(self.bytes)?).map_err(|_| Cause::Long)?;
+            visitor.$visit(number)
+        }
+    )*};
+}
+
+impl<'de> Deserializer<'de> for Reader<'_, '_> {
+    type Error = Error;
+
+    integers! {
+        deserialize_i16 I16 visit_i16 take_signed i16;
+        deserialize_i32 I32 visit_i32 take_signed i32;
+        deserialize_i64 I64 visit_i64 take_signed i64;
+        deserialize_i128 I128 visit_i128 take_signed i128;
+        deserialize_u16 U16 visit_u16 take_number u16;
+        deserialize_u32 U32 visit_u32 take_number u32;
+        deserialize_u64 U64 visit_u64 take_number u64;
+        deserialize_u128 U128 visit_u128 take_number u128;
+    }
+
+    scalars! {
+        deserialize_bool Bool visit_bool numeric take_flag;
+        deserialize_i8 I8 visit_i8 numeric |b| Ok::<_, Error>(i8::from_le_bytes(take_array(b)?));
+        deserialize_u8 U8 visit_u8 numeric take_byte;
+        deserialize_f32 F32 visit_f32 numeric |b| Ok::<_, Error>(f32::from_le_bytes(take_array(b)?));
+        deserialize_f64 F64 visit_f64 numeric |b| Ok::<_, Error>(f64::from_le_bytes(take_array(b)?));
+        deserialize_str Str visit_str textual take_text;
+        deserialize_string Str visit_str textual take_text;
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        if self.reading.is_deep {
+            return Err(Cause::Deep.into());
+        }
+        self.deserialize_ignored_any(visitor)
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        if self.is_exact() { Err(Cause::Any.into()) } else { self.natural(visitor) }
+    }
+
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        if self.is_exact() { Err(Cause::Any.into()) } else { self.textual(visitor) }
+    }
+
+    fn deserialize_char<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
+        if !self.is_exact() {
+            return self.textual(visitor);
+        }
+        self.expect(Kind::Char)?;
+        let mut chars = take_text(self.bytes)?.chars();
+        match (chars.next(), chars.next()) {
+            (Some(only), None) => visitor.visit_char(only),
+            _ => Err(Cause::Text.into()),
+        }
+    }
+
+    fn deserialize_bytes<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
+        match self.peek_kind()? {
+            Kind::Bytes => visitor.visit_bytes(take_bytes(self.bytes)?),
+            _ if self.is_exact() => Err(Cause::Unlike.into()),
+            Kind::Str => visitor.visit_bytes(take_text(self.bytes)?.as_bytes()),
+            _ => self.natural(visitor),
+        }
+    }
+
+    fn deserialize_byte_buf<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
+        self.deserialize_bytes(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
+        let mut kind = self.take_kind()?;
+        if self.is_exact() && !matches!(kind, Kind::None | Kind::Some) {
+            return Err(Cause::Unlike.into());
+        }
+        if kind == Kind::Some && self.reading.by != By::Json {
+            return self.descend(|reader| visitor.visit_some(reader));
+        }
+        while kind == Kind::Some {
+            kind = self.take_kind()?;
+        }
+        if matches!(kind, Kind::None | Kind::Unit) {
+            return visitor.visit_none();
+        }
+        self.kind = Some(kind);
+        self.descend(|reader| visitor.visit_some(reader))
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
+        if !self.is_exact() {
+            return self.natural(visitor);
+        }
+        self.expect(Kind::Unit)?;
+        visitor.visit_unit()
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, _: &'static str, v: V) -> Result<V::Value> {
+        self.deserialize_unit(v)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
+        if self.is_exact() && !matches!(self.peek_kind()?, Kind::Seq | Kind::Block) {
+            return Err(Cause::Unlike.into());
+        }
+        self.natural(visitor)
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(mut self, length: usize, v: V) -> Result<V::Value> {
+        if !self.is_exact() {
+            return self.natural(v);
+        }
+        self.expect(Kind::Tuple)?;
+        self.seq(v, Some(length))
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(
+        mut self,
+        _name: &'static str,
+        length: usize,
+        visitor: V,
+    ) -> Result<V::Value> {
+        if !self.is_exact() {
+            return self.natural(visitor);
+        }
+        self.expect(Kind::TupleStruct)?;
+        self.seq(visitor, Some(length))
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
+        if self.is_exact() && self.peek_kind()? != Kind::Map {
+            return Err(Cause::Unlike.into());
+        }
+        self.natural(visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        mut self,
+        _name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value> {
+        if !self.is_exact() {
+            return self.natural(visitor);
+        }
+        self.expect(Kind::Struct)?;
+        self.named(visitor, Names::Expected(fields))
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        mut self,
+        _name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value> {
+        let mut kind = self.take_kind()?;
+        while kind == Kind::Some && !self.is_exact() {
+            kind = self.take_kind()?;
+        }
+        match kind {
+            Kind::UnitVariant | Kind::NewtypeVariant | Kind::TupleVariant | Kind::StructVariant => {
+                let index = take_index(self.bytes)?;
+                let name = take_text(self.bytes)?;
+                let is_there = variants.get(index as usize) == Some(&name);
+                if self.is_exact() && !is_there {
+                    return Err(Cause::Unlike.into());
+                }
+                let name =
+                    if self.is_exact() { Variant::Index(index) } else { Variant::Name(name) };
+                self.kind = content(kind);
+                visitor.visit_enum(Chosen { name, kind, content: self, entry: None })
+            }
+            _ if self.is_exact() => Err(Cause::Unlike.into()),
+            Kind::Str | Kind::Char => visitor.visit_enum(Chosen {
+                name: Variant::Name(take_text(self.bytes)?),
+                kind: Kind::UnitVariant,
+                content: Reader { kind: Some(Kind::Unit), ..self },
+                entry: None,
+            }),
+            // A map with one entry.
+            Kind::Map | Kind::Struct => {
+                if take_byte(self.bytes)? != MORE {
+                    return Err(Cause::Unlike.into());
+                }
+                if kind == Kind::Map && Kind::of(take_byte(self.bytes)?)? != Kind::Str {
+                    return Err(Cause::Unlike.into());
+                }
+                let name = Variant::Name(take_text(self.bytes)?);
+                let entry = Some(());
+                visitor.visit_enum(Chosen {
+                    name,
+                    kind: Kind::NewtypeVariant,
+                    content: self,
+                    entry,
+                })
+            }
+            other => {
+                self.kind = Some(other);
+                self.natural(visitor)
+            }
+        }
+    }
+}
+
+/// What fields are called.
+#[derive(Clone, Copy)]
+enum Names {
+    /// Nothing; and as many are expected, if that is known.
+    None(Option<usize>),
+    /// As is told before each.
+    Told,
+    /// As is told, and that is these, in this order.
+    Expected(&'static [&'static str]),
+    /// Keys are values.
+    Keys,
+}
+
+/// The elements of a sequence or a map, or the fields of a struct.
+struct Items<'r, 'b> {
+    bytes: &'r mut &'b [u8],
+    reading: Reading,
+    names: Names,
+    count: usize,
+    is_at_end: bool,
+}
+
+impl<'b> Items<'_, 'b> {
+    /// Whether one more comes.
+    fn has_next(&mut self) -> Result<bool> {
+        if self.is_at_end {
+            return Ok(false);
+        }
+        let expected = match self.names {
+            Names::None(expected) => expected,
+            Names::Expected(names) => Some(names.len()),
+            Names::Told | Names::Keys => None,
+        };
+        if expected == Some(self.count) {
+            return Ok(false);
+        }
+        match take_byte(self.bytes)? {
+            MORE => {
+                self.count += 1;
+                Ok(true)
+            }
+            // In the compact form something else would be taken for it.
+            NO_MORE if expected.is_some() => Err(Cause::Unlike.into()),
+            NO_MORE => {
+                self.is_at_end = true;
+                Ok(false)
+            }
+            _ => Err(Cause::Flag.into()),
+        }
+    }
+
+    /// All are taken.
+    fn end(&mut self) -> Result<()> {
+        if self.is_at_end || take_byte(self.bytes)? == NO_MORE {
+            Ok(())
+        } else {
+            Err(Cause::Unlike.into())
+        }
+    }
+
+    fn one(&mut self, is_key: bool) -> Reader<'_, 'b> {
+        Reader { bytes: self.bytes, reading: self.reading, kind: None, is_key }
+    }
+}
+
+impl<'de> SeqAccess<'de> for &mut Items<'_, '_> {
+    type Error = Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>> {
+        if !self.has_next()? {
+            return Ok(None);
+        }
+        if let Names::Expected(names) = self.names
+            && names.get(self.count - 1) != Some(&take_text(self.bytes)?)
+        {
+            return Err(Cause::Unlike.into());
+        }
+        self.one(false).descend(|reader| seed.deserialize(reader)).map(Some)
+    }
+}
+
+impl<'de> MapAccess<'de> for &mut Items<'_, '_> {
+    type Error = Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>> {
+        if !self.has_next()? {
+            return Ok(None);
+        }
+        if matches!(self.names, Names::Told) {
+            let name: StrDeserializer<'_, Error> = take_text(self.bytes)?.into_deserializer();
+            return seed.deserialize(name).map(Some);
+        }
+        self.one(true).descend(|reader| seed.deserialize(reader)).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value> {
+        self.one(false).descend(|reader| seed.deserialize(reader))
+    }
+}
+
+/// Numbers that lie together.
+struct Numbers<'b> {
+    kind: Kind,
+    bytes: &'b [u8],
+    left: usize,
+    reading: Reading,
+}
+
+impl<'de> SeqAccess<'de> for &mut Numbers<'_> {
+    type Error = Error;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        let (kind, reading) = (Some(self.kind), self.reading);
+        seed.deserialize(Reader { bytes: &mut self.bytes, reading, kind, is_key: false }).map(Some)
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.left)
+    }
+}
+
+/// A variant as a map of its name and its content.
+struct Entry<'r, 'b> {
+    name: Option<&'b str>,
+    content: Option<Reader<'r, 'b>>,
+}
+
+impl<'de> MapAccess<'de> for &mut Entry<'_, '_> {
+    type Error = Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>> {
+        let Some(name) = self.name.take() else { return Ok(None) };
+        let name: StrDeserializer<'_, Error> = name.into_deserializer();
+        seed.deserialize(name).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value> {
+        let content = self.content.take().ok_or(Cause::End)?;
+        content.descend(|reader| seed.deserialize(reader))
+    }
+}
+
+/// How a variant is named to whoever decodes it.
+enum Variant<'b> {
+    Index(u32),
+    Name(&'b str),
+}
+
+/// A variant, and what is in it.
+struct Chosen<'r, 'b> {
+    name: Variant<'b>,
+    kind: Kind,
+    content: Reader<'r, 'b>,
+    /// It is the entry of a map, which has to end behind it.
+    entry: Option<()>,
+}
+
+impl<'de, 'r, 'b> EnumAccess<'de> for Chosen<'r, 'b> {
+    type Error = Error;
+    type Variant = Self;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self)> {
+        let name = match self.name {
+            Variant::Index(index) => {
+                let index: U32Deserializer<Error> = index.into_deserializer();
+                seed.deserialize(index)?
+            }
+            Variant::Name(name) => {
+                let name: StrDeserializer<'_, Error> = name.into_deserializer();
+                seed.deserialize(name)?
+            }
+        };
+        Ok((name, self))
+    }
+}
+
+impl Chosen<'_, '_> {
+    /// In an exact reading, the variant is of that kind.
+    fn expect(&self, kind: Kind) -> Result<()> {
+        if self.content.is_exact() && self.kind != kind {
+            return Err(Cause::Unlike.into());
+        }
+        Ok(())
+    }
+
+    fn read<T>(self, body: impl FnOnce(Reader<'_, '_>) -> Result<T>) -> Result<T> {
+        let Self { content: Reader { bytes, reading, kind, is_key }, entry, .. } = self;
+        let value = Reader { bytes: &mut *bytes, reading, kind, is_key }.descend(body)?;
+        if entry.is_some() && take_byte(bytes)? != NO_MORE {
+            return Err(Cause::Unlike.into());
+        }
+        Ok(value)
+    }
+}
+
+impl<'de> VariantAccess<'de> for Chosen<'_, '_> {
+    type Error = Error;
+
+    fn unit_variant(self) -> Result<()> {
+        self.expect(Kind::UnitVariant)?;
+        self.read(|reader| serde::Deserialize::deserialize(reader))
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value> {
+        self.expect(Kind::NewtypeVariant)?;
+        self.read(|reader| seed.deserialize(reader))
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value> {
+        self.expect(Kind::TupleVariant)?;
+        self.read(|reader| match reader.reading.by {
+            By::Order => reader.seq(visitor, Some(length)),
+            _ => reader.natural(visitor),
+        })
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value> {
+        self.expect(Kind::StructVariant)?;
+        self.read(|reader| match reader.reading.by {
+            By::Order => reader.named(visitor, Names::Expected(fields)),
+            _ => reader.natural(visitor),
+        })
+    }
+}
