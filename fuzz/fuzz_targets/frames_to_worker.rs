@@ -36,7 +36,7 @@ fuzz_target!(init: panics::let_ipc_channel_panic(), |input: Input| {
         }
     };
     if let Some((function, argument)) = worker_receives(frame) {
-        std::hint::black_box(argument.as_ref().to_vec());
+        std::hint::black_box(argument.to_vec());
         let _ = function.map(functions::check);
     }
 });

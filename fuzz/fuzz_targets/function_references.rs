@@ -2,9 +2,10 @@
 #![no_main]
 
 use arbitrary::Arbitrary;
-use farm_core::{Failure, FunctionRef, codec};
+use farm_core::codec::{self, Form};
+use farm_core::{Failure, FunctionRef, Stage};
+use farm_fuzz::forms;
 use farm_fuzz::functions::{self, Aim};
-use farm_fuzz::values::without_handles;
 use libfuzzer_sys::fuzz_target;
 
 farm_fuzz::gaps_between_globals_may_be_read!();
@@ -12,16 +13,31 @@ farm_fuzz::gaps_between_globals_may_be_read!();
 #[derive(Arbitrary, Debug)]
 enum Input<'a> {
     Bytes(&'a [u8]),
-    Aimed { at: Aim, lends: bool, argument: &'a [u8] },
+    Aimed { at: Aim, argument: Argument<'a> },
+}
+
+#[derive(Arbitrary, Debug)]
+enum Argument<'a> {
+    Raw(&'a [u8]),
+    Compact(&'a [u8]),
+    Described(&'a [u8]),
+}
+
+impl Argument<'_> {
+    fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Raw(bytes) => bytes.to_vec(),
+            Self::Compact(bytes) => forms::argument(Form::Compact, bytes, &[]),
+            Self::Described(bytes) => forms::argument(Form::Described, bytes, &[]),
+        }
+    }
 }
 
 fuzz_target!(|input: Input| {
+    forms::forget();
     let (reference, argument) = match input {
         Input::Bytes(bytes) => (codec::decode::<FunctionRef>(bytes).ok(), Vec::new()),
-        Input::Aimed { at, lends, argument } => {
-            let argument = if lends { argument.to_vec() } else { without_handles(argument) };
-            (Some(at.reference().into()), argument)
-        }
+        Input::Aimed { at, argument } => (Some(at.reference().into()), argument.encode()),
     };
     let Some(reference) = reference else { return };
     // SAFETY: nobody has forged a descriptor in this program.
@@ -30,6 +46,7 @@ fuzz_target!(|input: Input| {
         assert_eq!(function.reference(), Ok(reference));
         // SAFETY: it is not, should these bytes lend anything: that is refused, since they name no segment that exists.
         let done = unsafe { farm_core::run(reference, &argument, &mut Vec::new()) };
-        assert!(matches!(done, Ok(()) | Err(Failure::Decode(_))), "{done:?}");
+        let refused = |failure: &_| matches!(failure, Failure::Decode { stage: Stage::Argument, .. });
+        assert!(done.as_ref().is_ok() || done.as_ref().is_err_and(refused), "{done:?}");
     }
 });

@@ -99,6 +99,7 @@ macro_rules! conformance_tests {
             wakers: a_waker_may_wait_for_other_tasks_of_its_pool,
                 a_waker_may_end_its_pool,
                 wakers_that_panic_harm_nobody,
+                a_handle_that_has_given_its_outcome_says_so,
                 many_tasks_are_awaited_together;
         }
     };

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
 use farm_core::Data;
 use farm_core::prelude::*;
@@ -110,6 +111,29 @@ pub fn wakers_that_panic_harm_nobody<B: Backend>() {
         assert_eq!(handle.get().unwrap(), x);
     }
     assert_eq!(pool.apply(square, 3).unwrap(), 9);
+}
+
+/// An outcome comes once, and asking for it again is no panic.
+pub fn a_handle_that_has_given_its_outcome_says_so<B: Backend>() {
+    let pool = B::pool(1);
+    let given = || {
+        let mut handle = pool.submit(square, 3);
+        handle.wait();
+        assert!(matches!(poll(&mut handle, Waker::noop()), Poll::Ready(Ok(9))));
+        handle
+    };
+    let is_told = |outcome| matches!(outcome, Err(TaskError::Taken { .. }));
+    let mut handle = given();
+    assert!(handle.is_ready() && !handle.cancel());
+    for _ in 0..2 {
+        let Poll::Ready(outcome) = poll(&mut handle, Waker::noop()) else { panic!("it is ready") };
+        assert!(is_told(outcome));
+    }
+    assert!(is_told(handle.get()));
+    assert!(is_told(given().get_timeout(Duration::ZERO).unwrap()));
+    let error = given().get().unwrap_err().to_string();
+    assert!(error.contains("square") && error.contains("polled"), "{error}");
+    assert_eq!(pool.apply(square, 4).unwrap(), 16);
 }
 
 /// A thousand tasks that one thread waits for together.

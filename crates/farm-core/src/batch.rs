@@ -10,6 +10,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use crate::codec::{Form, Setting, Source};
+use crate::handle::reach;
 use crate::run::decode_each;
 use crate::{
     Data, Deliver, Envelope, Home, Outcome, Passengers, Payload, Reach, Stage, TaskError, TaskName,
@@ -58,9 +59,9 @@ impl Arrivals {
     ) -> Result<(), &'static str> {
         let wanted = Wanted(self, is_so);
         if !wanted.is_in()
-            && let Some(home) = home.and_then(Weak::upgrade)
+            && let Some(home) = reach(home)?
         {
-            home.attend(&wanted, None)?;
+            home.attend(&wanted, None);
         }
         let mut arrived = self.arrived.lock();
         while !is_so(self, &arrived) {
@@ -224,7 +225,7 @@ impl Batch {
 
     /// Cancels what no worker has started.
     pub(crate) fn cancel(&self) {
-        if let Some(home) = self.home.as_ref().and_then(Weak::upgrade) {
+        if let Ok(Some(home)) = reach(self.home.as_ref()) {
             home.cancel(self.task.id, Reach::Waiting);
         }
     }

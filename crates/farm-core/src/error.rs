@@ -120,6 +120,14 @@ pub enum TaskError {
         /// The task that was refused.
         task: Arc<TaskName>,
     },
+    /// The outcome is not there any more: the handle was polled to its end, which gave it, and then asked again.
+    #[error(
+        "{task} has given its outcome already, when its handle was polled; keep what that gave"
+    )]
+    Taken {
+        /// The task.
+        task: Arc<TaskName>,
+    },
     /// The pool has no workers left and cannot start new ones.
     #[error("{task} has no pool: {reason}")]
     NoWorkers {
@@ -186,6 +194,7 @@ impl TaskError {
             | Self::Escaped { task, .. }
             | Self::Function { task, .. }
             | Self::Nested { task }
+            | Self::Taken { task }
             | Self::NoWorkers { task, .. } => task,
         }
     }

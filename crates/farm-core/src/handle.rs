@@ -7,6 +7,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use crate::fork::FORKED;
 use crate::{Data, Reach, Slot, TaskError, TaskId, TaskName, wake_here};
 
 /// The pool of a task, as far as the task's handle needs it.
@@ -17,13 +18,25 @@ pub trait Home: Send + Sync {
 
     /// A caller is about to wait until `outcome` is in, or until `deadline`, and lends the pool its thread for that
     /// time. It waits by itself for what is left.
-    ///
-    /// # Errors
-    ///
-    /// Why no outcome will come to this process.
-    fn attend(&self, outcome: &dyn Outcome, deadline: Option<Instant>) -> Result<(), &'static str> {
+    fn attend(&self, outcome: &dyn Outcome, deadline: Option<Instant>) {
         let _ = (outcome, deadline);
-        Ok(())
+    }
+
+    /// Whether this process is a fork of the one that made the pool. No outcome comes here, and nothing is to be cancelled.
+    fn is_forked(&self) -> bool {
+        false
+    }
+}
+
+/// The pool of a task, as long as there is one.
+///
+/// # Errors
+///
+/// Why no outcome will come to this process.
+pub(crate) fn reach(home: Option<&Weak<dyn Home>>) -> Result<Option<Arc<dyn Home>>, &'static str> {
+    match home.and_then(Weak::upgrade) {
+        Some(home) if home.is_forked() => Err(FORKED),
+        home => Ok(home),
     }
 }
 
@@ -86,13 +99,20 @@ impl<R> TaskHandle<R> {
     /// Says whether the outcome is in.
     fn wait_until(&self, deadline: Option<Instant>) -> bool {
         if !self.is_ready()
-            && let Some(pool) = self.pool.as_ref().and_then(Weak::upgrade)
-            && let Err(reason) = pool.attend(&*self.slot, deadline)
+            && let Some(pool) = self.reach_pool()
         {
-            let task = self.slot.task().clone();
-            wake_here(self.slot.fill(Err(TaskError::NoWorkers { task, reason: reason.into() })));
+            pool.attend(&*self.slot, deadline);
         }
         self.slot.wait(deadline)
+    }
+
+    /// The pool, as long as there is one. A fork of its process is told that no outcome comes.
+    fn reach_pool(&self) -> Option<Arc<dyn Home>> {
+        reach(self.pool.as_ref()).unwrap_or_else(|reason| {
+            let task = self.slot.task().clone();
+            wake_here(self.slot.fill(Err(TaskError::NoWorkers { task, reason: reason.into() })));
+            None
+        })
     }
 
     /// Cancels the task, and says whether it did; its outcome is then [`TaskError::Cancelled`].
@@ -105,11 +125,7 @@ impl<R> TaskHandle<R> {
 
     pub(crate) fn cancel_within(&self, reach: Reach) -> bool {
         !self.is_ready()
-            && self
-                .pool
-                .as_ref()
-                .and_then(Weak::upgrade)
-                .is_some_and(|pool| pool.cancel(self.slot.task().id, reach))
+            && self.reach_pool().is_some_and(|pool| pool.cancel(self.slot.task().id, reach))
     }
 
     /// The size of its encoded argument; 0 where the pool holds none.
@@ -158,20 +174,21 @@ impl<R: Data> TaskHandle<R> {
     }
 
     fn take(&self) -> Result<R, TaskError> {
-        self.slot
-            .take()
-            .unwrap_or_else(|| panic!("the result of {} was taken before", self.slot.task()))
+        self.slot.take().unwrap_or_else(|| Err(TaskError::Taken { task: self.slot.task().clone() }))
     }
 }
 
 impl<R: Data> Future for TaskHandle<R> {
     type Output = Result<R, TaskError>;
 
-    /// # Panics
-    ///
-    /// When it is polled again after it was ready, as futures do.
+    /// Ready once; asked again, the handle says [`TaskError::Taken`].
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.slot.poll(context.waker()) { Poll::Ready(self.take()) } else { Poll::Pending }
+        let is_told = || self.reach_pool().is_none() && self.is_ready();
+        if self.slot.poll(context.waker()) || is_told() {
+            Poll::Ready(self.take())
+        } else {
+            Poll::Pending
+        }
     }
 }
 

@@ -27,6 +27,8 @@ mod distribute;
 mod envelope;
 mod error;
 mod farm;
+#[doc(hidden)]
+pub mod fork;
 mod function;
 mod handle;
 pub mod keep;

@@ -36,7 +36,6 @@ mod closing;
 mod cores;
 mod descriptor;
 mod facts;
-mod fork;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;

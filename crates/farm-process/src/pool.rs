@@ -12,13 +12,13 @@ use parking_lot::Mutex;
 
 use crate::builder::Builder;
 use crate::facts::SharedFacts;
-use crate::fork::FORKED;
 use crate::lane::Vacancy;
 use crate::seat::Lanes;
 use crate::service::{Handles, Service};
 use crate::settings::Settings;
 use crate::staff::Process;
 use crate::{memory, start, threads, transport};
+use farm_core::fork::FORKED;
 
 /// A pool of worker processes.
 ///

@@ -29,7 +29,6 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::alarm::earlier;
 use crate::clock::BEAT;
-use crate::fork::{FORKED, Here};
 use crate::link::Unsent;
 use crate::origin::Origin;
 use crate::seat::Lanes;
@@ -39,6 +38,7 @@ use crate::start::{Start, StartError};
 use crate::transport::{self, Answers, Body, Contained, Unheard, Up, WINDOW};
 use crate::watch::{Limits, Wanted, Watch};
 use crate::{lane, threads};
+use farm_core::fork::Here;
 
 /// How long after its last work a pool keeps memory for more.
 const REST: Duration = Duration::from_secs(3);
@@ -451,15 +451,15 @@ pub(crate) struct Handles(pub(crate) Arc<Service>);
 
 impl Home for Handles {
     fn cancel(&self, task: TaskId, reach: Reach) -> bool {
-        self.0.is_here() && self.0.cancel(task, reach)
+        self.0.cancel(task, reach)
     }
 
-    fn attend(&self, outcome: &dyn Outcome, deadline: Option<Instant>) -> Result<(), &'static str> {
-        if !self.0.is_here() {
-            return Err(FORKED);
-        }
+    fn attend(&self, outcome: &dyn Outcome, deadline: Option<Instant>) {
         self.0.attend(outcome, deadline);
-        Ok(())
+    }
+
+    fn is_forked(&self) -> bool {
+        !self.0.is_here()
     }
 }
 

@@ -5,8 +5,11 @@ farm_process::init_before_main!();
 
 mod common;
 
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use common::{TRANSPORTS, part, pid, play, pool_by, square, wait_until};
@@ -121,7 +124,7 @@ fn a_handle_in_a_fork_says_that_nothing_comes_and_stays_the_programs() {
         |transport| {
             let (pool, folder) = (pool_by(transport, 1), common::Folder::new());
             let gate = folder.0.join("open");
-            let handles: Vec<_> = (0..4)
+            let handles: Vec<_> = (0..5)
                 .map(|n| pool.submit(reverse_when_there, (gate.clone(), vec![n; 3])))
                 .collect();
             let Some(child) = Child::fork() else {
@@ -132,6 +135,10 @@ fn a_handle_in_a_fork_says_that_nothing_comes_and_stays_the_programs() {
                     assert!(!first.cancel(), "it is not this process's to cancel");
                     assert!(is_refused(first.get()));
                     assert!(is_refused(next().get_timeout(Duration::from_secs(50)).unwrap()));
+                    let mut awaited = next();
+                    let mut context = Context::from_waker(Waker::noop());
+                    let polled = Pin::new(&mut awaited).poll(&mut context);
+                    assert!(matches!(polled.map(is_refused), Poll::Ready(true)));
                     drop(next());
                     drop(pool);
                     let last = next();
@@ -144,7 +151,7 @@ fn a_handle_in_a_fork_says_that_nothing_comes_and_stays_the_programs() {
             for (n, handle) in (0..).zip(handles) {
                 assert_eq!(handle.get().unwrap(), [n; 3]);
             }
-            assert_eq!((pool.stats().completed, pool.stats().cancelled), (4, 0));
+            assert_eq!((pool.stats().completed, pool.stats().cancelled), (5, 0));
         },
     );
 }

@@ -18,9 +18,10 @@ mod waiting;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use farm_core::fork::FORKED;
 use farm_core::{
-    Counters, Data, Farm, FarmError, Function, Policy, Slot, Stats, TaskError, TaskFn, TaskHandle,
-    TaskName, TaskOptions, inside_a_task,
+    Counters, Data, Farm, FarmError, Function, Home, Policy, Slot, Stats, TaskError, TaskFn,
+    TaskHandle, TaskName, TaskOptions, inside_a_task,
 };
 
 use crate::waiting::Waiting;
@@ -31,7 +32,7 @@ const MOST_WORKERS: usize = 1024;
 /// A pool of threads.
 #[derive(Debug)]
 pub struct Pool {
-    threads: rayon::ThreadPool,
+    threads: Arc<rayon::ThreadPool>,
     waiting: Arc<Waiting>,
     counters: Arc<Counters>,
 }
@@ -82,15 +83,26 @@ impl Builder {
         if !(1..=MOST_WORKERS).contains(&workers) {
             return Err(FarmError::Workers { asked: workers, most: MOST_WORKERS });
         }
+        let refused = |doing| move |source| FarmError::System { doing, source };
+        let waiting = Waiting::new().map_err(refused("make memory for the pool"))?;
         let threads = rayon::ThreadPoolBuilder::new()
             .num_threads(workers)
             .thread_name(|index| format!("farm-{index}"))
             .build()
-            .map_err(|error| FarmError::System {
-                doing: "start the threads of the pool",
-                source: std::io::Error::other(error),
-            })?;
-        Ok(Pool { threads, waiting: Arc::new(Waiting::new()), counters: Arc::default() })
+            .map_err(std::io::Error::other)
+            .map_err(refused("start the threads of the pool"))?;
+        let (threads, waiting) = (Arc::new(threads), Arc::new(waiting));
+        Ok(Pool { threads, waiting, counters: Arc::default() })
+    }
+}
+
+impl Pool {
+    /// Waits until nothing waits or runs; not on a thread of the pool, which is needed for that, nor in a fork, where nothing
+    /// runs.
+    fn wait_until_idle(&self) {
+        if !self.waiting.is_forked() && self.threads.current_thread_index().is_none() {
+            self.waiting.wait_until_idle();
+        }
     }
 }
 
@@ -122,6 +134,10 @@ impl Farm for Pool {
         if let Some(what) = unsupported(options.policy()) {
             self.counters.failed();
             return TaskHandle::failed(TaskError::Unsupported { task, what });
+        }
+        if self.waiting.is_forked() {
+            self.counters.failed();
+            return TaskHandle::failed(TaskError::NoWorkers { task, reason: FORKED.into() });
         }
         let slot = Arc::new(Slot::new(task.clone()));
         let (ours, counters) = (slot.clone(), self.counters.clone());
@@ -158,9 +174,7 @@ impl Farm for Pool {
     }
 
     fn shutdown(self) {
-        if self.threads.current_thread_index().is_none() {
-            self.waiting.wait_until_idle();
-        }
+        self.wait_until_idle();
     }
 
     fn terminate(self) {}
@@ -170,10 +184,14 @@ impl Drop for Pool {
     /// Cancels what has not started. A thread cannot be killed, so what runs is waited for; but not on a thread of
     /// the pool, where a future that a task has woken may drop it.
     fn drop(&mut self) {
-        self.waiting.cancel_all();
-        if self.threads.current_thread_index().is_none() {
-            self.waiting.wait_until_idle();
+        if self.waiting.is_forked() {
+            // The threads are not in a child that the program has forked, and may have held locks. Handles that are left
+            // there can still ask.
+            std::mem::forget((self.threads.clone(), self.waiting.clone()));
+            return;
         }
+        self.waiting.cancel_all();
+        self.wait_until_idle();
         self.waiting.close();
     }
 }

@@ -5,10 +5,12 @@
 //! the task that has waited longest; a token that finds nothing is one whose task was cancelled.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 
+use farm_core::fork::Here;
 use farm_core::{Home, Reach, TaskId, Wakers, wake_here};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
@@ -16,6 +18,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 type Job = Box<dyn FnOnce(bool) -> Option<Waker> + Send>;
 
 pub(crate) struct Waiting {
+    here: Here,
     wakers: Arc<Wakers>,
     state: Mutex<State>,
     idle: Condvar,
@@ -33,11 +36,12 @@ struct State {
 }
 
 impl Waiting {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new() -> io::Result<Self> {
         let wakers = Wakers::new(|name, body| {
             std::thread::Builder::new().name(name.to_owned()).spawn(body).map(drop)
         });
-        Self { wakers, state: Mutex::default(), idle: Condvar::new(), work: Condvar::new() }
+        let (state, idle, work) = (Mutex::default(), Condvar::new(), Condvar::new());
+        Ok(Self { here: Here::new()?, wakers, state, idle, work })
     }
 
     pub(crate) fn push(&self, task: TaskId, job: Job) {
@@ -136,6 +140,10 @@ impl Home for Waiting {
             self.wake(waker);
         }
         was_there
+    }
+
+    fn is_forked(&self) -> bool {
+        !self.here.is_here()
     }
 }
 

@@ -1,14 +1,17 @@
 //! Handles that the master takes back: those it has lent, each band once, and the array is whole after.
 
 use arbitrary::Arbitrary;
+use farm_core::codec::Form;
 use farm_core::{
-    Data, Function, Mailbox, Prepared, TaskError, TaskFn, TaskHandle, TaskOptions, codec, prepare,
+    Data, Function, Mailbox, Payload, Prepared, Stage, TaskError, TaskFn, TaskHandle, TaskOptions,
+    prepare, wake_here,
 };
 use farm_shm::{ArrayRef, Band, SharedArray};
 use ndarray::Ix2;
 
 use super::segments::{SEGMENTS, SHAPE, lent_by, visit};
 use super::wire::{Lending, Return, Rows};
+use crate::forms;
 
 /// What is lent to a task, and what becomes of it.
 #[derive(Arbitrary, Debug)]
@@ -16,6 +19,7 @@ pub struct Answer<'a> {
     lent: Lent,
     sent: u8,
     repeatable: bool,
+    is_described: bool,
     outcome: Outcome<'a>,
 }
 
@@ -122,22 +126,25 @@ impl Answer<'_> {
         let Ok(prepared) = prepare(&options, function, argument) else { panic!("it is encoded") };
         let lent = lent_by(&prepared);
         let Prepared { task, slot, passengers } = prepared;
+        let form = if self.is_described { Form::Described } else { Form::Compact };
         let outcome = match &self.outcome {
-            Outcome::Bytes(bytes) => Ok(bytes.to_vec().into()),
-            Outcome::Echo => Ok((*task.argument).as_ref().to_vec().into()),
+            Outcome::Bytes(bytes) => Ok(bytes.to_vec()),
+            Outcome::Echo => Ok(task.argument.to_vec()),
             Outcome::Handles(handles) => {
                 let returns: Vec<_> = handles.iter().map(|handle| handle.of(&lent)).collect();
-                Ok(codec::encode(&returns).expect("they are numbers").into())
+                Ok(forms::encode_in(form, &returns).expect("they are numbers"))
             }
             Outcome::Cancelled => Err(TaskError::Cancelled { task: task.name.clone() }),
         };
         let mut mailbox = Mailbox::default();
-        mailbox.expect(task.id(), slot.clone(), passengers);
+        mailbox.expect(task.id(), 1, slot.clone(), passengers);
         (0..self.sent % 3).for_each(|_| mailbox.sent(task.id()));
-        mailbox.close(task.id(), outcome).expect("it is expected").deliver();
+        let outcome = outcome.map(|result| Payload::from(result).in_form(form));
+        let delivery = mailbox.close(task.id(), 0..1, outcome).expect("it is expected");
+        wake_here(delivery.deliver());
         match TaskHandle::new(slot, None, 0).get() {
             Ok(result) => Some(result),
-            Err(TaskError::Decode { reason, .. }) => {
+            Err(TaskError::Decode { stage: Stage::Result, reason, .. }) => {
                 assert!(!reason.contains("panicked"), "{reason}");
                 None
             }
@@ -152,9 +159,9 @@ impl Back {
         let (key, went) = match self.key {
             Ok(n) => {
                 let (key, lending) = &lent[usize::from(n) % lent.len()];
-                (*key, lending.rows)
+                (*key, lending.rows.clone())
             }
-            Err(key) => (key, (0, 0)),
+            Err(key) => (key, 0..0),
         };
         Return { key, rows: self.rows.map_or(went, Into::into) }
     }

@@ -1,7 +1,8 @@
 //! Handles that a worker receives: they are refused, or lie within their segment.
 
 use arbitrary::Arbitrary;
-use farm_core::{Failure, Function, FunctionRef, codec};
+use farm_core::codec::{self, Form, decode_form};
+use farm_core::{Failure, Function, FunctionRef, Stage};
 use farm_shm::{ArrayRef, Band, Element};
 use ndarray::{Dimension, Ix0, Ix1, Ix2, IxDyn};
 
@@ -18,7 +19,7 @@ pub struct Argument<'a> {
 #[derive(Arbitrary, Debug)]
 enum Content<'a> {
     Bytes(&'a [u8]),
-    Handles { keys: Keys, lent: Vec<(u8, Lent<'a>)>, length: Option<u32> },
+    Handles { keys: Keys, lent: Vec<(u8, Lent<'a>)>, length: Option<u32>, is_described: bool },
 }
 
 /// Those in the value.
@@ -117,18 +118,20 @@ impl Argument<'_> {
         // what is checked; there is no other thread, and no view while a task runs but the one that it looks at.
         let done = unsafe { farm_core::run((callee.reference)(), &argument, &mut result) };
         match done {
-            Ok(()) => assert_lent(&argument, &result, callee),
-            Err(Failure::Decode(reason)) => assert!(!reason.contains("panicked"), "{reason}"),
+            Ok(form) => assert_lent(&argument, &result, form, callee),
+            Err(Failure::Decode { stage: Stage::Argument, reason }) => {
+                assert!(!reason.contains("panicked"), "{reason}");
+            }
             Err(failure) => panic!("{failure:?}"),
         }
     }
 }
 
 /// What the task has had is what was lent, each once, and as what it was lent.
-fn assert_lent(argument: &[u8], result: &[u8], callee: &Callee) {
-    let (value, mut lendings) = wire::take_apart(argument).expect("the worker has done so");
-    let keys: Vec<u64> = codec::decode(value).expect("the worker has done so");
-    let returned: Vec<Return> = codec::decode(result).expect("handles were returned");
+fn assert_lent(argument: &[u8], result: &[u8], form: Form, callee: &Callee) {
+    let returned: Vec<Return> = decode_form(result, form).expect("handles were returned");
+    let (value, form, mut lendings) = wire::take_apart(argument).expect("the worker has done so");
+    let keys: Vec<u64> = decode_form(value, form).expect("the worker has done so");
     assert!(returned.iter().map(|handle| handle.key).eq(keys), "{returned:?}");
     for handle in &returned {
         let at = lendings.iter().position(|(key, lending)| {
@@ -144,9 +147,11 @@ fn assert_lent(argument: &[u8], result: &[u8], callee: &Callee) {
 
 impl Content<'_> {
     fn encode(&self, callee: &Callee) -> Vec<u8> {
-        let (keys, lent, length) = match self {
+        let (keys, lent, length, is_described) = match self {
             Self::Bytes(bytes) => return bytes.to_vec(),
-            Self::Handles { keys, lent, length } => (keys, lent, length),
+            Self::Handles { keys, lent, length, is_described } => {
+                (keys, lent, length, *is_described)
+            }
         };
         let lendings: Lendings =
             lent.iter().map(|(key, lent)| ((*key).into(), lent.encode(callee))).collect();
@@ -154,7 +159,8 @@ impl Content<'_> {
             Keys::AsLent => lendings.iter().map(|(key, _)| *key).collect(),
             Keys::Any(keys) => keys.iter().map(|key| (*key).into()).collect(),
         };
-        let mut argument = wire::argument(&keys, &lendings);
+        let form = if is_described { Form::Described } else { Form::Compact };
+        let mut argument = wire::argument(&keys, form, &lendings);
         if let (Some(length), Some(last)) = (length, argument.last_chunk_mut()) {
             *last = length.to_le_bytes();
         }

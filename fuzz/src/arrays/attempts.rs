@@ -4,7 +4,8 @@
 use std::ops::Range;
 
 use arbitrary::Arbitrary;
-use farm_core::{Failure, Function, FunctionRef, codec};
+use farm_core::codec::{Form, decode_form};
+use farm_core::{Failure, Function, FunctionRef, Stage};
 use farm_shm::{Band, Element};
 use ndarray::{Dimension, Ix1, Ix2, IxDyn};
 
@@ -17,6 +18,7 @@ pub struct Attempts {
     task: u8,
     bands: Vec<Part>,
     retries: u8,
+    is_described: bool,
 }
 
 /// Some rows, and what is found where they are to be kept.
@@ -101,7 +103,8 @@ impl Attempts {
         let lent = |band: &Part| wire::encode(&band.lending(task));
         let lendings: Lendings = (0..).zip(self.bands.iter().map(lent)).collect();
         let keys: Vec<u64> = lendings.iter().map(|(key, _)| *key).collect();
-        let argument = wire::argument(&keys, &lendings);
+        let form = if self.is_described { Form::Described } else { Form::Compact };
+        let argument = wire::argument(&keys, form, &lendings);
         let mut memory = Memory::new(&self.bands, task);
         memory.prepare();
         for _ in 0..=self.retries % 3 {
@@ -110,8 +113,8 @@ impl Attempts {
             // after the other, and there is no other thread; what else it touches is what is checked.
             let done = unsafe { farm_core::run((task.reference)(), &argument, &mut result) };
             match (done, memory.attempt(&self.bands, task)) {
-                (Ok(()), Ok(old)) => assert_eq!(codec::decode(&result), Ok(old)),
-                (Err(Failure::Decode(reason)), Err(why)) => {
+                (Ok(form), Ok(old)) => assert_eq!(decode_form(&result, form), Ok(old)),
+                (Err(Failure::Decode { stage: Stage::Argument, reason }), Err(why)) => {
                     assert!(reason.contains(why), "{reason}");
                 }
                 other => panic!("{other:?}"),
@@ -146,20 +149,20 @@ impl Part {
         }
     }
 
-    fn rows(&self, task: &Task) -> (usize, usize) {
+    fn rows(&self, task: &Task) -> Range<usize> {
         let n = task.whole[0];
         let start = usize::from(self.start) % (n + 1);
-        (start, start + usize::from(self.rows) % (n + 1 - start))
+        start..start + usize::from(self.rows) % (n + 1 - start)
     }
 
     fn bytes(&self, task: &Task) -> Range<usize> {
-        let (start, end) = self.rows(task);
+        let Range { start, end } = self.rows(task);
         start * task.row()..end * task.row()
     }
 
     /// Where the mark is, if there is room for it.
     fn mark_at(&self, task: &Task) -> Option<usize> {
-        let at = BYTES + self.rows(task).0;
+        let at = BYTES + self.rows(task).start;
         (at < UNDO_BYTES).then_some(at)
     }
 }

@@ -7,7 +7,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex};
 
-use farm_core::{Data, Failure, Function, Owner, Prepared, TaskOptions, codec};
+use farm_core::codec::{self, Form};
+use farm_core::{Data, Failure, Function, Owner, Prepared, TaskOptions};
 use farm_shm::{ArrayRef, Band, Element, SharedArray};
 use ndarray::{ArrayView, Dimension, Ix1, Ix2};
 
@@ -87,11 +88,11 @@ impl Foreign {
         file.set_len(bytes as u64).expect("there is room");
         let elements = bytes / size_of::<f64>();
         let lent = |access| {
-            let (element, whole, rows) = (size_of::<f64>(), vec![elements], (0, elements));
+            let (element, whole, rows) = (size_of::<f64>(), vec![elements], 0..elements);
             wire::encode(&Lending { access, segment: name, element, whole, rows, undo: None })
         };
         let lendings = vec![(0, lent(Access::Read)), (1, lent(Access::Write))];
-        let argument = wire::argument(&(0_u64, 1_u64), &lendings);
+        let argument = wire::argument(&(0_u64, 1_u64), Form::Compact, &lendings);
         let function = Function::of(keep).reference().expect("it is in this executable");
         // SAFETY: it is not: both are lent the same memory, and keep it. Nobody makes a view of it through what is
         // kept after `keep` itself, which makes them one after the other.
@@ -134,8 +135,8 @@ fn name_of(array: &ArrayRef<f64, Ix2>) -> Segment {
 
 /// What a task is lent, by the keys.
 pub(super) fn lent_by<R: Data>(prepared: &Prepared<R>) -> Vec<(u64, Lending)> {
-    let argument = (*prepared.task.argument).as_ref();
-    let (_, lendings) = wire::take_apart(argument).expect("it was encoded");
+    let argument = prepared.task.argument.as_slice().expect("nobody else has it");
+    let (_, _, lendings) = wire::take_apart(argument).expect("it was encoded");
     let decode = |lending: Vec<u8>| codec::decode(&lending).expect("it was encoded");
     lendings.into_iter().map(|(key, lending)| (key, decode(lending))).collect()
 }

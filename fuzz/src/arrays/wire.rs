@@ -1,8 +1,12 @@
 //! Handles as they are on the wire, with any number in them.
 
+use std::ops::Range;
+
 use arbitrary::Arbitrary;
-use farm_core::codec;
+use farm_core::codec::{self, Form};
 use serde::{Deserialize, Serialize};
+
+use crate::forms;
 
 /// What a handle in an argument lends. The handle itself is a key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -11,7 +15,7 @@ pub(super) struct Lending {
     pub(super) segment: Segment,
     pub(super) element: usize,
     pub(super) whole: Vec<usize>,
-    pub(super) rows: (usize, usize),
+    pub(super) rows: Range<usize>,
     pub(super) undo: Option<Segment>,
 }
 
@@ -25,7 +29,7 @@ pub(super) enum Access {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Return {
     pub(super) key: u64,
-    pub(super) rows: (usize, usize),
+    pub(super) rows: Range<usize>,
 }
 
 /// What is behind the value of an argument: keys, and what is lent by them, encoded.
@@ -36,21 +40,18 @@ pub(super) fn encode(lending: &Lending) -> Vec<u8> {
 }
 
 /// An argument of handles with these keys.
-pub(super) fn argument(keys: &impl Serialize, lendings: &Lendings) -> Vec<u8> {
+pub(super) fn argument(keys: &impl Serialize, form: Form, lendings: &Lendings) -> Vec<u8> {
     let lendings =
         if lendings.is_empty() { Vec::new() } else { codec::encode(lendings).expect("bytes") };
-    let length = u32::try_from(lendings.len()).expect("they are few");
-    let keys = codec::encode(keys).expect("they are numbers");
-    [keys, lendings, length.to_le_bytes().to_vec()].concat()
+    let keys = forms::encode_in(form, keys).expect("they are numbers");
+    forms::argument(form, &keys, &lendings)
 }
 
-/// The value in an argument, and what it lends.
-pub(super) fn take_apart(argument: &[u8]) -> Option<(&[u8], Lendings)> {
-    let (rest, length) = argument.split_last_chunk()?;
-    let length = u32::from_le_bytes(*length) as usize;
-    let (value, lendings) = rest.split_at(rest.len().checked_sub(length)?);
+/// The value in an argument, its form, and what it lends.
+pub(super) fn take_apart(argument: &[u8]) -> Option<(&[u8], Form, Lendings)> {
+    let (value, form, lendings) = forms::take_apart(argument)?;
     let none = lendings.is_empty().then(Vec::new);
-    Some((value, none.or_else(|| codec::decode(lendings).ok())?))
+    Some((value, form, none.or_else(|| codec::decode(lendings).ok())?))
 }
 
 /// The name of a segment.
@@ -84,8 +85,8 @@ impl From<Number> for usize {
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub(super) struct Rows(Number, Number);
 
-impl From<Rows> for (usize, usize) {
+impl From<Rows> for Range<usize> {
     fn from(Rows(start, end): Rows) -> Self {
-        (start.into(), end.into())
+        start.into()..end.into()
     }
 }

@@ -22,7 +22,7 @@ use super::record::{Begin, HEAD, Order, Report, Run};
 use super::results::{self, Lent};
 use super::ring::{Broken, Reader, Writer};
 use super::store::Store;
-use crate::fork::Here;
+use farm_core::fork::Here;
 
 pub(crate) struct MasterEnd {
     here: Here,

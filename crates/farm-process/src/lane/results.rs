@@ -16,7 +16,7 @@ use super::extents::Extents;
 use super::layout::{RESULT_COUNTS, RESULTS, result_room};
 use super::memory::Memory;
 use super::record::Beside;
-use crate::fork::Here;
+use farm_core::fork::Here;
 
 const FREE: u64 = 0;
 const IN_USE: u64 = 1;

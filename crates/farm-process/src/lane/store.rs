@@ -16,7 +16,7 @@ use super::MOST_INLINE;
 use super::block::Block;
 use super::extents::Extents;
 use super::record::Beside;
-use crate::fork::Here;
+use farm_core::fork::Here;
 
 /// How often who waits for room looks whether it should go on waiting.
 const LOOK: Duration = Duration::from_millis(50);

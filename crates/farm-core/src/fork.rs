@@ -15,14 +15,19 @@ static PAGE: OnceLock<MmapMut> = OnceLock::new();
 static LAST: AtomicU64 = AtomicU64::new(0);
 
 /// What a fork of the process that made a pool is told.
-pub(crate) const FORKED: &str = "this process is a fork of the one that made the pool";
+pub const FORKED: &str = "this process is a fork of the one that made the pool";
 
 /// The process in which it was made.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Here(u64);
+pub struct Here(u64);
 
 impl Here {
-    pub(crate) fn new() -> io::Result<Self> {
+    /// This process.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no memory for a page, or is older than Linux 4.14.
+    pub fn new() -> io::Result<Self> {
         if PAGE.get().is_none() {
             let page = MmapMut::map_anon(1)?;
             let place = page.as_ptr().cast_mut().cast();
@@ -39,7 +44,9 @@ impl Here {
         Ok(Self(number.load(Ordering::Relaxed)))
     }
 
-    pub(crate) fn is_here(self) -> bool {
+    /// Whether this is that process.
+    #[must_use]
+    pub fn is_here(self) -> bool {
         number().is_some_and(|number| number.load(Ordering::Relaxed) == self.0)
     }
 }

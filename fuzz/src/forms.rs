@@ -1,0 +1,56 @@
+//! Encoded values in the form that a target wants, whatever has become known before.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use farm_core::codec::{self, CodecError, FACTS, Facts, Form};
+use farm_core::encode_call;
+use serde::Serialize;
+
+static KNOWN: Facts = [const { AtomicU64::new(0) }; FACTS];
+
+/// From now on no value is known to come back from the compact form, so that the next goes described.
+pub fn forget() {
+    codec::share(&KNOWN);
+    KNOWN.iter().for_each(|fact| fact.store(0, Ordering::Relaxed));
+}
+
+/// The length of what an argument lends lies behind it, in so many bytes.
+const LENGTH: usize = 4;
+
+/// Says there that the argument is described.
+const DESCRIBED: u32 = 1 << 31;
+
+/// Encodes a value in the form in which it goes.
+pub(crate) fn encode<T: Serialize>(value: &T) -> Result<(Form, Vec<u8>), CodecError> {
+    let argument = encode_call(value)?;
+    let (value, form, _) = take_apart(&argument).expect("it was encoded");
+    Ok((form, value.to_vec()))
+}
+
+/// Encodes a value in that form. What was known is forgotten.
+pub(crate) fn encode_in<T: Serialize>(form: Form, value: &T) -> Result<Vec<u8>, CodecError> {
+    if form == Form::Compact {
+        return codec::encode(value);
+    }
+    forget();
+    let (form, bytes) = encode(value)?;
+    assert_eq!(form, Form::Described, "nothing is known");
+    Ok(bytes)
+}
+
+/// An argument that consists of these bytes.
+pub fn argument(form: Form, value: &[u8], lendings: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(lendings.len()).expect("they are few");
+    let flag = if form == Form::Described { DESCRIBED } else { 0 };
+    [value, lendings, &(length | flag).to_le_bytes()].concat()
+}
+
+/// The bytes of the value, its form, and what is lent.
+pub(crate) fn take_apart(argument: &[u8]) -> Option<(&[u8], Form, &[u8])> {
+    let (rest, length) = argument.split_last_chunk::<LENGTH>()?;
+    let length = u32::from_le_bytes(*length);
+    let form = if length & DESCRIBED == 0 { Form::Compact } else { Form::Described };
+    let lendings = (length & !DESCRIBED) as usize;
+    let (value, lendings) = rest.split_at(rest.len().checked_sub(lendings)?);
+    Some((value, form, lendings))
+}
