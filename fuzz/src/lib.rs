@@ -1,6 +1,7 @@
 //! What the fuzz targets share.
 
 pub mod arrays;
+pub mod forms;
 pub mod functions;
 pub mod panics;
 pub mod values;

@@ -76,7 +76,12 @@ fn unwatch(outer: Watch) {
 
 #[cold]
 fn examine(payload: Box<dyn Any + Send>) -> Box<Caught> {
-    let seen = if WATCH.get() == Watch::Seen { SEEN.take() } else { None };
+    let seen = if WATCH.get() == Watch::Seen {
+        // It is not there any more where the thread is about to end.
+        SEEN.try_with(RefCell::take).unwrap_or_default()
+    } else {
+        None
+    };
     let (location, backtrace) = seen.unzip();
     let message = message_of(&*payload);
     // A payload whose own drop panics must not take the worker with it.
@@ -102,7 +107,7 @@ fn chain_hook() {
             } else {
                 let place = info.location().map(ToString::to_string).unwrap_or_default();
                 let trace = Backtrace::force_capture().to_string();
-                SEEN.set(Some((place, trace)));
+                let _ = SEEN.try_with(|seen| seen.replace(Some((place, trace))));
                 WATCH.set(Watch::Seen);
             }
         }));

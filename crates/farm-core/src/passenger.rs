@@ -23,6 +23,7 @@ use std::fmt;
 use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::LocalKey;
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -66,15 +67,26 @@ pub enum Crossing {
 thread_local! {
     static CROSSING: Cell<Option<Crossing>> = const { Cell::new(None) };
     static FAILING: Cell<bool> = const { Cell::new(false) };
-    // Most tasks have nothing to do with arrays. These tell whether there can be anything in the places
-    // below, which cost far more to reach, since they have to be dropped with their thread.
+    // Most tasks have nothing to do with arrays. These tell whether there can be anything in the places below.
     static HAS_GUESTS: Cell<bool> = const { Cell::new(false) };
     static HAS_LUGGAGE: Cell<bool> = const { Cell::new(false) };
     /// Of the task that is running.
-    static GUESTS: RefCell<Vec<Arc<dyn Guest>>> = const { RefCell::new(Vec::new()) };
+    static GUESTS: Kept<Vec<Arc<dyn Guest>>> = const { kept(Vec::new()) };
     /// Of the last task, if it has kept them.
-    static ESCAPED: RefCell<Vec<Arc<dyn Guest>>> = const { RefCell::new(Vec::new()) };
-    static LUGGAGE: RefCell<Luggage> = const { RefCell::new(Luggage::NONE) };
+    static ESCAPED: Kept<Vec<Arc<dyn Guest>>> = const { kept(Vec::new()) };
+    static LUGGAGE: Kept<Luggage> = const { kept(Luggage::NONE) };
+}
+
+/// What is there between two calls, and empty when the thread ends. So it need not be dropped with its thread, and can be
+/// reached after all that is: a program may end its pools then.
+type Kept<T> = RefCell<ManuallyDrop<T>>;
+
+const fn kept<T>(empty: T) -> Kept<T> {
+    RefCell::new(ManuallyDrop::new(empty))
+}
+
+fn replace<T>(place: &'static LocalKey<Kept<T>>, other: T) -> T {
+    ManuallyDrop::into_inner(place.replace(ManuallyDrop::new(other)))
 }
 
 /// Things by the keys of their handles. Most tasks have none: that is one null pointer, which costs next to
@@ -273,8 +285,8 @@ pub fn reclaim(key: Key) -> Option<Box<dyn Any>> {
     if crossing() != Some(Crossing::ResultIn) {
         return None;
     }
-    LUGGAGE.with_borrow_mut(|Luggage { passengers, .. }| {
-        let (_, passenger) = passengers.0.iter_mut().find(|(other, _)| *other == key)?;
+    LUGGAGE.with_borrow_mut(|luggage| {
+        let (_, passenger) = luggage.passengers.0.iter_mut().find(|(other, _)| *other == key)?;
         passenger.reclaim()
     })
 }
@@ -306,13 +318,13 @@ pub(crate) struct Checkpoint(Vec<(Key, Vec<u8>)>);
 impl Checkpoint {
     pub(crate) fn new() -> Self {
         let all = |luggage: &Luggage| luggage.lendings.0.as_slice().to_vec();
-        Self(if HAS_LUGGAGE.get() { LUGGAGE.with_borrow(all) } else { Vec::new() })
+        Self(if HAS_LUGGAGE.get() { LUGGAGE.with_borrow(|luggage| all(luggage)) } else { Vec::new() })
     }
 
     /// What has been claimed and reclaimed since can be again. The handles are dropped.
     pub(crate) fn restore(&self) {
         if crossing() == Some(Crossing::ArgumentIn) && HAS_GUESTS.replace(false) {
-            GUESTS.take();
+            drop(replace(&GUESTS, Vec::new()));
         }
         if HAS_LUGGAGE.get() {
             LUGGAGE.with_borrow_mut(|luggage| {
@@ -344,7 +356,7 @@ pub(crate) fn are_aboard() -> bool {
 /// How many handles the task that is beginning on this thread has received.
 #[inline]
 pub(crate) fn received() -> usize {
-    if HAS_GUESTS.get() { GUESTS.with_borrow(Vec::len) } else { 0 }
+    if HAS_GUESTS.get() { GUESTS.with_borrow(|guests| guests.len()) } else { 0 }
 }
 
 /// As many kept handles are told by name.
@@ -357,7 +369,7 @@ pub(crate) fn escaped() -> Vec<String> {
 }
 
 fn look_for_escaped() -> Vec<String> {
-    let mut guests = GUESTS.take();
+    let mut guests = replace(&GUESTS, Vec::new());
     // Not by a count alone: what the last holder did happens before this.
     guests.retain_mut(|guest| Arc::get_mut(guest).is_none());
     let mut names: Vec<_> = guests.iter().take(MOST_NAMES).map(|g| g.to_string()).collect();
@@ -365,7 +377,7 @@ fn look_for_escaped() -> Vec<String> {
         names.push(format!("and {} more", guests.len() - MOST_NAMES));
     }
     if !guests.is_empty() {
-        ESCAPED.set(guests);
+        drop(replace(&ESCAPED, guests));
     }
     names
 }
@@ -385,14 +397,14 @@ pub(crate) fn drop_as_failed<T>(left: T) {
 /// Leaves the passengers of that task out until the last of what it has kept is gone.
 pub(crate) fn strand(passengers: Passengers) {
     let passengers = Stranded(Arc::new(Mutex::new(passengers)));
-    ESCAPED.take().into_iter().for_each(|guest| guest.strand(passengers.clone()));
+    replace(&ESCAPED, Vec::new()).into_iter().for_each(|guest| guest.strand(passengers.clone()));
 }
 
 /// Puts `luggage` in the place of what is there.
 #[inline]
 fn exchange(luggage: Luggage) -> Luggage {
     let has_some = !luggage.is_empty();
-    if HAS_LUGGAGE.replace(has_some) || has_some { LUGGAGE.replace(luggage) } else { luggage }
+    if HAS_LUGGAGE.replace(has_some) || has_some { replace(&LUGGAGE, luggage) } else { luggage }
 }
 
 /// Runs `body` as one crossing, with `luggage`; what is there at its end comes back.

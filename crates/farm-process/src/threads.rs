@@ -12,6 +12,49 @@ use crate::signals;
 
 thread_local! {
     static OURS: Cell<bool> = const { Cell::new(false) };
+    static THREAD_LOCALS: Cell<Locals> = const { Cell::new(Locals::Unused) };
+    static LAST_MADE: LastMade = const { LastMade };
+}
+
+/// What has become of the thread-locals that other libraries have on this thread.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Locals {
+    Unused,
+    Used,
+    Gone,
+}
+
+/// Thread-locals go in the reverse order of their first use: this one before all that were there when it was made.
+struct LastMade;
+
+impl Drop for LastMade {
+    fn drop(&mut self) {
+        THREAD_LOCALS.set(Locals::Gone);
+    }
+}
+
+/// Whether thread-locals of other libraries can be used on this thread, as far as they have been [noted](note_thread_locals).
+pub(crate) fn has_thread_locals() -> bool {
+    THREAD_LOCALS.get() != Locals::Gone
+}
+
+/// Some have been used on this thread, and will be gone when it ends.
+pub(crate) fn note_thread_locals() {
+    if THREAD_LOCALS.replace(Locals::Used) == Locals::Unused {
+        let _ = LAST_MADE.try_with(|_| ());
+    }
+}
+
+/// Does something on another thread, which has all its thread-locals, and waits for it.
+///
+/// # Errors
+///
+/// If the system refuses a thread.
+pub(crate) fn elsewhere<T: Send>(body: impl FnOnce() -> T + Send) -> io::Result<T> {
+    std::thread::scope(|scope| {
+        let there = signals::none_for_threads_of(|| Builder::new().spawn_scoped(scope, body))?;
+        there.join().map_err(|_| io::Error::other("a thread has panicked"))
+    })
 }
 
 /// Starts a thread of a pool.

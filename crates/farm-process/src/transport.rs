@@ -28,7 +28,7 @@ use crate::facts::SharedFacts;
 use crate::lane::Way;
 use crate::mark::Mark;
 use crate::settings::Initializer;
-use crate::signals;
+use crate::{signals, threads};
 
 /// How many tasks a worker is sent at a time. A second one would spare it the wait for the master, but what is in a
 /// channel cannot be taken back when the first takes long and another worker is idle.
@@ -207,9 +207,23 @@ pub(crate) fn is_gone(error: &IpcError) -> bool {
 }
 
 /// Sends a message; a receiver that is gone is an error and not a signal.
-pub(crate) fn send<T: Serialize>(sender: &IpcSender<T>, message: T) -> Result<(), IpcError> {
+pub(crate) fn send<T: Serialize + Send>(
+    sender: &IpcSender<T>,
+    message: T,
+) -> Result<(), IpcError> {
+    let send_by = |sender: &IpcSender<T>| {
+        contained(|| signals::without_sigpipe(|| sender.send(message)))
+    };
     at_boundary();
-    let sent = contained(|| signals::without_sigpipe(|| sender.send(message)));
+    // ipc-channel needs thread-locals of its own, which are gone when a thread ends.
+    let sent = if threads::has_thread_locals() {
+        let sent = send_by(sender);
+        threads::note_thread_locals();
+        sent
+    } else {
+        let sender = sender.clone();
+        threads::elsewhere(move || send_by(&sender)).unwrap_or_else(|error| Err(error.into()))
+    };
     at_boundary();
     sent
 }

@@ -1,0 +1,139 @@
+//! A pool that is a program's to the last: it is used and dropped in an exit handler, or by the destructor of a thread-local,
+//! where thread-locals are gone. It has a `main` of its own, since a test harness ends otherwise.
+
+use std::cell::RefCell;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+
+use farm_conformance::watchdog::guard;
+use farm_core::prelude::*;
+use farm_process::Transport;
+use farm_shm::SharedArray;
+use ndarray::{Array1, Ix1};
+
+const PART: &str = "FARM_TEST_PART";
+const DONE: &str = "all is done";
+
+/// What the program leaves for its end.
+static LEFT: Mutex<Option<Box<dyn FnOnce() + Send>>> = Mutex::new(None);
+
+extern "C" fn at_exit() {
+    let left = LEFT.lock().unwrap().take();
+    left.into_iter().for_each(|left| left());
+}
+
+/// Is gone when the thread is, and then does what is left.
+struct Last(RefCell<Option<Box<dyn FnOnce()>>>);
+
+impl Drop for Last {
+    fn drop(&mut self) {
+        self.0.take().into_iter().for_each(|left| left());
+    }
+}
+
+thread_local! {
+    static LAST: Last = const { Last(RefCell::new(None)) };
+}
+
+fn square(x: u64) -> u64 {
+    x * x
+}
+
+fn long(n: usize) -> Vec<u8> {
+    vec![n as u8; 300_000]
+}
+
+fn sum(array: farm_shm::ArrayRef<f64, Ix1>) -> f64 {
+    array.view().sum()
+}
+
+fn fail(x: u64) -> u64 {
+    panic!("not {x}")
+}
+
+fn end_here(_: ()) {
+    std::process::abort();
+}
+
+/// Whatever a pool is used for.
+fn use_all<P: Farm>(pool: &P, has_processes: bool) {
+    assert_eq!(pool.map(square, 0..1000).unwrap().len(), 1000);
+    assert_eq!(pool.apply(long, 7).unwrap(), long(7));
+    let ones = SharedArray::from_array(&Array1::<f64>::ones(1000)).unwrap().freeze();
+    assert_eq!(pool.apply(sum, ones.clone()).unwrap(), 1000.0);
+    let error = pool.apply(fail, 3).unwrap_err();
+    assert!(matches!(&error, TaskError::Panicked { message, .. } if message == "not 3"), "{error}");
+    if has_processes {
+        assert!(matches!(pool.apply(end_here, ()), Err(TaskError::WorkerLost { .. })));
+    }
+}
+
+/// A program that ends while its pool has done something, is doing something, and has results that nobody has read.
+fn play<P: Farm + 'static>(pool: P, part: &str, has_processes: bool) {
+    use_all(&pool, has_processes);
+    let unread: Vec<_> = (0..20).map(|n| pool.submit(long, n)).collect();
+    unread[0].wait();
+    let (at, end) = part.split_once(' ').unwrap();
+    let how = match end {
+        "drop" => drop,
+        _ => Farm::shutdown,
+    };
+    let is_used = end == "use";
+    let left = move || {
+        if is_used {
+            use_all(&pool, has_processes);
+        }
+        how(pool);
+        for handle in unread {
+            assert!(matches!(handle.get(), Ok(_) | Err(TaskError::Cancelled { .. })));
+        }
+        println!("{DONE}");
+    };
+    if at == "handler" {
+        *LEFT.lock().unwrap() = Some(Box::new(left));
+        // SAFETY: it is a function of this program, which stays there.
+        unsafe { libc::atexit(at_exit) };
+    } else {
+        LAST.with(|last| last.0.replace(Some(Box::new(left) as Box<dyn FnOnce()>)));
+    }
+}
+
+fn main() {
+    farm_process::init();
+    if let Ok(part) = std::env::var(PART) {
+        let (pool, part) = part.split_once(' ').unwrap();
+        let processes = |transport| {
+            farm_process::Pool::builder().workers(2).transport(transport).build().unwrap()
+        };
+        match pool {
+            "lanes" => play(processes(Transport::Lanes), part, true),
+            "channel" => play(processes(Transport::Channel), part, true),
+            "rayon" => play(farm_rayon::Pool::builder().workers(2).build().unwrap(), part, false),
+            _ => play(farm_mono::Pool::new().unwrap(), part, false),
+        }
+        return;
+    }
+    // It is asked for names, and for tests by name, as a harness is.
+    if std::env::args().any(|argument| argument == "--list") {
+        return println!("pools_may_be_used_and_dropped_when_thread_locals_are_gone: test");
+    }
+    let mut children = Vec::new();
+    for pool in ["mono", "rayon", "lanes", "channel"] {
+        for at in ["handler", "thread-local"] {
+            for end in ["drop", "shutdown", "use"] {
+                children.push(format!("{pool} {at} {end}"));
+            }
+        }
+    }
+    for part in children {
+        guard("pools_may_be_used_and_dropped_when_thread_locals_are_gone", || {
+            let mut command = Command::new(std::env::current_exe().unwrap());
+            let output = command.env(PART, &part).stdin(Stdio::null()).output().unwrap();
+            let (out, err) =
+                (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            assert!(output.status.success(), "{part}: {} {err}", output.status);
+            assert!(out.contains(DONE) && !err.contains("panicked"), "{part}: {out} {err}");
+        });
+        println!("test {part} ... ok");
+    }
+}

@@ -1,0 +1,13 @@
+//! Results that change while they are decoded: an error or some value.
+#![no_main]
+
+use arbitrary::Unstructured;
+use farm_fuzz::values::receive_changing;
+use libfuzzer_sys::{Corpus, fuzz_target};
+
+fuzz_target!(|bytes: &[u8]| -> Corpus {
+    match receive_changing(&mut Unstructured::new(bytes)) {
+        Ok(()) => Corpus::Keep,
+        Err(_) => Corpus::Reject,
+    }
+});

@@ -1,0 +1,105 @@
+//! The results of many items in one piece, as a `map` takes them apart.
+
+use std::fmt::Debug;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use farm_core::codec::{Form, decode_form};
+use farm_core::{
+    Data, Deliver, Depot, Envelope, Envelopes, Farm, Home, Passengers, Payload, Stage, Stats, Task,
+    TaskError, TaskFn, TaskHandle, TaskOptions, wake_here,
+};
+
+use super::changing::{Changing, check_values};
+use super::keep;
+use crate::forms;
+
+/// How many items a map has.
+const ITEMS: usize = 3;
+
+/// Each outcome of a map is a value like any other, or an error.
+pub(super) fn check<T: Data + Debug>(changing: &Changing) {
+    let nothing = Vec::<T>::new();
+    // Items that are not known to come back compact would go by themselves.
+    let (form, bytes) = forms::encode(&nothing).expect("it does not refuse");
+    decode_form::<Vec<T>>(&bytes, form).expect("it is a sequence").clear();
+    let length = u32::try_from(changing.bytes.len()).expect("they are few").to_le_bytes();
+    let result = [&length, &changing.bytes[..]].concat();
+    let results = [&Envelope::time(Duration::ZERO), &*result.repeat(ITEMS)].concat();
+    let pool = Answering { results: changing.payload(&results), form: changing.form };
+    let outcomes = pool.map_each(keep::<Vec<T>>, (0..ITEMS).map(|_| Vec::new()));
+    assert_eq!(outcomes.len(), ITEMS);
+    for outcome in outcomes {
+        match outcome {
+            Ok(values) => check_values(values),
+            Err(TaskError::Decode { stage: Stage::Result, reason, .. }) => {
+                assert!(!reason.contains("panicked"), "{reason}");
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+/// A pool that answers each envelope with the same.
+struct Answering {
+    results: Payload,
+    form: Form,
+}
+
+impl Envelopes for Answering {
+    fn options(&self, options: &TaskOptions) -> Option<TaskOptions> {
+        Some(options.clone())
+    }
+
+    fn accept(
+        &self,
+        task: Task,
+        slot: Arc<dyn Deliver>,
+        passengers: Passengers,
+    ) -> Option<Weak<dyn Home>> {
+        let results = self.results.clone().in_form(self.form);
+        wake_here(slot.deliver(task.items, Ok(results), passengers));
+        None
+    }
+
+    fn failed(&self) {}
+
+    fn with_depot(&self, body: &mut dyn FnMut(Option<&mut dyn Depot>)) {
+        body(None);
+    }
+
+    fn ahead(&self) -> usize {
+        ITEMS
+    }
+}
+
+impl Farm for Answering {
+    fn submit_with<A, R, F>(&self, _: TaskOptions, _: F, _: A) -> TaskHandle<R>
+    where
+        A: Data,
+        R: Data,
+        F: TaskFn<A, R>,
+    {
+        unreachable!("items go in envelopes")
+    }
+
+    fn workers(&self) -> usize {
+        1
+    }
+
+    fn in_flight(&self) -> usize {
+        ITEMS
+    }
+
+    fn stats(&self) -> Stats {
+        Stats::default()
+    }
+
+    fn shutdown(self) {}
+
+    fn terminate(self) {}
+
+    fn envelopes(&self) -> Option<&dyn Envelopes> {
+        Some(self)
+    }
+}
