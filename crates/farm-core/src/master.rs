@@ -386,6 +386,7 @@ impl Master {
     /// Starts no more workers and ends all that is not done as cancelled.
     pub fn close(&mut self) {
         self.closed = true;
+        self.actions.retain(|action| !matches!(action, Action::Start(_)));
         let workers = std::mem::take(&mut self.workers);
         for desk in workers.into_values() {
             if let Desk::Ready(ready) = desk {

@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
-use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
+use rustix::io::{Errno, FdFlags, fcntl_getfd, fcntl_setfd};
 use rustix::process::{Resource, getrlimit};
 use rustix::stdio::{stderr, stdin, stdout};
 
@@ -36,6 +36,16 @@ fn nothing() -> Option<OwnedFd> {
     }
     // Without /dev: a descriptor that can be neither read nor written.
     openat(CWD, "/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()
+}
+
+/// Says which limit is in the way of a thread or a process that the system has refused to start.
+pub fn name_limit_of_threads(refused: std::io::Error) -> std::io::Error {
+    match Errno::from_io_error(&refused) {
+        Some(Errno::AGAIN) => std::io::Error::other(
+            "the limit on processes and threads is reached (`ulimit -u`, or pids.max of the control group)",
+        ),
+        _ => refused,
+    }
 }
 
 /// How many bytes a file of this process may have (`ulimit -f`). Memory that processes share counts as a file, and who

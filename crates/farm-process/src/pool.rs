@@ -65,16 +65,17 @@ impl Pool {
             pool.thread("farm-lanes", move || ours.look_after_lanes())?;
         }
         let ours = pool.service.clone();
-        pool.thread("farm-watch", move || {
-            ours.watch.run(|now| ours.beat(now), |worker, end| ours.ended(worker, end));
-        })?;
-        let ours = pool.service.clone();
         pool.thread("farm-start", move || start::run(&ours, &wanted))?;
         let ours = pool.service.clone();
         pool.thread("farm-output", move || ours.watch.outputs.run())?;
         let ours = pool.service.clone();
         // Nobody waits for this thread to end: it may be writing to a stderr that is not read.
         threads::spawn("farm-stderr", move || ours.watch.outputs.queue.run()).map_err(no_thread)?;
+        // With its first beat workers are started, so it comes when there is nothing that can be refused any more.
+        let ours = pool.service.clone();
+        pool.thread("farm-watch", move || {
+            ours.watch.run(|now| ours.beat(now), |worker, end| ours.ended(worker, end));
+        })?;
         pool.service.begin();
         pool.service.wait_until_up()?;
         Ok(pool)

@@ -12,7 +12,7 @@ use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use farm_core::system::keep_standard_descriptors;
+use farm_core::system::{keep_standard_descriptors, name_limit_of_threads};
 use farm_core::{Owner, WorkerId};
 use ipc_channel::ipc::IpcSender;
 
@@ -141,6 +141,7 @@ fn spawn(service: &Service, worker: WorkerId, end: OwnedFd) -> io::Result<Child>
             .stderr(output)
             .process_group(0)
             .spawn()
+            .map_err(name_limit_of_threads)
     };
     start().inspect_err(|_| drop(service.watch.outputs.last_words(worker)))
 }

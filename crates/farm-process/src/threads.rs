@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::thread::{Builder, JoinHandle};
 
+use farm_core::system::name_limit_of_threads;
 use farm_core::{Wakers, wake_here};
 
 use crate::signals;
@@ -73,6 +74,7 @@ fn start(
     body: impl FnOnce() + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
     signals::none_for_threads_of(|| Builder::new().name(name.into()).spawn(body))
+        .map_err(name_limit_of_threads)
 }
 
 /// Starts a thread for wakers. No pool needs it, so that it may wait for one.

@@ -15,10 +15,13 @@
 
 mod waiting;
 
+use std::error::Error;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use farm_core::fork::FORKED;
+use farm_core::system::name_limit_of_threads;
 use farm_core::{
     Counters, Data, Farm, FarmError, Function, Home, Policy, Slot, Stats, TaskError, TaskFn,
     TaskHandle, TaskName, TaskOptions, inside_a_task,
@@ -89,10 +92,19 @@ impl Builder {
             .num_threads(workers)
             .thread_name(|index| format!("farm-{index}"))
             .build()
-            .map_err(std::io::Error::other)
+            .map_err(why_no_threads)
             .map_err(refused("start the threads of the pool"))?;
         let (threads, waiting) = (Arc::new(threads), Arc::new(waiting));
         Ok(Pool { threads, waiting, counters: Arc::default() })
+    }
+}
+
+/// What the system says of threads that it does not start.
+fn why_no_threads(error: rayon::ThreadPoolBuildError) -> io::Error {
+    let of_system = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    match of_system.and_then(io::Error::raw_os_error) {
+        Some(code) => name_limit_of_threads(io::Error::from_raw_os_error(code)),
+        None => io::Error::other(error),
     }
 }
 
