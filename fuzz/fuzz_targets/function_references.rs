@@ -46,7 +46,8 @@ fuzz_target!(|input: Input| {
         assert_eq!(function.reference(), Ok(reference));
         // SAFETY: it is not, should these bytes lend anything: that is refused, since they name no segment that exists.
         let done = unsafe { farm_core::run(reference, &argument, &mut Vec::new()) };
-        let refused = |failure: &_| matches!(failure, Failure::Decode { stage: Stage::Argument, .. });
+        let refused =
+            |failure: &_| matches!(failure, Failure::Decode { stage: Stage::Argument, .. });
         assert!(done.as_ref().is_ok() || done.as_ref().is_err_and(refused), "{done:?}");
     }
 });

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use arbitrary::{Arbitrary, Unstructured};
-use farm_core::codec::{self, Form, decode_form};
+use farm_core::codec::{self, decode_form};
 use farm_core::{Data, Function, encode_call, run};
 
 use super::text::{deeply, goes_through_json, into_text, text_of};

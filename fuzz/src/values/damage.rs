@@ -7,8 +7,8 @@ use farm_core::Data;
 use farm_core::codec::Form;
 use serde::{Serialize, Serializer};
 
-use super::text::deeply;
 use super::any_kind;
+use super::text::deeply;
 use crate::forms;
 
 /// More bytes are not made of one input.
@@ -36,13 +36,31 @@ pub(super) fn any_form(u: &mut Unstructured<'_>) -> arbitrary::Result<Form> {
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
 enum Damage {
-    Flip { at: u16, bit: u8 },
-    Set { at: u16, byte: u8 },
+    Flip {
+        at: u16,
+        bit: u8,
+    },
+    Set {
+        at: u16,
+        byte: u8,
+    },
     /// A word of what is behind a described value.
-    Word { last: u8, number: u64 },
-    Cut { at: u16 },
-    Leave { at: u16, bytes: u8 },
-    Repeat { at: u16, bytes: u8, times: u16 },
+    Word {
+        last: u8,
+        number: u64,
+    },
+    Cut {
+        at: u16,
+    },
+    Leave {
+        at: u16,
+        bytes: u8,
+    },
+    Repeat {
+        at: u16,
+        bytes: u8,
+        times: u16,
+    },
 }
 
 impl Damage {
