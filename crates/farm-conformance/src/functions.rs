@@ -89,12 +89,37 @@ pub fn submitted_tasks_answer_in_any_order_of_asking<B: Backend>() {
 pub fn unread_results_hold_up_no_task<B: Backend>() {
     for (length, tasks) in [(100_000, 100_u32), (8 << 20, 12)] {
         let pool = B::pool(1);
-        let task = |(length, n): (usize, u32)| vec![n as u8; length];
-        let handles: Vec<_> = (0..tasks).map(|n| (n, pool.submit(task, (length, n)))).collect();
-        for (n, handle) in handles.into_iter().rev() {
+        for (n, handle) in submit_long(&pool, length, tasks).into_iter().rev() {
             assert!(handle.get().unwrap() == vec![n as u8; length]);
         }
     }
+}
+
+/// A pool ends while nobody reads its results, and they can be read then.
+pub fn unread_results_hold_up_no_end_of_a_pool<B: Backend>() {
+    for (length, tasks) in [(100_000, 100_u32), (8 << 20, 12)] {
+        let pool = B::pool(2);
+        let handles = submit_long(&pool, length, tasks);
+        pool.shutdown();
+        for (n, handle) in handles.into_iter().rev() {
+            assert!(handle.get().unwrap() == vec![n as u8; length]);
+        }
+        let pool = B::pool(2);
+        let handles = submit_long(&pool, length, tasks);
+        handles[1].1.wait();
+        drop(pool);
+        for (n, handle) in handles {
+            match handle.get() {
+                Ok(result) => assert!(result == vec![n as u8; length]),
+                Err(error) => assert!(matches!(error, TaskError::Cancelled { .. }), "{error}"),
+            }
+        }
+    }
+}
+
+fn submit_long(pool: &impl Farm, length: usize, tasks: u32) -> Vec<(u32, TaskHandle<Vec<u8>>)> {
+    let task = |(length, n): (usize, u32)| vec![n as u8; length];
+    (0..tasks).map(|n| (n, pool.submit(task, (length, n)))).collect()
 }
 
 /// Without any runtime: a waker that unparks this thread.

@@ -72,6 +72,7 @@ macro_rules! conformance_tests {
                 long_values_grow_as_they_are_encoded,
                 submitted_tasks_answer_in_any_order_of_asking,
                 unread_results_hold_up_no_task,
+                unread_results_hold_up_no_end_of_a_pool,
                 a_handle_is_a_future,
                 many_threads_submit_to_one_pool;
             lifetimes: arguments_and_results_are_freed_when_map_returns,

@@ -318,7 +318,11 @@ pub(crate) struct Checkpoint(Vec<(Key, Vec<u8>)>);
 impl Checkpoint {
     pub(crate) fn new() -> Self {
         let all = |luggage: &Luggage| luggage.lendings.0.as_slice().to_vec();
-        Self(if HAS_LUGGAGE.get() { LUGGAGE.with_borrow(|luggage| all(luggage)) } else { Vec::new() })
+        Self(if HAS_LUGGAGE.get() {
+            LUGGAGE.with_borrow(|luggage| all(luggage))
+        } else {
+            Vec::new()
+        })
     }
 
     /// What has been claimed and reclaimed since can be again. The handles are dropped.

@@ -207,13 +207,9 @@ pub(crate) fn is_gone(error: &IpcError) -> bool {
 }
 
 /// Sends a message; a receiver that is gone is an error and not a signal.
-pub(crate) fn send<T: Serialize + Send>(
-    sender: &IpcSender<T>,
-    message: T,
-) -> Result<(), IpcError> {
-    let send_by = |sender: &IpcSender<T>| {
-        contained(|| signals::without_sigpipe(|| sender.send(message)))
-    };
+pub(crate) fn send<T: Serialize + Send>(sender: &IpcSender<T>, message: T) -> Result<(), IpcError> {
+    let send_by =
+        |sender: &IpcSender<T>| contained(|| signals::without_sigpipe(|| sender.send(message)));
     at_boundary();
     // ipc-channel needs thread-locals of its own, which are gone when a thread ends.
     let sent = if threads::has_thread_locals() {

@@ -171,9 +171,7 @@ fn a_pool_by_channel_that_is_refused_a_thread_says_so_or_works_and_leaves_nothin
 fn a_pool_on_rayon_that_is_refused_a_thread_says_so_and_leaves_nothing() {
     each_refused_thread(
         "a_pool_on_rayon_that_is_refused_a_thread_says_so_and_leaves_nothing",
-        |times| {
-            refuse_each(times, false, || farm_rayon::Pool::builder().workers(3).build())
-        },
+        |times| refuse_each(times, false, || farm_rayon::Pool::builder().workers(3).build()),
     );
 }
 
