@@ -541,7 +541,7 @@ mod tests {
                 assert_eq!(encode(items.as_slice()).unwrap(), bytes);
                 assert_eq!(encode(&[items.clone(), items.clone()]).unwrap()[..bytes.len()], bytes);
                 let back: Vec<N> = decode(&bytes).unwrap();
-                assert_eq!(bytemuck::cast_slice::<_, u8>(&back), bytemuck::cast_slice(&items));
+                assert_eq!(bytemuck::cast_slice::<_, u8>(&back), bytemuck::cast_slice::<_, u8>(&items));
                 assert!(decode::<Vec<N>>(&[&*bytes, &[0]].concat()).is_err());
                 assert!(decode::<Vec<N>>(&bytes[..cut.min(bytes.len() - 1)]).is_err());
             }

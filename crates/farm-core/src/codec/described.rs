@@ -38,7 +38,7 @@ mod reader;
 #[cfg(test)]
 mod tests;
 
-use reader::{By, Reader, Reading};
+use reader::{By, Progress, Reader, Reading};
 
 const WORD: usize = 8;
 
@@ -46,7 +46,7 @@ const WORD: usize = 8;
 pub(super) const DEEPEST: usize = 1024;
 
 /// The stack for one level of such a value.
-const LEVEL: usize = 32 << 10;
+const LEVEL: usize = if cfg!(debug_assertions) { 128 << 10 } else { 32 << 10 };
 
 /// Notes that values of a type with such a beginning need a description.
 const NEEDS: u64 = 0x6e65_6564_735f_6974;
@@ -101,7 +101,7 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8], mut again: impl FnMut())
     let known = known::facts();
     let Parts { value, facts, root, is_exact, depth } = Parts::of(bytes).ok_or(Cause::End)?;
     if is_exact {
-        if let Ok(read) = read(value, Reading::EXACT) {
+        if let Some(read) = read_exactly(value, depth, &mut again) {
             note(known, facts);
             return Ok(read);
         }
@@ -110,7 +110,7 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8], mut again: impl FnMut())
     let is_deep = depth > DEEPEST;
     let stack = if is_deep { 0 } else { depth * LEVEL };
     let read = stack::with(stack, || {
-        let by = |by| read(value, Reading { by, is_deep });
+        let by = |by| read(value, by, is_deep, &Progress::new(depth));
         by(By::Name).or_else(|error| {
             again();
             by(By::Json).map_err(|_| error)
@@ -126,7 +126,32 @@ fn note(known: Known, facts: &[[u8; WORD]]) {
     });
 }
 
-fn read<T: DeserializeOwned>(mut bytes: &[u8], reading: Reading) -> Result<T> {
-    let value = T::deserialize(Reader::new(&mut bytes, reading))?;
-    if bytes.is_empty() { Ok(value) } else { Err(Cause::Unlike.into()) }
+/// The compact form tells variants by their numbers alone. So where there are any, the value is read once by names and once by
+/// numbers, which must lead to the same: `Deserialize` counts neither what it skips nor what it has under several names.
+fn read_exactly<T: DeserializeOwned>(
+    bytes: &[u8],
+    depth: usize,
+    again: &mut impl FnMut(),
+) -> Option<T> {
+    let by_name = Progress::new(depth);
+    let value = read(bytes, By::Order, false, &by_name).ok()?;
+    if by_name.variants().is_none() {
+        return Some(value);
+    }
+    drop::<T>(value);
+    again();
+    let by_number = Progress::new(depth);
+    let value = read(bytes, By::Number, false, &by_number).ok()?;
+    (by_name.variants() == by_number.variants()).then_some(value)
+}
+
+fn read<T: DeserializeOwned>(
+    mut bytes: &[u8],
+    by: By,
+    is_deep: bool,
+    progress: &Progress,
+) -> Result<T> {
+    let value = T::deserialize(Reader::new(&mut bytes, Reading { by, is_deep, progress }))?;
+    // A `Deserialize` may have gone on after an error as if nothing were there.
+    if bytes.is_empty() && !progress.has_failed() { Ok(value) } else { Err(Cause::Unlike.into()) }
 }

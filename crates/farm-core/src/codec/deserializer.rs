@@ -33,6 +33,12 @@ impl<'a> Decoder<'a> {
         if self.limit.is_near() { self.inner_on_a_new_piece(seed) } else { seed.deserialize(self) }
     }
 
+    /// Each element takes a byte at least: others go in the described form, or a few bytes would have it go on for years.
+    #[inline]
+    fn check_length(&self, length: usize) -> Result<()> {
+        if length > self.input.len() { Err(Cause::End.into()) } else { Ok(()) }
+    }
+
     #[cold]
     #[inline(never)]
     fn inner_on_a_new_piece<'de, T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value> {
@@ -219,6 +225,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'_> {
         if let Some(taken) = plainly::take::<V>(length, &mut self.input) {
             return taken;
         }
+        self.check_length(length)?;
         visitor.visit_seq(Items { decoder: self, left: length })
     }
 
@@ -240,6 +247,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'_> {
     #[inline]
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
         let length = self.input.length()?;
+        self.check_length(length)?;
         visitor.visit_map(Items { decoder: self, left: length })
     }
 

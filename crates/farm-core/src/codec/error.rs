@@ -35,6 +35,8 @@ pub(super) enum Cause {
     Any,
     /// The same, of values that lie too deep in each other.
     Deep,
+    /// Values lie so deep in each other that there is not enough stack for it.
+    Stack,
 }
 
 impl From<Cause> for Error {
@@ -67,6 +69,9 @@ impl fmt::Display for Error {
                     "its `Deserialize` asks the format to describe itself, and values lie more \
                      than {DEEPEST} deep in each other"
                 );
+            }
+            Cause::Stack => {
+                "values lie so deep in each other that 1 GiB of stack is not enough for them"
             }
             Cause::Any => "its `Deserialize` asks the format to describe itself",
         })

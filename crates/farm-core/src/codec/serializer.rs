@@ -98,6 +98,10 @@ impl Terms {
 pub(super) const MORE: u8 = 1;
 pub(super) const NO_MORE: u8 = 0;
 
+/// Stands for the type of a value that is known by its trait alone, or has no size of its own: what is written of it may be of
+/// many types.
+const ERASED: u64 = 0;
+
 /// Encodes into a sink.
 pub(super) struct Encoder<'m, const DESCRIBED: bool> {
     sink: Sink<'m>,
@@ -129,7 +133,7 @@ impl<'m, const DESCRIBED: bool> Encoder<'m, DESCRIBED> {
 
     #[inline]
     fn value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
-        self.of = identity::<T>();
+        self.of = if size_of::<&T>() == size_of::<usize>() { identity::<T>() } else { ERASED };
         value.serialize(self)
     }
 
@@ -171,22 +175,40 @@ impl<'m, const DESCRIBED: bool> Encoder<'m, DESCRIBED> {
         }
     }
 
-    /// A struct or a variant begins. Returns the shape around it.
+    /// A struct begins. Returns the shape around it.
     #[inline]
-    fn open(&mut self, kind: Kind, call: u64) -> Result<Shape> {
-        let outer = self.shape;
-        self.settle(outer.and_kind(kind).and(self.of))?;
-        self.shape = Shape::of(self.of).and_kind(kind).and(call);
-        self.tell(kind)?;
-        Ok(outer.inner())
+    fn open(&mut self, kind: Kind, name: &'static str) -> Result<Shape> {
+        self.open_as(kind, |shape| shape.and_kind(kind).and_name(name))
     }
 
+    /// A variant begins. Returns the shape around it.
     #[inline]
-    fn open_variant(&mut self, kind: Kind, index: u32, name: &'static str) -> Result<Shape> {
-        let outer = self.open(kind, index.into())?;
+    fn open_variant(
+        &mut self,
+        kind: Kind,
+        name: &'static str,
+        index: u32,
+        variant: &'static str,
+    ) -> Result<Shape> {
+        let outer = self.open_as(kind, |shape| {
+            shape.and_kind(kind).and(index.into()).and_name(name).and_name(variant)
+        })?;
         self.sink.varint(index.into())?;
-        self.name(name)?;
+        self.name(variant)?;
         Ok(outer)
+    }
+
+    /// Values of a type are known there where they have been seen: what a field of that type is read as is its own affair.
+    #[inline]
+    fn open_as(&mut self, kind: Kind, call: impl Fn(Shape) -> Shape) -> Result<Shape> {
+        if self.of == ERASED {
+            self.terms.unsuited(DESCRIBED)?;
+        }
+        let outer = self.shape;
+        self.settle(call(outer.and(self.of)))?;
+        self.shape = call(Shape::of(self.of));
+        self.tell(kind)?;
+        Ok(outer.inner())
     }
 
     #[inline]
@@ -240,7 +262,7 @@ impl<'m, const DESCRIBED: bool> Encoder<'m, DESCRIBED> {
 
     #[inline]
     fn fields<'a>(&'a mut self, left: usize, outer: Shape) -> Fields<'a, 'm, DESCRIBED> {
-        Fields { encoder: self, left, outer }
+        Fields { encoder: self, left, least: 0, outer }
     }
 }
 
@@ -248,6 +270,8 @@ impl<'m, const DESCRIBED: bool> Encoder<'m, DESCRIBED> {
 pub(super) struct Fields<'a, 'm, const DESCRIBED: bool> {
     encoder: &'a mut Encoder<'m, DESCRIBED>,
     left: usize,
+    /// As that of a sequence, where their number is told by the bytes.
+    least: usize,
     outer: Shape,
 }
 
@@ -268,7 +292,7 @@ impl<const DESCRIBED: bool> Fields<'_, '_, DESCRIBED> {
     /// No more come.
     #[inline]
     fn check(&mut self) -> Result<()> {
-        if self.left != 0 {
+        if self.left != 0 || self.encoder.sink.position() < self.least {
             self.encoder.terms.unsuited(DESCRIBED)?;
         }
         self.encoder.mark(NO_MORE)
@@ -289,6 +313,8 @@ pub(super) struct Sequence<'a, 'm, const DESCRIBED: bool> {
     outer: &'a mut Encoder<'m, DESCRIBED>,
     own: Encoder<'m, DESCRIBED>,
     left: usize,
+    /// Where the output is at its end, if each element takes a byte at least.
+    least: usize,
     /// That of an element which begins.
     element: Shape,
 }
@@ -308,7 +334,7 @@ impl<const DESCRIBED: bool> SerializeSeq for Sequence<'_, '_, DESCRIBED> {
 
     #[inline]
     fn end(mut self) -> Result<()> {
-        if self.left != 0 {
+        if self.left != 0 || self.own.sink.position() < self.least {
             self.own.terms.unsuited(DESCRIBED)?;
         }
         self.own.mark(NO_MORE)?;
@@ -428,11 +454,11 @@ impl<'a, 'm, const DESCRIBED: bool> Serializer for &'a mut Encoder<'m, DESCRIBED
     #[inline]
     fn serialize_unit_variant(
         self,
-        _name: &'static str,
+        name: &'static str,
         index: u32,
         variant: &'static str,
     ) -> Result<()> {
-        let outer = self.open_variant(Kind::UnitVariant, index, variant)?;
+        let outer = self.open_variant(Kind::UnitVariant, name, index, variant)?;
         self.close(outer)
     }
 
@@ -448,12 +474,12 @@ impl<'a, 'm, const DESCRIBED: bool> Serializer for &'a mut Encoder<'m, DESCRIBED
     #[inline]
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
         self,
-        _name: &'static str,
+        name: &'static str,
         index: u32,
         variant: &'static str,
         value: &T,
     ) -> Result<()> {
-        let outer = self.open_variant(Kind::NewtypeVariant, index, variant)?;
+        let outer = self.open_variant(Kind::NewtypeVariant, name, index, variant)?;
         self.inner(value)?;
         self.close(outer)
     }
@@ -464,8 +490,9 @@ impl<'a, 'm, const DESCRIBED: bool> Serializer for &'a mut Encoder<'m, DESCRIBED
         let left = self.length(len)?;
         let (terms, limit, shape) = (self.terms, self.limit, self.shape);
         let sink = std::mem::take(&mut self.sink);
-        let own = Encoder { sink, terms, limit, shape, of: 0 };
-        Ok(Sequence { own, outer: self, left, element: shape.element() })
+        let own = Encoder { sink, terms, limit, shape, of: ERASED };
+        let least = own.sink.position().saturating_add(left);
+        Ok(Sequence { own, outer: self, left, least, element: shape.element() })
     }
 
     /// Vectors and slices come here.
@@ -506,22 +533,22 @@ impl<'a, 'm, const DESCRIBED: bool> Serializer for &'a mut Encoder<'m, DESCRIBED
     #[inline]
     fn serialize_tuple_struct(
         self,
-        _name: &'static str,
+        name: &'static str,
         len: usize,
     ) -> Result<Fields<'a, 'm, DESCRIBED>> {
-        let outer = self.open(Kind::TupleStruct, 0)?;
+        let outer = self.open(Kind::TupleStruct, name)?;
         Ok(self.fields(len, outer))
     }
 
     #[inline]
     fn serialize_tuple_variant(
         self,
-        _name: &'static str,
+        name: &'static str,
         index: u32,
         variant: &'static str,
         len: usize,
     ) -> Result<Fields<'a, 'm, DESCRIBED>> {
-        let outer = self.open_variant(Kind::TupleVariant, index, variant)?;
+        let outer = self.open_variant(Kind::TupleVariant, name, index, variant)?;
         Ok(self.fields(len, outer))
     }
 
@@ -529,29 +556,25 @@ impl<'a, 'm, const DESCRIBED: bool> Serializer for &'a mut Encoder<'m, DESCRIBED
     fn serialize_map(self, len: Option<usize>) -> Result<Fields<'a, 'm, DESCRIBED>> {
         self.note(Kind::Map)?;
         let left = self.length(len)?;
-        let outer = self.shape;
-        Ok(self.fields(left, outer))
+        let (outer, least) = (self.shape, self.sink.position().saturating_add(left));
+        Ok(Fields { least, ..self.fields(left, outer) })
     }
 
     #[inline]
-    fn serialize_struct(
-        self,
-        _name: &'static str,
-        len: usize,
-    ) -> Result<Fields<'a, 'm, DESCRIBED>> {
-        let outer = self.open(Kind::Struct, 0)?;
+    fn serialize_struct(self, name: &'static str, len: usize) -> Result<Fields<'a, 'm, DESCRIBED>> {
+        let outer = self.open(Kind::Struct, name)?;
         Ok(self.fields(len, outer))
     }
 
     #[inline]
     fn serialize_struct_variant(
         self,
-        _name: &'static str,
+        name: &'static str,
         index: u32,
         variant: &'static str,
         len: usize,
     ) -> Result<Fields<'a, 'm, DESCRIBED>> {
-        let outer = self.open_variant(Kind::StructVariant, index, variant)?;
+        let outer = self.open_variant(Kind::StructVariant, name, index, variant)?;
         Ok(self.fields(len, outer))
     }
 }

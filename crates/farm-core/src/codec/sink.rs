@@ -60,6 +60,12 @@ impl<'m> Sink<'m> {
         self.memory.is_some().then_some(self.room.length)
     }
 
+    /// How many bytes are written, if it was not taken and was not full.
+    #[inline]
+    pub(super) fn position(&self) -> usize {
+        self.room.length
+    }
+
     #[inline]
     pub(super) fn push(&mut self, byte: u8) -> Result<()> {
         self.extend(&[byte])

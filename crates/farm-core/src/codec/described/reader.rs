@@ -1,5 +1,8 @@
 //! Reads the described form.
 
+use std::cell::Cell;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use serde::de::value::{StrDeserializer, U32Deserializer};
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess,
@@ -12,31 +15,86 @@ use super::super::shape::Kind;
 use super::super::stack;
 
 /// How what is described is matched with what `Deserialize` asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Reading {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reading<'p> {
     pub(super) by: By,
     /// Values lie too deep in each other for those that are asked for as what they are.
     pub(super) is_deep: bool,
+    pub(super) progress: &'p Progress,
+}
+
+/// What has become of a reading, whatever a `Deserialize` makes of the errors on the way.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// There was an error behind which nothing can be read.
+    has_failed: Cell<bool>,
+    depth: Cell<usize>,
+    /// So deep values may lie in others here.
+    most: usize,
+    /// What the variants were taken for, in an exact reading, one after the other.
+    variants: Cell<Option<u64>>,
+}
+
+impl Progress {
+    /// Of a value in which others lie so deep.
+    pub(super) fn new(depth: usize) -> Self {
+        // What is in a variant is one level when it is written, and may be two when it is read.
+        Self { most: depth.saturating_add(1).saturating_mul(2), ..Self::default() }
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed.get()
+    }
+
+    /// `None` if there were none.
+    pub(super) fn variants(&self) -> Option<u64> {
+        self.variants.get()
+    }
+
+    /// A variant was taken for this.
+    fn note_variant<T>(&self, variant: &T) {
+        let mut hasher = DefaultHasher::new();
+        (self.variants.get(), std::mem::discriminant(variant)).hash(&mut hasher);
+        self.variants.set(Some(hasher.finish()));
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum By {
-    /// It must be what is asked for, in kind, order and name.
+    /// It must be what is asked for, in kind, order and name. Variants are told by their names.
     Order,
+    /// The same, with variants told by their numbers, as the compact form has them.
+    Number,
     /// As JSON, but an option that holds an empty one is told from an empty one.
     Name,
     /// As JSON.
     Json,
 }
 
-impl Reading {
-    pub(super) const EXACT: Self = Self { by: By::Order, is_deep: false };
+impl Reading<'_> {
+    fn is_exact(self) -> bool {
+        matches!(self.by, By::Order | By::Number)
+    }
+
+    /// What is behind can no longer be read.
+    fn fail<T>(self, cause: Cause) -> Result<T> {
+        self.progress.has_failed.set(true);
+        Err(cause.into())
+    }
+
+    /// What a visitor has made of items, which it has to take all.
+    fn close<T>(self, value: Result<T>, are_all_taken: Result<()>) -> Result<T> {
+        if are_all_taken.is_err() {
+            self.progress.has_failed.set(true);
+        }
+        value.and_then(|value| are_all_taken.map(|()| value))
+    }
 }
 
 /// Reads one value.
 pub(super) struct Reader<'r, 'b> {
     bytes: &'r mut &'b [u8],
-    reading: Reading,
+    reading: Reading<'r>,
     /// The kind of the value, if that is not in the bytes any more.
     kind: Option<Kind>,
     /// It is the key of a map, which JSON has as text.
@@ -124,8 +182,10 @@ fn visit_unsigned<'de, V: Visitor<'de>>(number: u128, visitor: V) -> Result<V::V
     }
 }
 
-fn visit_signed<'de, V: Visitor<'de>>(number: i128, visitor: V) -> Result<V::Value> {
+fn visit_signed<'de, V: Visitor<'de>>(number: i128, by: By, visitor: V) -> Result<V::Value> {
     match i64::try_from(number) {
+        // JSON has no sign there.
+        Ok(number) if number >= 0 && by == By::Json => visitor.visit_u64(number.cast_unsigned()),
         Ok(number) => visitor.visit_i64(number),
         Err(_) if number > 0 => visit_unsigned(number.cast_unsigned(), visitor),
         Err(_) => visitor.visit_i128(number),
@@ -133,12 +193,12 @@ fn visit_signed<'de, V: Visitor<'de>>(number: i128, visitor: V) -> Result<V::Val
 }
 
 impl<'r, 'b> Reader<'r, 'b> {
-    pub(super) fn new(bytes: &'r mut &'b [u8], reading: Reading) -> Self {
+    pub(super) fn new(bytes: &'r mut &'b [u8], reading: Reading<'r>) -> Self {
         Self { bytes, reading, kind: None, is_key: false }
     }
 
     fn is_exact(&self) -> bool {
-        self.reading.by == By::Order
+        self.reading.is_exact()
     }
 
     /// The kind of the value, which is taken off the bytes.
@@ -154,7 +214,7 @@ impl<'r, 'b> Reader<'r, 'b> {
 
     /// In an exact reading, the value is of that kind.
     fn expect(&mut self, kind: Kind) -> Result<()> {
-        if self.take_kind()? == kind { Ok(()) } else { Err(Cause::Unlike.into()) }
+        if self.take_kind()? == kind { Ok(()) } else { self.reading.fail(Cause::Unlike) }
     }
 
     fn items(self, names: Names) -> Items<'r, 'b> {
@@ -163,19 +223,17 @@ impl<'r, 'b> Reader<'r, 'b> {
 
     fn seq<'de, V: Visitor<'de>>(self, visitor: V, length: Option<usize>) -> Result<V::Value> {
         let mut items = self.items(Names::None(length));
-        let value = visitor.visit_seq(&mut items)?;
-        items.end()?;
-        Ok(value)
+        let value = visitor.visit_seq(&mut items);
+        items.reading.close(value, items.end())
     }
 
     fn named<'de, V: Visitor<'de>>(self, visitor: V, names: Names) -> Result<V::Value> {
         let mut items = self.items(names);
         let value = match names {
-            Names::Expected(_) => visitor.visit_seq(&mut items)?,
-            _ => visitor.visit_map(&mut items)?,
+            Names::Expected(_) => visitor.visit_seq(&mut items),
+            _ => visitor.visit_map(&mut items),
         };
-        items.end()?;
-        Ok(value)
+        items.reading.close(value, items.end())
     }
 
     /// A variant as JSON has it, by its name alone or as a map of that name and the content.
@@ -186,14 +244,24 @@ impl<'r, 'b> Reader<'r, 'b> {
         if kind == Kind::UnitVariant {
             return visitor.visit_str(name);
         }
+        let reading = self.reading;
         let mut entry = Entry { name: Some(name), content: Some(self) };
-        let value = visitor.visit_map(&mut entry)?;
-        if entry.content.is_none() { Ok(value) } else { Err(Cause::Unlike.into()) }
+        let value = visitor.visit_map(&mut entry);
+        let is_taken = entry.content.is_none();
+        reading.close(value, if is_taken { Ok(()) } else { Err(Cause::Unlike.into()) })
     }
 
     /// Calls `body` with enough stack for one more level.
     fn descend<T>(self, body: impl FnOnce(Self) -> Result<T>) -> Result<T> {
-        stack::with(0, || body(self))
+        let (reading, progress) = (self.reading, self.reading.progress);
+        let depth = progress.depth.get();
+        if depth == progress.most {
+            return reading.fail(Cause::Deep);
+        }
+        progress.depth.set(depth + 1);
+        let value = stack::with(0, || body(self));
+        progress.depth.set(depth);
+        value
     }
 
     /// The value as what it is.
@@ -203,9 +271,12 @@ impl<'r, 'b> Reader<'r, 'b> {
             Kind::Unit | Kind::None => visitor.visit_unit(),
             Kind::Some => self.content_of_some(visitor),
             Kind::Bool => visitor.visit_bool(take_flag(bytes)?),
-            Kind::I8 => visitor.visit_i8(i8::from_le_bytes(take_array(bytes)?)),
+            Kind::I8 => {
+                let number = i8::from_le_bytes(take_array(bytes)?);
+                visit_signed(number.into(), self.reading.by, visitor)
+            }
             Kind::I16 | Kind::I32 | Kind::I64 | Kind::I128 => {
-                visit_signed(take_signed(bytes)?, visitor)
+                visit_signed(take_signed(bytes)?, self.reading.by, visitor)
             }
             Kind::U8 => visitor.visit_u8(take_byte(bytes)?),
             Kind::U16 | Kind::U32 | Kind::U64 | Kind::U128 => {
@@ -261,6 +332,14 @@ impl<'r, 'b> Reader<'r, 'b> {
             Kind::U16 | Kind::U32 | Kind::U64 | Kind::U128 => {
                 visitor.visit_string(take_number(self.bytes)?.to_string())
             }
+            Kind::F32 => {
+                let number = f32::from_le_bytes(take_array(self.bytes)?);
+                visitor.visit_string(format!("{number:?}"))
+            }
+            Kind::F64 => {
+                let number = f64::from_le_bytes(take_array(self.bytes)?);
+                visitor.visit_string(format!("{number:?}"))
+            }
             _ => self.natural(visitor),
         }
     }
@@ -272,12 +351,25 @@ impl<'r, 'b> Reader<'r, 'b> {
         }
         let text = take_text(self.bytes)?;
         match (text.parse::<i128>(), text.parse::<u128>()) {
-            (Ok(number), _) => visit_signed(number, visitor),
+            (Ok(number), _) => visit_signed(number, self.reading.by, visitor),
             (_, Ok(number)) => visit_unsigned(number, visitor),
-            _ => match text.parse() {
-                Ok(flag) => visitor.visit_bool(flag),
-                Err(_) => visitor.visit_str(text),
+            _ => match (text.parse(), text.parse()) {
+                (Ok(flag), _) => visitor.visit_bool(flag),
+                (_, Ok(number)) => visitor.visit_f64(number),
+                _ => visitor.visit_str(text),
             },
+        }
+    }
+
+    /// The value as a float. A narrower one is that which its shortest text stands for, as in JSON.
+    fn float<'de, V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
+        if self.peek_kind()? != Kind::F32 {
+            return self.numeric(visitor);
+        }
+        let number = f32::from_le_bytes(take_array(self.bytes)?);
+        match number.to_string().parse() {
+            Ok(wider) if number.is_finite() => visitor.visit_f64(wider),
+            _ => visitor.visit_f32(number),
         }
     }
 }
@@ -310,12 +402,16 @@ fn size_of_number(kind: Kind) -> Option<usize> {
 
 fn visit_numbers<'de, V: Visitor<'de>>(
     (kind, left, bytes): (Kind, usize, &[u8]),
-    reading: Reading,
+    reading: Reading<'_>,
     visitor: V,
 ) -> Result<V::Value> {
     let mut numbers = Numbers { kind, bytes, left, reading };
-    let value = visitor.visit_seq(&mut numbers)?;
-    if numbers.left == 0 { Ok(value) } else { Err(Cause::Unlike.into()) }
+    let value = visitor.visit_seq(&mut numbers);
+    // They were taken off the bytes together, so that what is behind can be read.
+    match value {
+        Ok(_) if numbers.left > 0 => reading.fail(Cause::Unlike),
+        value => value,
+    }
 }
 
 /// The kind of a variant's content.
@@ -353,6 +449,10 @@ macro_rules! integers {
     )*};
 }
 
+/// By this name serde_json knows a piece of JSON that it takes as it is. It writes that as a struct, and asks for a newtype.
+/// Source: serde_json, `raw.rs`.
+const RAW_VALUE: &str = "$serde_json::private::RawValue";
+
 impl<'de> Deserializer<'de> for Reader<'_, '_> {
     type Error = Error;
 
@@ -372,24 +472,27 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
         deserialize_i8 I8 visit_i8 numeric |b| Ok::<_, Error>(i8::from_le_bytes(take_array(b)?));
         deserialize_u8 U8 visit_u8 numeric take_byte;
         deserialize_f32 F32 visit_f32 numeric |b| Ok::<_, Error>(f32::from_le_bytes(take_array(b)?));
-        deserialize_f64 F64 visit_f64 numeric |b| Ok::<_, Error>(f64::from_le_bytes(take_array(b)?));
+        deserialize_f64 F64 visit_f64 float |b| Ok::<_, Error>(f64::from_le_bytes(take_array(b)?));
         deserialize_str Str visit_str textual take_text;
         deserialize_string Str visit_str textual take_text;
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
         if self.reading.is_deep {
-            return Err(Cause::Deep.into());
+            return self.reading.fail(Cause::Deep);
+        }
+        if self.reading.by == By::Json && self.is_key {
+            return self.textual(visitor);
         }
         self.deserialize_ignored_any(visitor)
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        if self.is_exact() { Err(Cause::Any.into()) } else { self.natural(visitor) }
+        if self.is_exact() { self.reading.fail(Cause::Any) } else { self.natural(visitor) }
     }
 
     fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value> {
-        if self.is_exact() { Err(Cause::Any.into()) } else { self.textual(visitor) }
+        if self.is_exact() { self.reading.fail(Cause::Any) } else { self.textual(visitor) }
     }
 
     fn deserialize_char<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
@@ -407,7 +510,7 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
     fn deserialize_bytes<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
         match self.peek_kind()? {
             Kind::Bytes => visitor.visit_bytes(take_bytes(self.bytes)?),
-            _ if self.is_exact() => Err(Cause::Unlike.into()),
+            _ if self.is_exact() => self.reading.fail(Cause::Unlike),
             Kind::Str => visitor.visit_bytes(take_text(self.bytes)?.as_bytes()),
             _ => self.natural(visitor),
         }
@@ -420,7 +523,7 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
     fn deserialize_option<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
         let mut kind = self.take_kind()?;
         if self.is_exact() && !matches!(kind, Kind::None | Kind::Some) {
-            return Err(Cause::Unlike.into());
+            return self.reading.fail(Cause::Unlike);
         }
         if kind == Kind::Some && self.reading.by != By::Json {
             return self.descend(|reader| visitor.visit_some(reader));
@@ -449,15 +552,18 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
         self,
-        _name: &'static str,
+        name: &'static str,
         visitor: V,
     ) -> Result<V::Value> {
+        if name == RAW_VALUE && !self.is_exact() {
+            return self.natural(visitor);
+        }
         visitor.visit_newtype_struct(self)
     }
 
     fn deserialize_seq<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
         if self.is_exact() && !matches!(self.peek_kind()?, Kind::Seq | Kind::Block) {
-            return Err(Cause::Unlike.into());
+            return self.reading.fail(Cause::Unlike);
         }
         self.natural(visitor)
     }
@@ -485,7 +591,7 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
 
     fn deserialize_map<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
         if self.is_exact() && self.peek_kind()? != Kind::Map {
-            return Err(Cause::Unlike.into());
+            return self.reading.fail(Cause::Unlike);
         }
         self.natural(visitor)
     }
@@ -518,15 +624,24 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
                 let index = take_index(self.bytes)?;
                 let name = take_text(self.bytes)?;
                 let is_there = variants.get(index as usize) == Some(&name);
-                if self.is_exact() && !is_there {
-                    return Err(Cause::Unlike.into());
+                let reading = self.reading;
+                if reading.is_exact() && !is_there {
+                    return reading.fail(Cause::Unlike);
                 }
-                let name =
-                    if self.is_exact() { Variant::Index(index) } else { Variant::Name(name) };
+                let name = match reading.by {
+                    By::Number => Variant::Index(index),
+                    _ => Variant::Name(name),
+                };
                 self.kind = content(kind);
-                visitor.visit_enum(Chosen { name, kind, content: self, entry: None })
+                let value = visitor.visit_enum(Chosen { name, kind, content: self, entry: None });
+                value.inspect_err(|_| {
+                    // A name alone has been taken whole.
+                    if kind != Kind::UnitVariant {
+                        reading.progress.has_failed.set(true);
+                    }
+                })
             }
-            _ if self.is_exact() => Err(Cause::Unlike.into()),
+            _ if self.is_exact() => self.reading.fail(Cause::Unlike),
             Kind::Str | Kind::Char => visitor.visit_enum(Chosen {
                 name: Variant::Name(take_text(self.bytes)?),
                 kind: Kind::UnitVariant,
@@ -535,20 +650,20 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
             }),
             // A map with one entry.
             Kind::Map | Kind::Struct => {
+                let reading = self.reading;
                 if take_byte(self.bytes)? != MORE {
-                    return Err(Cause::Unlike.into());
+                    return reading.fail(Cause::Unlike);
                 }
-                if kind == Kind::Map && Kind::of(take_byte(self.bytes)?)? != Kind::Str {
-                    return Err(Cause::Unlike.into());
+                match if kind == Kind::Map { Kind::of(take_byte(self.bytes)?)? } else { Kind::Str }
+                {
+                    Kind::Str | Kind::Char => {}
+                    Kind::UnitVariant => drop(take_index(self.bytes)?),
+                    _ => return reading.fail(Cause::Unlike),
                 }
                 let name = Variant::Name(take_text(self.bytes)?);
-                let entry = Some(());
-                visitor.visit_enum(Chosen {
-                    name,
-                    kind: Kind::NewtypeVariant,
-                    content: self,
-                    entry,
-                })
+                let (kind, entry) = (Kind::NewtypeVariant, Some(()));
+                let value = visitor.visit_enum(Chosen { name, kind, content: self, entry });
+                value.inspect_err(|_| reading.progress.has_failed.set(true))
             }
             other => {
                 self.kind = Some(other);
@@ -574,7 +689,7 @@ enum Names {
 /// The elements of a sequence or a map, or the fields of a struct.
 struct Items<'r, 'b> {
     bytes: &'r mut &'b [u8],
-    reading: Reading,
+    reading: Reading<'r>,
     names: Names,
     count: usize,
     is_at_end: bool,
@@ -600,7 +715,7 @@ impl<'b> Items<'_, 'b> {
                 Ok(true)
             }
             // In the compact form something else would be taken for it.
-            NO_MORE if expected.is_some() => Err(Cause::Unlike.into()),
+            NO_MORE if expected.is_some() => self.reading.fail(Cause::Unlike),
             NO_MORE => {
                 self.is_at_end = true;
                 Ok(false)
@@ -633,7 +748,7 @@ impl<'de> SeqAccess<'de> for &mut Items<'_, '_> {
         if let Names::Expected(names) = self.names
             && names.get(self.count - 1) != Some(&take_text(self.bytes)?)
         {
-            return Err(Cause::Unlike.into());
+            return self.reading.fail(Cause::Unlike);
         }
         self.one(false).descend(|reader| seed.deserialize(reader)).map(Some)
     }
@@ -647,7 +762,8 @@ impl<'de> MapAccess<'de> for &mut Items<'_, '_> {
             return Ok(None);
         }
         if matches!(self.names, Names::Told) {
-            let name: StrDeserializer<'_, Error> = take_text(self.bytes)?.into_deserializer();
+            // Text, which may stand for a number.
+            let name = Reader { kind: Some(Kind::Str), ..self.one(true) };
             return seed.deserialize(name).map(Some);
         }
         self.one(true).descend(|reader| seed.deserialize(reader)).map(Some)
@@ -659,14 +775,14 @@ impl<'de> MapAccess<'de> for &mut Items<'_, '_> {
 }
 
 /// Numbers that lie together.
-struct Numbers<'b> {
+struct Numbers<'r, 'b> {
     kind: Kind,
     bytes: &'b [u8],
     left: usize,
-    reading: Reading,
+    reading: Reading<'r>,
 }
 
-impl<'de> SeqAccess<'de> for &mut Numbers<'_> {
+impl<'de> SeqAccess<'de> for &mut Numbers<'_, '_> {
     type Error = Error;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>> {
@@ -734,6 +850,9 @@ impl<'de, 'r, 'b> EnumAccess<'de> for Chosen<'r, 'b> {
                 seed.deserialize(name)?
             }
         };
+        if self.content.is_exact() {
+            self.content.reading.progress.note_variant(&name);
+        }
         Ok((name, self))
     }
 }
@@ -742,7 +861,7 @@ impl Chosen<'_, '_> {
     /// In an exact reading, the variant is of that kind.
     fn expect(&self, kind: Kind) -> Result<()> {
         if self.content.is_exact() && self.kind != kind {
-            return Err(Cause::Unlike.into());
+            return self.content.reading.fail(Cause::Unlike);
         }
         Ok(())
     }
@@ -751,7 +870,7 @@ impl Chosen<'_, '_> {
         let Self { content: Reader { bytes, reading, kind, is_key }, entry, .. } = self;
         let value = Reader { bytes: &mut *bytes, reading, kind, is_key }.descend(body)?;
         if entry.is_some() && take_byte(bytes)? != NO_MORE {
-            return Err(Cause::Unlike.into());
+            return reading.fail(Cause::Unlike);
         }
         Ok(value)
     }
@@ -773,7 +892,7 @@ impl<'de> VariantAccess<'de> for Chosen<'_, '_> {
     fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value> {
         self.expect(Kind::TupleVariant)?;
         self.read(|reader| match reader.reading.by {
-            By::Order => reader.seq(visitor, Some(length)),
+            By::Order | By::Number => reader.seq(visitor, Some(length)),
             _ => reader.natural(visitor),
         })
     }
@@ -785,7 +904,7 @@ impl<'de> VariantAccess<'de> for Chosen<'_, '_> {
     ) -> Result<V::Value> {
         self.expect(Kind::StructVariant)?;
         self.read(|reader| match reader.reading.by {
-            By::Order => reader.named(visitor, Names::Expected(fields)),
+            By::Order | By::Number => reader.named(visitor, Names::Expected(fields)),
             _ => reader.natural(visitor),
         })
     }
