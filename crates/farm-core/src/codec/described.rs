@@ -34,11 +34,16 @@ use super::stack::{self, Limit};
 use super::{finish, put_to};
 use crate::codec::CodecError;
 
+mod bytes;
+mod items;
 mod reader;
+mod reading;
 #[cfg(test)]
 mod tests;
+mod variants;
 
-use reader::{By, Progress, Reader, Reading};
+use reader::Reader;
+use reading::{By, Progress, Reading};
 
 const WORD: usize = 8;
 

@@ -1,177 +1,27 @@
 //! Reads the described form.
 
-use std::cell::Cell;
-use std::hash::{DefaultHasher, Hash, Hasher};
-
-use serde::de::value::{StrDeserializer, U32Deserializer};
-use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess,
-    VariantAccess, Visitor,
-};
+use serde::de::{Deserializer, Visitor};
 
 use super::super::error::{Cause, Error, Result};
-use super::super::serializer::{MORE, NO_MORE};
+use super::super::serializer::MORE;
 use super::super::shape::Kind;
 use super::super::stack;
-
-/// How what is described is matched with what `Deserialize` asks for.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Reading<'p> {
-    pub(super) by: By,
-    /// Values lie too deep in each other for those that are asked for as what they are.
-    pub(super) is_deep: bool,
-    pub(super) progress: &'p Progress,
-}
-
-/// What has become of a reading, whatever a `Deserialize` makes of the errors on the way.
-#[derive(Debug, Default)]
-pub(super) struct Progress {
-    /// There was an error behind which nothing can be read.
-    has_failed: Cell<bool>,
-    depth: Cell<usize>,
-    /// So deep values may lie in others here.
-    most: usize,
-    /// What the variants were taken for, in an exact reading, one after the other.
-    variants: Cell<Option<u64>>,
-}
-
-impl Progress {
-    /// Of a value in which others lie so deep.
-    pub(super) fn new(depth: usize) -> Self {
-        // What is in a variant is one level when it is written, and may be two when it is read.
-        Self { most: depth.saturating_add(1).saturating_mul(2), ..Self::default() }
-    }
-
-    pub(super) fn has_failed(&self) -> bool {
-        self.has_failed.get()
-    }
-
-    /// `None` if there were none.
-    pub(super) fn variants(&self) -> Option<u64> {
-        self.variants.get()
-    }
-
-    /// A variant was taken for this.
-    fn note_variant<T>(&self, variant: &T) {
-        let mut hasher = DefaultHasher::new();
-        (self.variants.get(), std::mem::discriminant(variant)).hash(&mut hasher);
-        self.variants.set(Some(hasher.finish()));
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum By {
-    /// It must be what is asked for, in kind, order and name. Variants are told by their names.
-    Order,
-    /// The same, with variants told by their numbers, as the compact form has them.
-    Number,
-    /// As JSON, but an option that holds an empty one is told from an empty one.
-    Name,
-    /// As JSON.
-    Json,
-}
-
-impl Reading<'_> {
-    fn is_exact(self) -> bool {
-        matches!(self.by, By::Order | By::Number)
-    }
-
-    /// What is behind can no longer be read.
-    fn fail<T>(self, cause: Cause) -> Result<T> {
-        self.progress.has_failed.set(true);
-        Err(cause.into())
-    }
-
-    /// What a visitor has made of items, which it has to take all.
-    fn close<T>(self, value: Result<T>, are_all_taken: Result<()>) -> Result<T> {
-        if are_all_taken.is_err() {
-            self.progress.has_failed.set(true);
-        }
-        value.and_then(|value| are_all_taken.map(|()| value))
-    }
-}
+use super::bytes::{
+    take_array, take_block, take_byte, take_bytes, take_flag, take_index, take_number, take_signed,
+    take_text,
+};
+use super::items::{Items, Names, visit_numbers};
+use super::reading::{By, Reading};
+use super::variants::{Chosen, Entry, Variant, content};
 
 /// Reads one value.
 pub(super) struct Reader<'r, 'b> {
-    bytes: &'r mut &'b [u8],
-    reading: Reading<'r>,
+    pub(super) bytes: &'r mut &'b [u8],
+    pub(super) reading: Reading<'r>,
     /// The kind of the value, if that is not in the bytes any more.
-    kind: Option<Kind>,
+    pub(super) kind: Option<Kind>,
     /// It is the key of a map, which JSON has as text.
-    is_key: bool,
-}
-
-impl Kind {
-    fn of(byte: u8) -> Result<Self> {
-        const KINDS: [Kind; 29] = [
-            Kind::Unit,
-            Kind::Bool,
-            Kind::I8,
-            Kind::I16,
-            Kind::I32,
-            Kind::I64,
-            Kind::I128,
-            Kind::U8,
-            Kind::U16,
-            Kind::U32,
-            Kind::U64,
-            Kind::U128,
-            Kind::F32,
-            Kind::F64,
-            Kind::Char,
-            Kind::Str,
-            Kind::Bytes,
-            Kind::None,
-            Kind::Some,
-            Kind::Seq,
-            Kind::Tuple,
-            Kind::Map,
-            Kind::Struct,
-            Kind::TupleStruct,
-            Kind::UnitVariant,
-            Kind::NewtypeVariant,
-            Kind::TupleVariant,
-            Kind::StructVariant,
-            Kind::Block,
-        ];
-        let kind = usize::from(byte).checked_sub(1).and_then(|n| KINDS.get(n));
-        kind.copied().ok_or_else(|| Cause::Kind.into())
-    }
-}
-
-fn take_byte(bytes: &mut &[u8]) -> Result<u8> {
-    bytes.split_off_first().copied().ok_or_else(|| Cause::End.into())
-}
-
-fn take_array<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N]> {
-    let (array, rest) = bytes.split_first_chunk::<N>().ok_or(Cause::End)?;
-    *bytes = rest;
-    Ok(*array)
-}
-
-fn take_number(bytes: &mut &[u8]) -> Result<u128> {
-    let mut input = super::super::input::Input::new(bytes);
-    let number = input.long_varint()?;
-    *bytes = &bytes[bytes.len() - input.len()..];
-    Ok(number)
-}
-
-fn take_signed(bytes: &mut &[u8]) -> Result<i128> {
-    let number = take_number(bytes)?;
-    Ok((number >> 1) as i128 ^ -((number & 1) as i128))
-}
-
-fn take_bytes<'b>(bytes: &mut &'b [u8]) -> Result<&'b [u8]> {
-    let length = usize::try_from(take_number(bytes)?).map_err(|_| Cause::Long)?;
-    bytes.split_off(..length).ok_or_else(|| Cause::End.into())
-}
-
-fn take_text<'b>(bytes: &mut &'b [u8]) -> Result<&'b str> {
-    std::str::from_utf8(take_bytes(bytes)?).map_err(|_| Cause::Text.into())
-}
-
-fn take_index(bytes: &mut &[u8]) -> Result<u32> {
-    u32::try_from(take_number(bytes)?).map_err(|_| Cause::Long.into())
+    pub(super) is_key: bool,
 }
 
 /// A number as the narrower of JSON's kinds that holds it.
@@ -197,7 +47,7 @@ impl<'r, 'b> Reader<'r, 'b> {
         Self { bytes, reading, kind: None, is_key: false }
     }
 
-    fn is_exact(&self) -> bool {
+    pub(super) fn is_exact(&self) -> bool {
         self.reading.is_exact()
     }
 
@@ -221,13 +71,17 @@ impl<'r, 'b> Reader<'r, 'b> {
         Items { bytes: self.bytes, reading: self.reading, names, count: 0, is_at_end: false }
     }
 
-    fn seq<'de, V: Visitor<'de>>(self, visitor: V, length: Option<usize>) -> Result<V::Value> {
+    pub(super) fn seq<'de, V: Visitor<'de>>(
+        self,
+        visitor: V,
+        length: Option<usize>,
+    ) -> Result<V::Value> {
         let mut items = self.items(Names::None(length));
         let value = visitor.visit_seq(&mut items);
         items.reading.close(value, items.end())
     }
 
-    fn named<'de, V: Visitor<'de>>(self, visitor: V, names: Names) -> Result<V::Value> {
+    pub(super) fn named<'de, V: Visitor<'de>>(self, visitor: V, names: Names) -> Result<V::Value> {
         let mut items = self.items(names);
         let value = match names {
             Names::Expected(_) => visitor.visit_seq(&mut items),
@@ -252,7 +106,7 @@ impl<'r, 'b> Reader<'r, 'b> {
     }
 
     /// Calls `body` with enough stack for one more level.
-    fn descend<T>(self, body: impl FnOnce(Self) -> Result<T>) -> Result<T> {
+    pub(super) fn descend<T>(self, body: impl FnOnce(Self) -> Result<T>) -> Result<T> {
         let (reading, progress) = (self.reading, self.reading.progress);
         let depth = progress.depth.get();
         if depth == progress.most {
@@ -265,7 +119,7 @@ impl<'r, 'b> Reader<'r, 'b> {
     }
 
     /// The value as what it is.
-    fn natural<'de, V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
+    pub(super) fn natural<'de, V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
         let bytes = &mut *self.bytes;
         match self.kind.take().map_or_else(|| Kind::of(take_byte(bytes)?), Ok)? {
             Kind::Unit | Kind::None => visitor.visit_unit(),
@@ -371,56 +225,6 @@ impl<'r, 'b> Reader<'r, 'b> {
             Ok(wider) if number.is_finite() => visitor.visit_f64(wider),
             _ => visitor.visit_f32(number),
         }
-    }
-}
-
-fn take_flag(bytes: &mut &[u8]) -> Result<bool> {
-    match take_byte(bytes)? {
-        0 => Ok(false),
-        1 => Ok(true),
-        _ => Err(Cause::Flag.into()),
-    }
-}
-
-fn take_block<'b>(bytes: &mut &'b [u8]) -> Result<(Kind, usize, &'b [u8])> {
-    let kind = Kind::of(take_byte(bytes)?)?;
-    let size = size_of_number(kind).ok_or(Cause::Kind)?;
-    let length = usize::try_from(take_number(bytes)?).map_err(|_| Cause::Long)?;
-    let all = length.checked_mul(size).and_then(|all| bytes.split_off(..all)).ok_or(Cause::End)?;
-    Ok((kind, length, all))
-}
-
-/// The size of those numbers that lie in blocks.
-fn size_of_number(kind: Kind) -> Option<usize> {
-    match kind {
-        Kind::F64 => Some(8),
-        Kind::F32 => Some(4),
-        Kind::U8 | Kind::I8 => Some(1),
-        _ => None,
-    }
-}
-
-fn visit_numbers<'de, V: Visitor<'de>>(
-    (kind, left, bytes): (Kind, usize, &[u8]),
-    reading: Reading<'_>,
-    visitor: V,
-) -> Result<V::Value> {
-    let mut numbers = Numbers { kind, bytes, left, reading };
-    let value = visitor.visit_seq(&mut numbers);
-    // They were taken off the bytes together, so that what is behind can be read.
-    match value {
-        Ok(_) if numbers.left > 0 => reading.fail(Cause::Unlike),
-        value => value,
-    }
-}
-
-/// The kind of a variant's content.
-fn content(kind: Kind) -> Option<Kind> {
-    match kind {
-        Kind::UnitVariant => Some(Kind::Unit),
-        Kind::TupleVariant => Some(Kind::Seq),
-        Kind::StructVariant => Some(Kind::Struct),
-        _ => None,
     }
 }
 
@@ -670,242 +474,5 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
                 self.natural(visitor)
             }
         }
-    }
-}
-
-/// What fields are called.
-#[derive(Clone, Copy)]
-enum Names {
-    /// Nothing; and as many are expected, if that is known.
-    None(Option<usize>),
-    /// As is told before each.
-    Told,
-    /// As is told, and that is these, in this order.
-    Expected(&'static [&'static str]),
-    /// Keys are values.
-    Keys,
-}
-
-/// The elements of a sequence or a map, or the fields of a struct.
-struct Items<'r, 'b> {
-    bytes: &'r mut &'b [u8],
-    reading: Reading<'r>,
-    names: Names,
-    count: usize,
-    is_at_end: bool,
-}
-
-impl<'b> Items<'_, 'b> {
-    /// Whether one more comes.
-    fn has_next(&mut self) -> Result<bool> {
-        if self.is_at_end {
-            return Ok(false);
-        }
-        let expected = match self.names {
-            Names::None(expected) => expected,
-            Names::Expected(names) => Some(names.len()),
-            Names::Told | Names::Keys => None,
-        };
-        if expected == Some(self.count) {
-            return Ok(false);
-        }
-        match take_byte(self.bytes)? {
-            MORE => {
-                self.count += 1;
-                Ok(true)
-            }
-            // In the compact form something else would be taken for it.
-            NO_MORE if expected.is_some() => self.reading.fail(Cause::Unlike),
-            NO_MORE => {
-                self.is_at_end = true;
-                Ok(false)
-            }
-            _ => Err(Cause::Flag.into()),
-        }
-    }
-
-    /// All are taken.
-    fn end(&mut self) -> Result<()> {
-        if self.is_at_end || take_byte(self.bytes)? == NO_MORE {
-            Ok(())
-        } else {
-            Err(Cause::Unlike.into())
-        }
-    }
-
-    fn one(&mut self, is_key: bool) -> Reader<'_, 'b> {
-        Reader { bytes: self.bytes, reading: self.reading, kind: None, is_key }
-    }
-}
-
-impl<'de> SeqAccess<'de> for &mut Items<'_, '_> {
-    type Error = Error;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>> {
-        if !self.has_next()? {
-            return Ok(None);
-        }
-        if let Names::Expected(names) = self.names
-            && names.get(self.count - 1) != Some(&take_text(self.bytes)?)
-        {
-            return self.reading.fail(Cause::Unlike);
-        }
-        self.one(false).descend(|reader| seed.deserialize(reader)).map(Some)
-    }
-}
-
-impl<'de> MapAccess<'de> for &mut Items<'_, '_> {
-    type Error = Error;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>> {
-        if !self.has_next()? {
-            return Ok(None);
-        }
-        if matches!(self.names, Names::Told) {
-            // Text, which may stand for a number.
-            let name = Reader { kind: Some(Kind::Str), ..self.one(true) };
-            return seed.deserialize(name).map(Some);
-        }
-        self.one(true).descend(|reader| seed.deserialize(reader)).map(Some)
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value> {
-        self.one(false).descend(|reader| seed.deserialize(reader))
-    }
-}
-
-/// Numbers that lie together.
-struct Numbers<'r, 'b> {
-    kind: Kind,
-    bytes: &'b [u8],
-    left: usize,
-    reading: Reading<'r>,
-}
-
-impl<'de> SeqAccess<'de> for &mut Numbers<'_, '_> {
-    type Error = Error;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>> {
-        if self.left == 0 {
-            return Ok(None);
-        }
-        self.left -= 1;
-        let (kind, reading) = (Some(self.kind), self.reading);
-        seed.deserialize(Reader { bytes: &mut self.bytes, reading, kind, is_key: false }).map(Some)
-    }
-
-    fn size_hint(&self) -> Option<usize> {
-        Some(self.left)
-    }
-}
-
-/// A variant as a map of its name and its content.
-struct Entry<'r, 'b> {
-    name: Option<&'b str>,
-    content: Option<Reader<'r, 'b>>,
-}
-
-impl<'de> MapAccess<'de> for &mut Entry<'_, '_> {
-    type Error = Error;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>> {
-        let Some(name) = self.name.take() else { return Ok(None) };
-        let name: StrDeserializer<'_, Error> = name.into_deserializer();
-        seed.deserialize(name).map(Some)
-    }
-
-    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value> {
-        let content = self.content.take().ok_or(Cause::End)?;
-        content.descend(|reader| seed.deserialize(reader))
-    }
-}
-
-/// How a variant is named to whoever decodes it.
-enum Variant<'b> {
-    Index(u32),
-    Name(&'b str),
-}
-
-/// A variant, and what is in it.
-struct Chosen<'r, 'b> {
-    name: Variant<'b>,
-    kind: Kind,
-    content: Reader<'r, 'b>,
-    /// It is the entry of a map, which has to end behind it.
-    entry: Option<()>,
-}
-
-impl<'de, 'r, 'b> EnumAccess<'de> for Chosen<'r, 'b> {
-    type Error = Error;
-    type Variant = Self;
-
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self)> {
-        let name = match self.name {
-            Variant::Index(index) => {
-                let index: U32Deserializer<Error> = index.into_deserializer();
-                seed.deserialize(index)?
-            }
-            Variant::Name(name) => {
-                let name: StrDeserializer<'_, Error> = name.into_deserializer();
-                seed.deserialize(name)?
-            }
-        };
-        if self.content.is_exact() {
-            self.content.reading.progress.note_variant(&name);
-        }
-        Ok((name, self))
-    }
-}
-
-impl Chosen<'_, '_> {
-    /// In an exact reading, the variant is of that kind.
-    fn expect(&self, kind: Kind) -> Result<()> {
-        if self.content.is_exact() && self.kind != kind {
-            return self.content.reading.fail(Cause::Unlike);
-        }
-        Ok(())
-    }
-
-    fn read<T>(self, body: impl FnOnce(Reader<'_, '_>) -> Result<T>) -> Result<T> {
-        let Self { content: Reader { bytes, reading, kind, is_key }, entry, .. } = self;
-        let value = Reader { bytes: &mut *bytes, reading, kind, is_key }.descend(body)?;
-        if entry.is_some() && take_byte(bytes)? != NO_MORE {
-            return reading.fail(Cause::Unlike);
-        }
-        Ok(value)
-    }
-}
-
-impl<'de> VariantAccess<'de> for Chosen<'_, '_> {
-    type Error = Error;
-
-    fn unit_variant(self) -> Result<()> {
-        self.expect(Kind::UnitVariant)?;
-        self.read(|reader| serde::Deserialize::deserialize(reader))
-    }
-
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value> {
-        self.expect(Kind::NewtypeVariant)?;
-        self.read(|reader| seed.deserialize(reader))
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value> {
-        self.expect(Kind::TupleVariant)?;
-        self.read(|reader| match reader.reading.by {
-            By::Order | By::Number => reader.seq(visitor, Some(length)),
-            _ => reader.natural(visitor),
-        })
-    }
-
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value> {
-        self.expect(Kind::StructVariant)?;
-        self.read(|reader| match reader.reading.by {
-            By::Order | By::Number => reader.named(visitor, Names::Expected(fields)),
-            _ => reader.natural(visitor),
-        })
     }
 }
