@@ -15,7 +15,8 @@
 //! runs that would be lost with it.
 //!
 //! A master that has become another program (exec) keeps its process id. The break of the pipe that it reads is the sign, or
-//! the next look at it while a task runs; the proof is in [`crate::image`].
+//! the next look at it while a task runs; the proof is in [`crate::image`]. It is looked for again and again once the pipe is
+//! broken, since the proof can come later than the sign.
 //!
 //! The kernel tells nobody but its parent that a process is stopped, so that is looked for while a task runs.
 
@@ -91,7 +92,9 @@ pub(crate) fn tie_to(master: Owner, image: Option<MastersImage>) -> std::io::Res
         move || {
             let mut was_stopped = false;
             loop {
-                let (is_lost, is_unheard) = sleep(pidfd.as_ref(), output.as_ref(), wake);
+                // The kernel breaks the pipe of a program that becomes another before it lets go of its memory, at times.
+                let may_doze = image.is_none() || output.is_some();
+                let (is_lost, is_unheard) = sleep(pidfd.as_ref(), output.as_ref(), wake, may_doze);
                 if getppid() != Some(pid) {
                     end(master);
                 }
@@ -121,9 +124,14 @@ pub(crate) fn tie_to(master: Owner, image: Option<MastersImage>) -> std::io::Res
     Ok(())
 }
 
-/// Sleeps until there is a reason to look at the master; says whether a descriptor of this thread is lost, and whether nobody
+/// Sleeps until there is a reason to look at the master, or for a while, unless it may doze; says whether a descriptor of this thread is lost, and whether nobody
 /// reads what this process prints.
-fn sleep(pidfd: Option<&Own<OwnedFd>>, output: Option<&Own<OwnedFd>>, wake: &Wake) -> (bool, bool) {
+fn sleep(
+    pidfd: Option<&Own<OwnedFd>>,
+    output: Option<&Own<OwnedFd>>,
+    wake: &Wake,
+    may_doze: bool,
+) -> (bool, bool) {
     let ends = wake.ends();
     let (pidfd, ear) = (pidfd.and_then(Own::get), ends.ear());
     let (Some(pidfd), Some(ear)) = (pidfd, ear) else {
@@ -133,6 +141,7 @@ fn sleep(pidfd: Option<&Own<OwnedFd>>, output: Option<&Own<OwnedFd>>, wake: &Wak
     // Not between tasks that follow each other: the next would have to ring.
     let is_idle = !HAS_WORKED.swap(false, Ordering::Relaxed);
     let dozes = is_idle
+        && may_doze
         && STATE.compare_exchange(LOOKS, DOZES, Ordering::SeqCst, Ordering::SeqCst).is_ok()
         && !BUSY.load(Ordering::SeqCst);
     let mut fds = vec![PollFd::new(pidfd, PollFlags::IN), ear];
