@@ -85,6 +85,7 @@ pub fn master_receives(frame: Frame) -> Option<Result<Payload, Failure>> {
         | Up::Unready { .. }
         | Up::LetGo { .. }
         | Up::Ended { .. }
+        | Up::Met { .. }
         | Up::Closed => None,
     }
 }

@@ -6,7 +6,8 @@ farm_process::init_before_main!();
 mod common;
 
 use std::collections::BTreeSet;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -163,8 +164,8 @@ fn nothing_is_written_to_what_a_task_has_put_in_the_place_of_descriptors() {
     );
 }
 
-/// The descriptors that have been opened since, and stay: others are closed at any moment by who has opened them.
-fn lasting(before: &BTreeSet<i32>) -> Vec<(i32, String)> {
+/// The descriptors that stay: others are closed at any moment by who has opened them.
+fn lasting() -> Vec<(i32, String)> {
     let mut known = descriptors();
     let mut times = 0;
     while times < 5 {
@@ -173,8 +174,14 @@ fn lasting(before: &BTreeSet<i32>) -> Vec<(i32, String)> {
         times = if now == known { times + 1 } else { 0 };
         known = now;
     }
-    known.retain(|(number, _)| !before.contains(number));
     known
+}
+
+/// What a number leads to, as long as it leads anywhere.
+fn identity(number: i32) -> Option<(u64, u64)> {
+    // SAFETY: it is borrowed for this call, which says so where it is not open.
+    let found = rustix::fs::fstat(unsafe { BorrowedFd::borrow_raw(number) }).ok()?;
+    Some((found.st_dev, found.st_ino))
 }
 
 /// Whether ipc-channel owns what leads there. It closes the number again, whatever has been opened under it since.
@@ -189,10 +196,11 @@ fn closed_one_by_one(close: impl Fn(i32), file: Option<&std::path::Path>) {
         drop(pool_by(transport, 1));
         let mut nth = 0;
         loop {
-            let before: BTreeSet<_> = descriptors().into_iter().map(|(number, _)| number).collect();
+            let before: BTreeSet<_> = lasting().into_iter().collect();
             let pool = builder_by(transport, 2).build().unwrap();
             wait_until(|| pool.processes().len() == 2);
-            let mut of_pool = lasting(&before);
+            let mut of_pool = lasting();
+            of_pool.retain(|descriptor| !before.contains(descriptor));
             // Where something takes its place, the number is not given to anybody else.
             of_pool.retain(|(_, link)| file.is_some() || !is_of_ipc_channel(link));
             let Some((number, link)) = of_pool.get(nth) else { break };
@@ -211,10 +219,14 @@ fn closed_one_by_one(close: impl Fn(i32), file: Option<&std::path::Path>) {
             let handles: Vec<_> = (0..20).map(|n| pool.submit(common::square, n)).collect();
             handles.into_iter().for_each(|handle| drop(handle.get()));
             drop(pool);
-            if let Some(file) = file {
-                assert_eq!(std::fs::read(file).unwrap(), b"mine", "{link}");
-                // SAFETY: it is what this test has put there.
-                unsafe { libc::close(*number) };
+            if let Some(path) = file {
+                assert_eq!(std::fs::read(path).unwrap(), b"mine", "{link}");
+                let found = std::fs::metadata(path).unwrap();
+                // ipc-channel may have closed it, and the number may be another's.
+                if identity(*number) == Some((found.dev(), found.ino())) {
+                    // SAFETY: it is what this test has put there.
+                    unsafe { libc::close(*number) };
+                }
             }
         }
         assert!(nth >= 4, "{nth} descriptors");
