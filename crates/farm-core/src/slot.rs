@@ -9,6 +9,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 use std::time::Instant;
 
@@ -35,6 +36,8 @@ pub trait Deliver: Send + Sync {
 pub struct Slot<R> {
     task: Arc<TaskName>,
     state: Mutex<State<R>>,
+    /// The outcome is in. Changed under the lock; it can be read without.
+    is_in: AtomicBool,
     arrived: Condvar,
 }
 
@@ -53,7 +56,8 @@ enum Outcome<R> {
 impl<R> Slot<R> {
     /// An empty slot for the outcome of `task`.
     pub fn new(task: Arc<TaskName>) -> Self {
-        Self { task, state: Mutex::new(State::Waiting(None)), arrived: Condvar::new() }
+        let state = Mutex::new(State::Waiting(None));
+        Self { task, state, is_in: AtomicBool::new(false), arrived: Condvar::new() }
     }
 
     /// The task whose outcome belongs here.
@@ -75,16 +79,21 @@ impl<R> Slot<R> {
         let State::Waiting(waker) = &mut *state else { return None };
         let waker = waker.take();
         *state = State::Arrived(outcome);
+        self.is_in.store(true, Ordering::Release);
         self.arrived.notify_all();
         waker
     }
 
+    #[inline]
     pub(crate) fn is_ready(&self) -> bool {
-        !matches!(*self.state.lock(), State::Waiting(_))
+        self.is_in.load(Ordering::Acquire)
     }
 
     /// Waits until the outcome is in, or until `deadline`; says whether it is in.
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
+        if self.is_ready() {
+            return true;
+        }
         let mut state = self.state.lock();
         while matches!(*state, State::Waiting(_)) {
             match deadline {
