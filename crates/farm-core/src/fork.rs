@@ -46,11 +46,13 @@ impl Here {
 
     /// Whether this is that process.
     #[must_use]
+    #[inline]
     pub fn is_here(self) -> bool {
         number().is_some_and(|number| number.load(Ordering::Relaxed) == self.0)
     }
 }
 
+#[inline]
 fn number() -> Option<&'static AtomicU64> {
     let page = PAGE.get()?;
     // SAFETY: the page is mapped for the life of the process, writable, and aligned to more than that; any bytes are
