@@ -9,6 +9,8 @@ use farm_fuzz::panics;
 use farm_process::fuzzing::{Frame, master_receives};
 use libfuzzer_sys::fuzz_target;
 
+farm_fuzz::sanitized!();
+
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
     blocks: [&'a [u8]; 2],

@@ -8,7 +8,7 @@ use farm_fuzz::panics;
 use farm_process::fuzzing::{Frame, worker_receives};
 use libfuzzer_sys::fuzz_target;
 
-farm_fuzz::gaps_between_globals_may_be_read!();
+farm_fuzz::sanitized!(gaps between globals may be read);
 
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {

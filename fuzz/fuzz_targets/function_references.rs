@@ -8,7 +8,7 @@ use farm_fuzz::forms;
 use farm_fuzz::functions::{self, Aim};
 use libfuzzer_sys::fuzz_target;
 
-farm_fuzz::gaps_between_globals_may_be_read!();
+farm_fuzz::sanitized!(gaps between globals may be read);
 
 #[derive(Arbitrary, Debug)]
 enum Input<'a> {

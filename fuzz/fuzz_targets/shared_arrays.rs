@@ -6,6 +6,8 @@ use farm_fuzz::arrays::{Answer, Argument, Attempts};
 use farm_fuzz::forms;
 use libfuzzer_sys::fuzz_target;
 
+farm_fuzz::sanitized!();
+
 #[derive(Arbitrary, Debug)]
 enum Input<'a> {
     ToWorker(Argument<'a>),

@@ -5,6 +5,8 @@ use arbitrary::Unstructured;
 use farm_fuzz::values::arrive;
 use libfuzzer_sys::{Corpus, fuzz_target};
 
+farm_fuzz::sanitized!();
+
 fuzz_target!(|bytes: &[u8]| -> Corpus {
     match arrive(&mut Unstructured::new(bytes)) {
         Ok(()) => Corpus::Keep,

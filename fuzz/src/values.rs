@@ -16,7 +16,7 @@ mod received;
 mod text;
 
 use attributes::{Adjacent, Flat, Json, Keyed, Open, Sparse, Tagged, Untagged};
-use derived::{Blocks, Choice, Mixed, Nest, Numbers, Odd};
+use derived::{Blocks, Choice, Empty, Mixed, Nest, Numbers, Odd};
 
 pub use arrival::arrive;
 pub use changing::receive_changing;
@@ -76,7 +76,7 @@ impl Kind {
     }
 }
 
-const KINDS: [Kind; 27] = [
+const KINDS: [Kind; 28] = [
     Kind::derived::<u64>(),
     Kind::derived::<()>(),
     Kind::derived::<Vec<String>>(),
@@ -89,6 +89,7 @@ const KINDS: [Kind; 27] = [
     Kind::derived::<Odd>(),
     Kind::derived::<Blocks>(),
     Kind::derived::<Nest>(),
+    Kind::derived::<Empty>(),
     Kind::with_attributes::<Untagged>(),
     Kind::with_attributes::<Tagged>(),
     Kind::with_attributes::<Adjacent>(),

@@ -132,7 +132,7 @@ impl<'a> Arbitrary<'a> for Json {
     fn arbitrary(u: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
         const DEEPEST: usize = 6;
         let mut value = any_value(u, DEEPEST)?;
-        if u.ratio(1, 8)? {
+        if u.ratio(1, 32)? {
             let times = u.int_in_range(0..=1200)?;
             value = (0..times).fold(value, |inner, _| Value::Array(vec![inner]));
         }

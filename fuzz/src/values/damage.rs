@@ -12,7 +12,7 @@ use super::text::deeply;
 use crate::forms;
 
 /// More bytes are not made of one input.
-pub(super) const MOST_BYTES: usize = 64 << 10;
+pub(super) const MOST_BYTES: usize = 32 << 10;
 
 /// Bytes that are to be a value of some type.
 ///

@@ -57,6 +57,17 @@ pub struct Wrapped(Option<Box<Wrapped>>);
 #[derive(Arbitrary, Clone, Debug, Serialize, Deserialize)]
 pub struct Nothing;
 
+/// Elements that take no room.
+pub(super) type Empty = (Vec<()>, Vec<Hidden>, BTreeMap<(), Nothing>, Vec<[Hidden; 2]>);
+
+/// It has a size, and no encoding.
+#[derive(Arbitrary, Clone, Debug, Serialize, Deserialize)]
+pub struct Hidden {
+    #[serde(skip)]
+    #[arbitrary(default)]
+    pub hidden: u64,
+}
+
 /// Values that lie deep in each other.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Nest {
@@ -71,11 +82,11 @@ pub enum Nest {
 
 impl<'a> Arbitrary<'a> for Nest {
     fn arbitrary(u: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
-        const LAYERS: usize = 20;
+        const LAYERS: usize = 12;
         let mut nest = Self::Leaf(u.arbitrary()?);
         for _ in 0..u.int_in_range(0..=LAYERS)? {
             let layer = u.arbitrary::<u8>()?;
-            let times = if u.ratio(1, 4)? { u.arbitrary()? } else { 1_u8 };
+            let times = if u.ratio(1, 24)? { u.arbitrary()? } else { 1_u8 };
             nest = (0..times).fold(nest, |inner, n| inner.within(layer, n));
         }
         Ok(nest)
