@@ -9,7 +9,7 @@ use arbitrary::{Arbitrary, Unstructured};
 use farm_core::codec::{Form, SharedBytes};
 use farm_core::{Data, Payload};
 
-use super::damage::{MOST_BYTES, any_form};
+use super::damage::any_form;
 use super::text::{deeply, text_of};
 use super::{Promise, any_kind, arrival, many, received};
 use crate::forms;
@@ -29,6 +29,9 @@ pub(super) struct Change {
     at: u16,
     bytes: [u8; 2],
 }
+
+/// So many bytes are copied in several pieces.
+const MOST_BYTES: usize = 32 << 10;
 
 /// Results that are to be values of some type.
 ///

@@ -11,8 +11,9 @@ use super::any_kind;
 use super::text::deeply;
 use crate::forms;
 
-/// More bytes are not made of one input.
-pub(super) const MOST_BYTES: usize = 32 << 10;
+/// More bytes are not made of one input: values can be as deep as they have bytes, and the types here are dropped on the
+/// stack of the thread, level by level.
+const MOST_BYTES: usize = 8 << 10;
 
 /// Bytes that are to be a value of some type.
 ///
