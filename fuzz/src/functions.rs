@@ -100,12 +100,7 @@ static LOOKALIKES: LazyLock<Vec<Reference>> = LazyLock::new(lookalikes);
 fn lookalikes() -> Vec<Reference> {
     // The number must not be in this code, where it would be one more lookalike.
     let magic = u64::from_be_bytes(std::hint::black_box(*b"FARM-FN1"));
-    let places = words_of_this_executable();
-    let places: Vec<(u64, u64)> = places
-        .windows(2)
-        .filter(|pair| pair[0].1 == magic)
-        .map(|pair| (pair[0].0, pair[1].1))
-        .collect();
+    let places = places_of(magic);
     // Offsets count from an anchor that is not known; the first place at which all known functions are
     // in their places gives it away.
     let known = known().map(|(reference, _)| reference);
@@ -124,13 +119,13 @@ fn lookalikes() -> Vec<Reference> {
     places.iter().map(from_anchor).collect()
 }
 
-/// All aligned words in the memory of this executable that cannot be written to, with their addresses.
-fn words_of_this_executable() -> Vec<(u64, u64)> {
+/// Where an aligned word lies in the memory of this executable that cannot be written to, and the word behind it.
+fn places_of(word: u64) -> Vec<(u64, u64)> {
     let program = std::env::current_exe().expect("it has a path");
     let program = program.to_str().expect("the path is text");
     let maps = std::fs::read_to_string("/proc/self/maps").expect("Linux tells");
     let mut memory = std::fs::File::open("/proc/self/mem").expect("it is ours");
-    let mut words = Vec::new();
+    let mut places = Vec::new();
     // <start>-<end> <rights> <offset> <device> <inode> <path>. Source: proc_pid_maps(5).
     for line in maps.lines().filter(|line| line.ends_with(program) && line.contains(" r-")) {
         let range = line.split(' ').next().and_then(|range| range.split_once('-'));
@@ -140,8 +135,10 @@ fn words_of_this_executable() -> Vec<(u64, u64)> {
         let mut bytes = vec![0; (end - start) as usize];
         memory.seek(SeekFrom::Start(start)).expect("memory has places");
         memory.read_exact(&mut bytes).expect("it is mapped readable");
-        let (found, _) = bytes.as_chunks::<8>();
-        words.extend((start..).step_by(8).zip(found.iter().map(|word| u64::from_ne_bytes(*word))));
+        let (words, _) = bytes.as_chunks::<8>();
+        let pairs = (start..).step_by(8).zip(words.windows(2));
+        let found = pairs.filter(|(_, pair)| u64::from_ne_bytes(pair[0]) == word);
+        places.extend(found.map(|(address, pair)| (address, u64::from_ne_bytes(pair[1]))));
     }
-    words
+    places
 }

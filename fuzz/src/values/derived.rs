@@ -65,7 +65,8 @@ pub(super) type Empty = (Vec<()>, Vec<Hidden>, BTreeMap<(), Nothing>, Vec<[Hidde
 pub struct Hidden {
     #[serde(skip)]
     #[arbitrary(default)]
-    pub hidden: u64,
+    #[expect(dead_code, reason = "it gives the type a size")]
+    hidden: u64,
 }
 
 /// Values that lie deep in each other.
