@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use arbitrary::Arbitrary;
-use farm_core::{Failure, Function, Payload, Stage, TaskName, TaskOptions, codec};
+use farm_core::{Stage, TaskName, TaskOptions, codec};
+use farm_core::backend::{Failure, Function, Payload};
 use farm_fuzz::panics;
 use farm_process::fuzzing::{Frame, master_receives};
 use libfuzzer_sys::fuzz_target;

@@ -3,7 +3,8 @@
 
 use arbitrary::Arbitrary;
 use farm_core::codec::{self, Form};
-use farm_core::{Failure, FunctionRef, Stage};
+use farm_core::Stage;
+use farm_core::backend::{Failure, FunctionRef};
 use farm_fuzz::forms;
 use farm_fuzz::functions::{self, Aim};
 use libfuzzer_sys::fuzz_target;
@@ -45,7 +46,7 @@ fuzz_target!(|input: Input| {
         functions::check(function);
         assert_eq!(function.reference(), Ok(reference));
         // SAFETY: it is not, should these bytes lend anything: that is refused, since they name no segment that exists.
-        let done = unsafe { farm_core::run(reference, &argument, &mut Vec::new()) };
+        let done = unsafe { farm_core::backend::run(reference, &argument, &mut Vec::new()) };
         let refused =
             |failure: &_| matches!(failure, Failure::Decode { stage: Stage::Argument, .. });
         assert!(done.as_ref().is_ok() || done.as_ref().is_err_and(refused), "{done:?}");

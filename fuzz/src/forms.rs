@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use farm_core::codec::{self, CodecError, FACTS, Facts, Form};
-use farm_core::encode_call;
+use farm_core::backend::encode_call;
 use serde::Serialize;
 
 static KNOWN: Facts = [const { AtomicU64::new(0) }; FACTS];
@@ -39,10 +39,10 @@ pub(crate) fn encode_in<T: Serialize>(form: Form, value: &T) -> Result<Vec<u8>, 
 }
 
 /// An argument that consists of these bytes.
-pub fn argument(form: Form, value: &[u8], lendings: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(lendings.len()).expect("they are few");
+pub fn argument(form: Form, value: &[u8], grants: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(grants.len()).expect("they are few");
     let flag = if form == Form::Described { DESCRIBED } else { 0 };
-    [value, lendings, &(length | flag).to_le_bytes()].concat()
+    [value, grants, &(length | flag).to_le_bytes()].concat()
 }
 
 /// The bytes of the value, its form, and what is lent.
@@ -50,7 +50,7 @@ pub(crate) fn take_apart(argument: &[u8]) -> Option<(&[u8], Form, &[u8])> {
     let (rest, length) = argument.split_last_chunk::<LENGTH>()?;
     let length = u32::from_le_bytes(*length);
     let form = if length & DESCRIBED == 0 { Form::Compact } else { Form::Described };
-    let lendings = (length & !DESCRIBED) as usize;
-    let (value, lendings) = rest.split_at(rest.len().checked_sub(lendings)?);
-    Some((value, form, lendings))
+    let grants = (length & !DESCRIBED) as usize;
+    let (value, grants) = rest.split_at(rest.len().checked_sub(grants)?);
+    Some((value, form, grants))
 }

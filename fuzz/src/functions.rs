@@ -5,7 +5,8 @@ use std::io::{Read, Seek, SeekFrom};
 use std::sync::LazyLock;
 
 use arbitrary::Arbitrary;
-use farm_core::{Data, Function, FunctionRef, Plain, TaskFn, codec};
+use farm_core::{Data, Plain, TaskFn, codec};
+use farm_core::backend::{Function, FunctionRef};
 use serde::{Deserialize, Serialize};
 
 use crate::values::{Shape, keep};

@@ -4,7 +4,8 @@ use std::fmt::Debug;
 
 use arbitrary::{Arbitrary, Unstructured};
 use farm_core::codec::Form;
-use farm_core::{Data, Failure, FromWorker, Function, Plain, ToWorker};
+use farm_core::{Data, Plain};
+use farm_core::backend::{Failure, FromWorker, Function, ToWorker};
 
 mod arrival;
 mod attributes;

@@ -351,20 +351,20 @@ pub fn an_argument_that_panics_when_it_is_dropped_is_an_error_of_its_task<B: Bac
 pub fn a_task_cannot_make_the_farm_forget_what_it_keeps<B: Backend>() {
     static KEPT: Mutex<Vec<Band<u8, Ix1>>> = Mutex::new(Vec::new());
     struct Nothing;
-    impl farm_core::Deliver for Nothing {
+    impl farm_core::backend::Deliver for Nothing {
         fn deliver(
             &self,
             _: std::ops::Range<u32>,
-            _: Result<farm_core::Payload, TaskError>,
-            _: farm_core::Passengers,
+            _: Result<farm_core::backend::Payload, TaskError>,
+            _: farm_core::backend::Loans,
         ) -> Option<std::task::Waker> {
             None
         }
     }
     fn keep(band: Band<u8, Ix1>) {
-        let mut mailbox = farm_core::Mailbox::default();
+        let mut mailbox = farm_core::backend::Mailbox::default();
         let task = farm_core::TaskId::next();
-        mailbox.expect(task, 1, Arc::new(Nothing), farm_core::Passengers::default());
+        mailbox.expect(task, 1, Arc::new(Nothing), farm_core::backend::Loans::default());
         mailbox.strand(task);
         KEPT.lock().unwrap().push(band);
     }

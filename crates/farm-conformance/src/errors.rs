@@ -128,11 +128,11 @@ pub fn large_errors_from_every_task_do_not_block_the_end<B: Backend>() {
 /// A pool inside a task is refused by name, whatever the pool.
 pub fn a_task_cannot_submit<B: Backend>() {
     fn inside(_: ()) -> bool {
-        farm_core::inside_a_task()
+        farm_core::backend::inside_a_task()
     }
     let pool = B::pool(1);
     assert!(pool.apply(inside, ()).unwrap());
-    assert!(!farm_core::inside_a_task(), "the master is not a task");
+    assert!(!farm_core::backend::inside_a_task(), "the master is not a task");
 }
 
 /// Whoever reads the error finds the task.

@@ -7,7 +7,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use farm_core::{Data, Farm, Function, codec, encode_call, run};
+use farm_core::backend::{Function, encode_call, run};
+use farm_core::{Data, Farm, codec};
 use proptest::arbitrary::Arbitrary;
 use proptest::collection::vec;
 use proptest::prelude::*;

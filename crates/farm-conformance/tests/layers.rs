@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 
 /// What each crate may import of this workspace; programs and benches may import everything.
-const MAY_IMPORT: [(&str, &[&str]); 7] = [
+const MAY_IMPORT: [(&str, &[&str]); 8] = [
+    ("farm-os", &[]),
     ("farm-core", &[]),
-    ("farm-shm", &["farm-core"]),
+    ("farm-shm", &["farm-core", "farm-os"]),
     ("farm-mono", &["farm-core"]),
-    ("farm-process", &["farm-core"]),
-    ("farm-rayon", &["farm-core"]),
+    ("farm-process", &["farm-core", "farm-os"]),
+    ("farm-rayon", &["farm-core", "farm-os"]),
     ("farm-conformance", &["farm-core", "farm-shm"]),
     ("sims", &["farm-core", "farm-shm"]),
 ];

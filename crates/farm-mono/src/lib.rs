@@ -15,10 +15,8 @@
 //! # Ok::<(), FarmError>(())
 //! ```
 
-use farm_core::{
-    Counters, Data, Failure, Farm, FarmError, Mailbox, Payload, Prepared, Stats, Task, TaskError,
-    TaskFn, TaskHandle, TaskOptions, prepare,
-};
+use farm_core::backend::{Counters, Failure, Mailbox, Payload, Prepared, Task, prepare};
+use farm_core::{Data, Farm, FarmError, Stats, TaskError, TaskFn, TaskHandle, TaskOptions};
 
 /// The most workers that a pool can be told to count.
 const MOST_WORKERS: usize = 1024;
@@ -67,7 +65,7 @@ impl Builder {
     ///
     /// [`FarmError::Workers`] for a number that no pool can have, [`FarmError::Nested`] inside a task.
     pub fn build(self) -> Result<Pool, FarmError> {
-        if farm_core::inside_a_task() {
+        if farm_core::backend::inside_a_task() {
             return Err(FarmError::Nested);
         }
         if !(1..=MOST_WORKERS).contains(&self.workers) {
@@ -86,8 +84,8 @@ impl Pool {
         loop {
             mailbox.sent(task.id());
             let mut result = Vec::new();
-            // SAFETY: `prepare` has made the argument, and its passengers wait in the mailbox.
-            let done = unsafe { farm_core::run(task.function, argument, &mut result) };
+            // SAFETY: `prepare` has made the argument, and its loans wait in the mailbox.
+            let done = unsafe { farm_core::backend::run(task.function, argument, &mut result) };
             match done {
                 Ok(form) => return Ok(Payload::from(result).in_form(form)),
                 Err(Failure::Panicked { .. }) if retries > 0 => {
@@ -114,7 +112,7 @@ impl Farm for Pool {
         F: TaskFn<A, R>,
     {
         self.counters.submitted(1);
-        let Prepared { task, slot, passengers } = match prepare(&options, function, argument) {
+        let Prepared { task, slot, loans } = match prepare(&options, function, argument) {
             Ok(prepared) => prepared,
             Err(handle) => {
                 self.counters.failed();
@@ -122,7 +120,7 @@ impl Farm for Pool {
             }
         };
         let mut mailbox = Mailbox::default();
-        mailbox.expect(task.id(), 1, slot.clone(), passengers);
+        mailbox.expect(task.id(), 1, slot.clone(), loans);
         let outcome = self.run(&task, &mut mailbox);
         self.counters.ended(1, outcome.as_ref().err());
         if let Some(delivery) = mailbox.close(task.id(), 0..1, outcome) {

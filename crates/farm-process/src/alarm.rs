@@ -1,6 +1,6 @@
 //! Wakes the watch when it is needed earlier than it knew when it went to sleep.
 //!
-//! To [wake](Wake) it costs a system call and the waking of a thread, so it is done only if the watch sleeps, and means to
+//! To [wake](PollWaker) it costs a system call and the waking of a thread, so it is done only if the watch sleeps, and config to
 //! sleep for too long.
 
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::wake::{Ends, Wake};
+use crate::poll_waker::{Ends, PollWaker};
 
 pub(crate) struct Alarm {
-    wake: Wake,
+    wake: PollWaker,
     sleep: Mutex<Sleep>,
 }
 
@@ -24,7 +24,7 @@ enum Sleep {
 
 impl Alarm {
     pub(crate) fn new() -> std::io::Result<Self> {
-        Ok(Self { wake: Wake::new()?, sleep: Mutex::new(Sleep::Awake(None)) })
+        Ok(Self { wake: PollWaker::new()?, sleep: Mutex::new(Sleep::Awake(None)) })
     }
 
     /// Sees to it that the watch is awake at `at`.
@@ -37,24 +37,24 @@ impl Alarm {
                 // Whoever comes next and can wait as long need not ring again.
                 *until = Some(at);
                 drop(sleep);
-                self.ring();
+                self.wake_now();
             }
         }
     }
 
     /// Wakes the watch now.
-    pub(crate) fn ring(&self) {
-        self.wake.ring();
+    pub(crate) fn wake_now(&self) {
+        self.wake.wake();
     }
 
     /// The watch is awake.
-    pub(crate) fn awake(&self) {
-        self.wake.ends().hear();
+    pub(crate) fn mark_awake(&self) {
+        self.wake.ends().drain();
         *self.sleep.lock() = Sleep::Awake(None);
     }
 
     /// The watch goes to sleep, and is told until when.
-    pub(crate) fn asleep(&self, until: Option<Duration>) -> Option<Duration> {
+    pub(crate) fn mark_asleep(&self, until: Option<Duration>) -> Option<Duration> {
         let mut sleep = self.sleep.lock();
         let until = match *sleep {
             Sleep::Awake(wanted) => earlier(until, wanted),

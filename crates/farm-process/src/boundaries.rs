@@ -46,9 +46,9 @@ impl Boundaries {
 }
 
 /// The file of one round, removed in the end.
-struct Mark(PathBuf);
+struct TaskCounter(PathBuf);
 
-impl Mark {
+impl TaskCounter {
     fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -61,7 +61,7 @@ impl Mark {
     }
 }
 
-impl Drop for Mark {
+impl Drop for TaskCounter {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }
@@ -85,7 +85,7 @@ fn round(
     retries: u32,
     in_envelopes: bool,
 ) -> usize {
-    let mark = Mark::new();
+    let mark = TaskCounter::new();
     let pool = Pool::builder()
         .workers(workers)
         .transport(transport)
@@ -158,7 +158,7 @@ fn after_a_while(n: u32) -> u32 {
 
 /// Kills a worker at that step of its rings, while a caller sleeps, or else the service thread.
 fn ring(boundary: usize, waits: fn(&TaskHandle<u32>)) {
-    let mark = Mark::new();
+    let mark = TaskCounter::new();
     let pool = Pool::builder()
         .workers(2)
         .env(RINGS.variable, mark.at(boundary))
@@ -181,7 +181,7 @@ fn ring(boundary: usize, waits: fn(&TaskHandle<u32>)) {
 #[test]
 fn a_worker_that_dies_while_it_rings_leaves_nobody_asleep_and_costs_nothing() {
     guard("rings", || {
-        // A ring has four steps; see `bell`.
+        // A ring has four steps; see `waker`.
         for boundary in 1..=12 {
             ring(boundary, TaskHandle::wait);
             ring(boundary, |handle| {

@@ -4,7 +4,8 @@ use std::ffi::OsStr;
 use std::fmt::Display;
 use std::time::Duration;
 
-use farm_core::{Data, FarmError, Function, TaskFn, TaskOptions};
+use farm_core::backend::Function;
+use farm_core::{Data, FarmError, TaskFn, TaskOptions};
 
 use rustix::process::{Resource, getrlimit};
 
@@ -174,7 +175,8 @@ impl Builder {
         let function = Function::of(function);
         let reason = |reason: &dyn Display| format!("{}: {reason}", function.name());
         let encoded = function.reference().map_err(|error| reason(&error)).and_then(|function| {
-            let argument = farm_core::encode_call(&argument).map_err(|error| reason(&error))?;
+            let argument =
+                farm_core::backend::encode_call(&argument).map_err(|error| reason(&error))?;
             Ok(Initializer { function, argument })
         });
         match encoded {
@@ -212,7 +214,7 @@ impl Builder {
     /// limit of those is too low for it, [`FarmError::Initializer`] if that cannot be sent, [`FarmError::Start`] if workers do not come up, [`FarmError::System`] if the system
     /// refuses what the pool needs.
     pub fn build(self) -> Result<Pool, FarmError> {
-        if worker::is_this_process() || farm_core::inside_a_task() {
+        if worker::is_this_process() || farm_core::backend::inside_a_task() {
             return Err(FarmError::Nested);
         }
         if !init::passed() {
@@ -231,7 +233,7 @@ impl Builder {
         if let Some(reason) = self.bad_initializer {
             return Err(FarmError::Initializer { reason });
         }
-        farm_core::system::keep_standard_descriptors();
+        farm_os::limits::keep_standard_descriptors();
         let (needed, left) = (DESCRIPTORS + workers * DESCRIPTORS_PER_WORKER, descriptors_left());
         if needed > left {
             return Err(FarmError::Descriptors { workers, needed, left });

@@ -1,7 +1,7 @@
 //! The farm's own time, which stands still while the master does.
 //!
 //! While there is work, the watch looks at the clock several times a second. A longer gap than [`LONGEST`]
-//! means that the master was stopped, by Ctrl-Z or a debugger, or that there was no work; its tasks are
+//! config that the master was stopped, by Ctrl-Z or a debugger, or that there was no work; its tasks are
 //! not to blame for that.
 
 use std::time::{Duration, Instant};

@@ -6,7 +6,7 @@
 use std::sync::OnceLock;
 
 use farm_core::codec::{self, Facts};
-use farm_core::system::check_file;
+use farm_os::limits::check_file;
 use ipc_channel::ipc::IpcSharedMemory;
 use rustix::fs::{MemfdFlags, memfd_create};
 use serde::{Deserialize, Serialize};
@@ -25,7 +25,7 @@ impl SharedFacts {
             let is_to_be_had = check_file(size_of::<Facts>()).is_ok()
                 && memfd_create("farm-facts", MemfdFlags::CLOEXEC).is_ok();
             let create = || IpcSharedMemory::from_byte(0, size_of::<Facts>());
-            Self(is_to_be_had.then(|| farm_core::contained(create).ok()).flatten())
+            Self(is_to_be_had.then(|| farm_core::backend::contained(create).ok()).flatten())
         });
         facts.use_here();
         facts.clone()

@@ -2,13 +2,14 @@
 //!
 //! Only what production does is done here, with the functions that it does it with.
 
-use farm_core::{Failure, FromWorker, Function, FunctionError, Payload, ToWorker, codec};
+use farm_core::backend::{Failure, FromWorker, Function, Payload, ToWorker};
+use farm_core::{FunctionError, codec};
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender, IpcSharedMemory};
 use serde::ser::{Error, SerializeTuple};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::service;
-use crate::transport::{Down, Means, Up, receive, send};
+use crate::transport::{Down, TransportConfig, Up, receive, send};
 
 /// What arrives in one packet: bytes, and descriptors beside them.
 #[derive(Deserialize)]
@@ -57,16 +58,16 @@ impl Serialize for Frame {
 /// A worker receives a frame: what it would call, be it task or initializer, and on what.
 pub fn worker_receives(frame: Frame) -> Option<(Result<Function, FunctionError>, Payload)> {
     match frame.arrive()? {
-        Down::Welcome { means, initializer, .. } => {
-            if let Means::Channel(mark) = means {
-                mark.take_up();
+        Down::Welcome { config, initializer, .. } => {
+            if let TransportConfig::Channel(counter) = config {
+                counter.take_up();
             }
             let initializer = initializer?;
             // SAFETY: there are no forged descriptors in the fuzz targets.
             let function = unsafe { initializer.function.resolve() };
             Some((function, initializer.argument.into()))
         }
-        Down::LetGo | Down::End => None,
+        Down::Evict | Down::End => None,
         Down::Task { head: ToWorker::Run { function, .. }, body } => {
             let argument = body.open().ok()?;
             // SAFETY: as above.
@@ -83,7 +84,7 @@ pub fn master_receives(frame: Frame) -> Option<Result<Payload, Failure>> {
         }
         Up::Ready { .. }
         | Up::Unready { .. }
-        | Up::LetGo { .. }
+        | Up::Evict { .. }
         | Up::Ended { .. }
         | Up::Met { .. }
         | Up::Closed => None,

@@ -27,7 +27,7 @@ static IMAGE: Mutex<Option<Image>> = Mutex::new(None);
 
 impl Image {
     fn new() -> io::Result<Self> {
-        farm_core::system::keep_standard_descriptors();
+        farm_os::limits::keep_standard_descriptors();
         let file = File::from(memfd_create("farm-image", MemfdFlags::CLOEXEC)?);
         file.try_lock()?;
         // Nothing is at that address: what counts is that the open file is held.

@@ -7,7 +7,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use farm_core::Owner;
+use farm_os::Owner;
 
 use crate::worker;
 
@@ -38,7 +38,7 @@ pub fn init() {
     enter();
 }
 
-/// Calls [`init`] before `main`, for test files, which have no `main` of their own.
+/// Batcher [`init`] before `main`, for test files, which have no `main` of their own.
 ///
 /// Put it at the top of a file under `tests/`, or into the test module of a library or of a doctest. It
 /// is a macro and not a feature of this crate, because features are shared by all that is built
@@ -128,7 +128,7 @@ pub(crate) fn call_of(master: Owner) -> String {
 }
 
 fn build() -> String {
-    farm_core::build_id().iter().map(|byte| format!("{byte:02x}")).collect()
+    farm_core::backend::build_id().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The master that calls this process to be its worker, if one does.

@@ -4,36 +4,36 @@
 //! master                                 lane                                worker
 //! MasterEnd::send ───▶ ring down: heads, short arguments ──────────────▶ WorkerEnd::next
 //!                      claims: which items are whose           ◀──────▶ WorkerEnd::take_up
-//! MasterEnd::hear ◀─── ring up: heads, short results  ◀──────────────── WorkerEnd::answer
+//! MasterEnd::poll ◀─── ring up: heads, short results  ◀──────────────── WorkerEnd::answer
 //!                      long results                    ◀────────────────
-//! Store::put ────────▶ long arguments, in one block for all workers ───▶
+//! Arena::put ────────▶ long arguments, in one block for all workers ───▶
 //! ```
 //!
 //! Each worker has a lane of its own and can write to no other, so one that crashes damages nothing else, and nothing in
-//! a lane is believed when it is read. Whoever waits looks for a while and then sleeps: a worker in its [`bed`], the master
-//! by the [`bell`]. ipc-channel starts, controls and ends workers beside this.
+//! a lane is believed when it is read. Whoever waits looks for a while and then sleeps: a worker in its [`parker`], the master
+//! by the [`waker`]. ipc-channel starts, controls and ends workers beside this.
 
-mod bed;
-pub(crate) mod bell;
+mod arena;
 pub(crate) mod block;
-mod claim;
-mod extents;
+mod free_list;
 mod layout;
 mod master_end;
+pub(crate) mod master_waker;
 pub(crate) mod memory;
+mod parker;
+mod range_claim;
 mod record;
 mod results;
 mod ring;
 mod spin;
-mod store;
 mod worker_end;
 
-pub(crate) use master_end::{MasterEnd, News, Window};
+pub(crate) use arena::{Arena, ArenaWriter};
+pub(crate) use master_end::{LaneView, MasterEnd, WorkerEvent};
 pub(crate) use record::MOST_INLINE;
 pub(crate) use ring::Broken;
 pub(crate) use spin::look;
-pub(crate) use store::{Store, Vacancy};
-pub(crate) use worker_end::{Told, Way, WorkerEnd};
+pub(crate) use worker_end::{Command, LaneDescriptors, WorkerEnd};
 
 use crate::transport::{at_boundary, at_ring};
 

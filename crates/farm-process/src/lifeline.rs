@@ -24,7 +24,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
-use farm_core::Owner;
+use farm_os::Owner;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
 use rustix::fs::{FileType, fstat};
@@ -36,7 +36,7 @@ use rustix::process::{
 
 use crate::descriptor::Own;
 use crate::image::MastersImage;
-use crate::wake::Wake;
+use crate::poll_waker::PollWaker;
 
 /// How often a worker that is running a task looks at its master.
 const LOOK: Duration = Duration::from_millis(250);
@@ -53,7 +53,7 @@ const LOOKS: u8 = 0;
 const DOZES: u8 = 1;
 /// It ends the process when no task runs.
 const LEAVES: u8 = 2;
-static WAKE: OnceLock<Wake> = OnceLock::new();
+static WAKE: OnceLock<PollWaker> = OnceLock::new();
 
 /// A task begins, which has not been taken up yet.
 pub(crate) fn task_begins() {
@@ -64,7 +64,7 @@ pub(crate) fn task_begins() {
         LEAVES => leave(),
         _ => {
             if let Some(wake) = WAKE.get() {
-                wake.ring();
+                wake.wake();
             }
         }
     }
@@ -86,7 +86,7 @@ pub(crate) fn tie_to(master: Owner, image: Option<MastersImage>) -> std::io::Res
     if getppid() != Some(pid) {
         end(master);
     }
-    let wake = Wake::new()?;
+    let wake = PollWaker::new()?;
     let wake = WAKE.get_or_init(|| wake);
     std::thread::Builder::new().name("farm-lifeline".to_owned()).stack_size(64 * 1024).spawn(
         move || {
@@ -129,12 +129,12 @@ pub(crate) fn tie_to(master: Owner, image: Option<MastersImage>) -> std::io::Res
 fn sleep(
     pidfd: Option<&Own<OwnedFd>>,
     output: Option<&Own<OwnedFd>>,
-    wake: &Wake,
+    wake: &PollWaker,
     may_doze: bool,
 ) -> (bool, bool) {
     let ends = wake.ends();
-    let (pidfd, ear) = (pidfd.and_then(Own::get), ends.ear());
-    let (Some(pidfd), Some(ear)) = (pidfd, ear) else {
+    let (pidfd, receiver) = (pidfd.and_then(Own::get), ends.receiver());
+    let (Some(pidfd), Some(receiver)) = (pidfd, receiver) else {
         std::thread::sleep(LOOK);
         return (true, false);
     };
@@ -144,12 +144,12 @@ fn sleep(
         && may_doze
         && STATE.compare_exchange(LOOKS, DOZES, Ordering::SeqCst, Ordering::SeqCst).is_ok()
         && !BUSY.load(Ordering::SeqCst);
-    let mut fds = vec![PollFd::new(pidfd, PollFlags::IN), ear];
+    let mut fds = vec![PollFd::new(pidfd, PollFlags::IN), receiver];
     fds.extend(output.and_then(Own::get).map(|output| PollFd::new(output, PollFlags::empty())));
     let look = Timespec { tv_sec: LOOK.as_secs() as i64, tv_nsec: i64::from(LOOK.subsec_nanos()) };
     let _ = poll(&mut fds, (!dozes).then_some(&look));
     let _ = STATE.compare_exchange(DOZES, LOOKS, Ordering::SeqCst, Ordering::SeqCst);
-    ends.hear();
+    ends.drain();
     // A pidfd says nothing as long as its process lives.
     let is_ready = |n: usize| fds.get(n).is_some_and(|fd| !fd.revents().is_empty());
     (is_ready(0), is_ready(2))

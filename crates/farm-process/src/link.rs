@@ -1,19 +1,19 @@
 //! How the master reaches a worker that is up: by its lane, or by its channel alone.
 
-use farm_core::system::check_file;
-use farm_core::{Payload, Task, ToWorker};
+use farm_core::backend::{Payload, Task, ToWorker};
+use farm_os::limits::check_file;
 use ipc_channel::ipc::IpcSender;
 
 use crate::lane::{Broken, MOST_INLINE, MasterEnd};
-use crate::mark::Mark;
+use crate::task_counter::TaskCounter;
 use crate::transport::{Body, Contained, Down, send};
 
 pub(crate) enum Link {
-    Channel(Contained<(IpcSender<Down>, Mark)>),
+    Channel(Contained<(IpcSender<Down>, TaskCounter)>),
     Lane(Box<MasterEnd>),
 }
 
-/// Why something does not get to a worker.
+/// StealReason something does not get to a worker.
 pub(crate) enum Unsent {
     /// It cannot be sent, to nobody.
     Refused(String),
@@ -49,10 +49,10 @@ impl Link {
     }
 
     /// Has the worker let go of arrays that the master has dropped.
-    pub(crate) fn tell_to_let_go(&mut self) -> Result<(), Unsent> {
+    pub(crate) fn request_eviction(&mut self) -> Result<(), Unsent> {
         match self {
-            Self::Channel(channel) => tell(channel, Down::LetGo),
-            Self::Lane(end) => Ok(end.tell_to_let_go()?),
+            Self::Channel(channel) => tell(channel, Down::Evict),
+            Self::Lane(end) => Ok(end.request_eviction()?),
         }
     }
 
@@ -80,7 +80,7 @@ impl Link {
     }
 }
 
-/// Why so many bytes of an argument do not lie where workers could read them.
+/// StealReason so many bytes of an argument do not lie where workers could read them.
 fn why_no_room(bytes: usize) -> String {
     match check_file(bytes) {
         Err(error) => error.to_string(),
@@ -88,6 +88,6 @@ fn why_no_room(bytes: usize) -> String {
     }
 }
 
-fn tell(channel: &Contained<(IpcSender<Down>, Mark)>, message: Down) -> Result<(), Unsent> {
+fn tell(channel: &Contained<(IpcSender<Down>, TaskCounter)>, message: Down) -> Result<(), Unsent> {
     send(&channel.get().0, message).map_err(|_| Unsent::Unreachable)
 }

@@ -48,7 +48,7 @@ impl Token {
 
 /// A channel, and the descriptor of its receiver.
 fn channel() -> io::Result<(IpcSender<Down>, IpcReceiver<Down>, RawFd)> {
-    farm_core::system::keep_standard_descriptors();
+    farm_os::limits::keep_standard_descriptors();
     let next = File::open("/dev/null")?.as_raw_fd();
     let (sender, receiver) = ipc::channel::<Token>()?;
     let failed =

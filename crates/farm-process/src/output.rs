@@ -15,9 +15,9 @@ use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::descriptor::Own;
+use crate::poll_waker::PollWaker;
 use crate::queue::{MOST_WAITING, Queue};
 use crate::tail::Tail;
-use crate::wake::Wake;
 
 /// A line that is longer is passed on in parts.
 pub(crate) const LONGEST_LINE: usize = 8192;
@@ -30,7 +30,7 @@ pub(crate) struct Outputs {
     state: Mutex<State>,
     /// What is on its way to stderr.
     pub(crate) queue: Queue,
-    wake: Wake,
+    wake: PollWaker,
 }
 
 #[derive(Default)]
@@ -55,7 +55,7 @@ struct Lines {
 
 impl Outputs {
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self { state: Mutex::default(), queue: Queue::new(), wake: Wake::new()? })
+        Ok(Self { state: Mutex::default(), queue: Queue::new(), wake: PollWaker::new()? })
     }
 
     /// A pipe for a worker that is about to be started: what it gets as stdout and stderr.
@@ -64,7 +64,7 @@ impl Outputs {
         rustix::io::ioctl_fionbio(&pipe, true)?;
         let output = Output { pipe: Own::new(pipe)?, lines: Mutex::default() };
         self.state.lock().living.insert(worker, Arc::new(output));
-        self.ring();
+        self.wake();
         Ok(end)
     }
 
@@ -80,14 +80,14 @@ impl Outputs {
             left.push(b'\n');
         }
         self.queue.push_of_the_dead(&left);
-        self.ring();
+        self.wake();
         lines.tail.last()
     }
 
     /// No more workers will be added; waits for the last output, as long as it is taken.
     pub(crate) fn close(&self) {
         self.state.lock().closed = true;
-        self.ring();
+        self.wake();
         self.queue.wait_until_written();
     }
 
@@ -122,7 +122,7 @@ impl Outputs {
     /// Sleeps until there is something to read; says whether nothing has come for a while.
     fn sleep(&self, outputs: &[Arc<Output>]) -> bool {
         let ends = self.wake.ends();
-        let mut polled: Vec<_> = ends.ear().into_iter().collect();
+        let mut polled: Vec<_> = ends.receiver().into_iter().collect();
         let mut has_part = false;
         for output in outputs {
             let lines = output.lines.lock();
@@ -134,13 +134,13 @@ impl Outputs {
             }
         }
         // Without what it is woken by, it looks again after a while.
-        let ready = poll(&mut polled, (has_part || ends.ear().is_none()).then_some(&PATIENCE));
-        ends.hear();
+        let ready = poll(&mut polled, (has_part || ends.receiver().is_none()).then_some(&PATIENCE));
+        ends.drain();
         ready == Ok(0)
     }
 
-    fn ring(&self) {
-        self.wake.ring();
+    fn wake(&self) {
+        self.wake.wake();
     }
 }
 

@@ -3,29 +3,31 @@
 use std::sync::{Arc, Weak, mpsc};
 use std::thread::JoinHandle;
 
-use farm_core::{
-    Data, Deliver, Depot, Envelopes, Farm, FarmError, Home, Owner, Passengers, Prepared, Stats,
-    Task, TaskError, TaskFn, TaskHandle, TaskOptions, keep, prepare_in,
+use farm_core::backend::{
+    ArgumentArena, Batching, Deliver, Loans, PoolRef, Prepared, Task, prepare_in,
 };
+use farm_core::loan::eviction;
+use farm_core::{Data, Farm, FarmError, Stats, TaskError, TaskFn, TaskHandle, TaskOptions};
+use farm_os::Owner;
 
 use parking_lot::Mutex;
 
 use crate::builder::Builder;
 use crate::facts::SharedFacts;
-use crate::lane::Vacancy;
+use crate::lane::ArenaWriter;
 use crate::seat::Lanes;
 use crate::service::{Handles, Service};
 use crate::settings::Settings;
 use crate::staff::Process;
 use crate::{memory, start, threads, transport};
-use farm_core::fork::FORKED;
+use farm_core::backend::FORKED;
 
 /// A pool of worker processes.
 ///
 /// Dropping it ends the workers at once; [`Farm::shutdown`] waits for the tasks first.
 pub struct Pool {
     service: Arc<Service>,
-    handles: Arc<dyn Home>,
+    handles: Arc<dyn PoolRef>,
     workers: usize,
     threads: Vec<JoinHandle<()>>,
 }
@@ -55,8 +57,8 @@ impl Pool {
         let (starts, wanted) = mpsc::channel();
         let service = Service::new(settings, workers, up, starts)
             .map_err(refused("make descriptors and memory for the pool"))?;
-        keep::listen(Arc::downgrade(&service) as _);
-        let handles: Arc<dyn Home> = Arc::new(Handles(service.clone()));
+        eviction::listen(Arc::downgrade(&service) as _);
+        let handles: Arc<dyn PoolRef> = Arc::new(Handles(service.clone()));
         let mut pool = Self { service, handles, workers, threads: Vec::new() };
         let (ours, answers) = (pool.service.clone(), Arc::new(Mutex::new(answers)));
         pool.thread("farm-service", move || ours.run(&answers))?;
@@ -126,9 +128,9 @@ impl Pool {
     }
 
     /// Where an argument is encoded if it is long.
-    fn vacancy(&self) -> Option<Vacancy<'_>> {
+    fn writer(&self) -> Option<ArenaWriter<'_>> {
         // A fork of this process writes to none of its memory.
-        self.service.lanes.as_ref().filter(|_| self.is_here()).map(Lanes::vacancy)
+        self.service.lanes.as_ref().filter(|_| self.is_here()).map(Lanes::writer)
     }
 
     /// Whether this is the process that made the pool, and no fork of it.
@@ -149,15 +151,15 @@ impl Farm for Pool {
         F: TaskFn<A, R>,
     {
         let options = options.or(&self.service.settings.task);
-        let mut vacancy = self.vacancy();
-        let depot = vacancy.as_mut().map(|vacancy| vacancy as &mut dyn Depot);
-        let prepared = prepare_in(depot, &options, function, argument);
+        let mut writer = self.writer();
+        let arena = writer.as_mut().map(|writer| writer as &mut dyn ArgumentArena);
+        let prepared = prepare_in(arena, &options, function, argument);
         // What was begun there and did not fit takes room from nobody who waits for some.
-        drop(vacancy);
+        drop(writer);
         match prepared {
-            Ok(Prepared { task, slot, passengers }) => {
+            Ok(Prepared { task, slot, loans }) => {
                 let bytes = task.argument.len();
-                let home = self.accept(task, slot.clone(), passengers);
+                let home = self.accept(task, slot.clone(), loans);
                 TaskHandle::new(slot, home, bytes)
             }
             Err(handle) => {
@@ -167,7 +169,7 @@ impl Farm for Pool {
         }
     }
 
-    fn envelopes(&self) -> Option<&dyn Envelopes> {
+    fn batches(&self) -> Option<&dyn Batching> {
         // What is on its way by a channel cannot be taken back.
         self.service.lanes.is_some().then_some(self)
     }
@@ -193,7 +195,7 @@ impl Farm for Pool {
     }
 }
 
-impl Envelopes for Pool {
+impl Batching for Pool {
     fn options(&self, options: &TaskOptions) -> Option<TaskOptions> {
         Some(options.clone().or(&self.service.settings.task))
     }
@@ -202,12 +204,12 @@ impl Envelopes for Pool {
         &self,
         task: Task,
         slot: Arc<dyn Deliver>,
-        passengers: Passengers,
-    ) -> Option<Weak<dyn Home>> {
+        loans: Loans,
+    ) -> Option<Weak<dyn PoolRef>> {
         let items = task.items.len();
         self.service.counters.submitted(items as u64);
         if self.is_here() {
-            self.service.submit(task, slot, passengers);
+            self.service.submit(task, slot, loans);
             return Some(Arc::downgrade(&self.handles));
         }
         let reason = Arc::from(FORKED);
@@ -215,7 +217,7 @@ impl Envelopes for Pool {
             self.service.counters.failed();
             let error = TaskError::NoWorkers { task: name, reason: Arc::clone(&reason) };
             // Nobody has the handle yet.
-            let _ = slot.deliver(item..item + 1, Err(error), Passengers::default());
+            let _ = slot.deliver(item..item + 1, Err(error), Loans::default());
         }
         None
     }
@@ -225,8 +227,8 @@ impl Envelopes for Pool {
         self.service.counters.failed();
     }
 
-    fn with_depot(&self, body: &mut dyn FnMut(Option<&mut dyn Depot>)) {
-        body(self.vacancy().as_mut().map(|vacancy| vacancy as &mut dyn Depot));
+    fn with_arena(&self, body: &mut dyn FnMut(Option<&mut dyn ArgumentArena>)) {
+        body(self.writer().as_mut().map(|writer| writer as &mut dyn ArgumentArena));
     }
 
     fn ahead(&self) -> usize {

@@ -3,7 +3,7 @@
 //! One thread at a time has the *seat*: it hears what workers say, has the master decide, and delivers. A caller that
 //! waits for a result takes the seat, if it is free, and keeps it until its own result is there; so a result comes by no
 //! other thread to who waits for it. When nobody waits, the service thread takes it, woken by the first answer, so that a
-//! program that submits and then computes keeps no worker waiting. See [`crate::lane::bell`] for how the one or the other
+//! program that submits and then computes keeps no worker waiting. See [`crate::lane::waker`] for how the one or the other
 //! is woken.
 
 use std::io;
@@ -12,22 +12,24 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use farm_core::system::longest_file;
-use farm_core::{Delivery, Outcome, Payload, Task};
+use farm_core::backend::{Delivery, Payload, Readiness, Task};
+use farm_os::limits::longest_file;
 use ipc_channel::ipc::IpcSender;
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::lane::bell::{Bell, Sleeper, WORDS};
 use crate::lane::block::{Block, CELL};
-use crate::lane::{MOST_INLINE, MasterEnd, News, Store, Vacancy, Way, Window, look};
+use crate::lane::master_waker::{MasterWaker, Sleeper, WORDS};
+use crate::lane::{
+    Arena, ArenaWriter, LaneDescriptors, LaneView, MOST_INLINE, MasterEnd, WorkerEvent, look,
+};
 use crate::link::Link;
-use crate::mark::Mark;
 use crate::memory;
 use crate::service::{Service, State, outcome};
 use crate::staff::Worker;
 use crate::start::StartError;
+use crate::task_counter::TaskCounter;
 use crate::threads;
-use crate::transport::{Contained, Down, Means};
+use crate::transport::{Contained, Down, TransportConfig};
 
 /// How long a caller looks for its result before it sleeps, where there is a core to spare.
 const SPIN: Duration = Duration::from_micros(50);
@@ -40,14 +42,14 @@ const HAND_OVERS: usize = 20;
 
 /// What a pool has where tasks travel by lanes.
 pub(crate) struct Lanes {
-    store: Arc<Store>,
-    bell: Bell<Block>,
+    arena: Arc<Arena>,
+    waker: MasterWaker<Block>,
     /// How much room for long results each lane has.
     room: usize,
     seat: Mutex<Seat>,
-    /// A caller sleeps at the bell. Workers cannot write to this as they can to the bell.
+    /// A caller sleeps at the waker. Workers cannot write to this as they can to the waker.
     caller_sleeps: AtomicBool,
-    /// Workers have come or gone since the windows were opened.
+    /// Workers have come or gone since the views were opened.
     has_changed: AtomicBool,
     /// Cores on which no worker is busy.
     spare: AtomicUsize,
@@ -59,12 +61,12 @@ pub(crate) struct Lanes {
 /// What its holder looks through.
 #[derive(Default)]
 struct Seat {
-    windows: Vec<Window>,
+    views: Vec<LaneView>,
 }
 
 impl Seat {
     fn has_news(&self) -> bool {
-        self.windows.iter().any(Window::has_news)
+        self.views.iter().any(LaneView::has_news)
     }
 }
 
@@ -78,8 +80,8 @@ impl Lanes {
         let memory = memory.min(usize::try_from(longest_file()).unwrap_or(usize::MAX));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
-            store: Store::new(memory.min(addresses() / 2))?,
-            bell: Bell::new(Block::create("farm-bell", WORDS * CELL, WORDS * CELL)?),
+            arena: Arena::new(memory.min(addresses() / 2))?,
+            waker: MasterWaker::new(Block::create("farm-waker", WORDS * CELL, WORDS * CELL)?),
             room: memory.min(addresses() / 2 / workers),
             seat: Mutex::default(),
             caller_sleeps: AtomicBool::new(false),
@@ -91,17 +93,17 @@ impl Lanes {
     }
 
     /// Where an argument is encoded if it is long.
-    pub(crate) fn vacancy(&self) -> Vacancy<'_> {
-        self.store.vacancy()
+    pub(crate) fn writer(&self) -> ArenaWriter<'_> {
+        self.arena.writer()
     }
 
     /// Has a long argument where workers can read it, if it is not there yet; waits for room until `is_over`.
     pub(crate) fn put_beside_if_long(&self, task: &mut Task, is_over: impl Fn() -> bool) {
         if let Payload::Owned(bytes) = &task.argument
             && bytes.len() > MOST_INLINE
-            && let Some(stored) = self.store.put_in_time(bytes, is_over)
+            && let Some(allocation) = self.arena.put_in_time(bytes, is_over)
         {
-            task.argument = stored;
+            task.argument = allocation;
         }
     }
 }
@@ -113,29 +115,35 @@ fn addresses() -> usize {
 
 impl Service {
     /// By what a worker will take its tasks, and how it is reached.
-    pub(crate) fn link(&self, down: IpcSender<Down>) -> Result<(Means, Link), StartError> {
+    pub(crate) fn link(
+        &self,
+        down: IpcSender<Down>,
+    ) -> Result<(TransportConfig, Link), StartError> {
         let Some(lanes) = &self.lanes else {
             let refused = |error: io::Error| StartError { pid: 0, reason: error.to_string() };
-            let mark = Mark::new().map_err(refused)?;
-            let link = Link::Channel(Contained::new((down, mark.clone())));
-            return Ok((Means::Channel(mark), link));
+            let counter = TaskCounter::new().map_err(refused)?;
+            let link = Link::Channel(Contained::new((down, counter.clone())));
+            return Ok((TransportConfig::Channel(counter), link));
         };
-        let end = MasterEnd::new(&lanes.store, lanes.room).map_err(|error| StartError {
+        let end = MasterEnd::new(&lanes.arena, lanes.room).map_err(|error| StartError {
             pid: 0,
             reason: format!(
                 "its lane cannot be made: {error}; `transport(Transport::Channel)` of the pool's builder does without \
                  lanes"
             ),
         })?;
-        let way =
-            Way { lane: end.way(), arguments: lanes.store.way(), bell: lanes.bell.memory().way() };
-        Ok((Means::Lane(way), Link::Lane(Box::new(end))))
+        let way = LaneDescriptors {
+            lane: end.way(),
+            arguments: lanes.arena.way(),
+            waker: lanes.waker.memory().way(),
+        };
+        Ok((TransportConfig::Lane(way), Link::Lane(Box::new(end))))
     }
 
     /// Gives the memory of long values back that nobody uses; says whether there may be more of it later.
     pub(crate) fn give_back_idle(&self, state: &mut State) -> bool {
         let Some(lanes) = &self.lanes else { return false };
-        lanes.store.give_back_idle();
+        lanes.arena.give_back_idle();
         let mut is_all = true;
         for worker in state.workers.values_mut() {
             if let Worker::Up { link: Link::Lane(end), .. } = worker {
@@ -152,7 +160,7 @@ impl Service {
     }
 
     /// A caller waits for an outcome, and looks after the answers meanwhile, unless somebody else does.
-    pub(crate) fn attend(self: &Arc<Self>, outcome: &dyn Outcome, deadline: Option<Instant>) {
+    pub(crate) fn drive(self: &Arc<Self>, outcome: &dyn Readiness, deadline: Option<Instant>) {
         let Some(lanes) = &self.lanes else { return };
         loop {
             let Some(seat) = lanes.seat.try_lock() else { return };
@@ -169,15 +177,15 @@ impl Service {
         self: &Arc<Self>,
         lanes: &Lanes,
         mut seat: MutexGuard<'_, Seat>,
-        outcome: &dyn Outcome,
+        outcome: &dyn Readiness,
         deadline: Option<Instant>,
     ) -> Vec<Waker> {
         let mut wakers = Vec::new();
-        lanes.bell.is_looked_after();
+        lanes.waker.set_awake();
         loop {
             self.collect(lanes, &mut seat, &mut wakers);
             wakers = self.wakers.hand_over(wakers);
-            if outcome.is_in() || !wakers.is_empty() {
+            if outcome.is_ready() || !wakers.is_empty() {
                 break;
             }
             if look(|| seat.has_news(), |passed| passed < SPIN && lanes.has_spare_core()) {
@@ -187,23 +195,26 @@ impl Service {
             if left.is_some_and(|left| left.is_zero()) {
                 break;
             }
-            let ticket = lanes.bell.ticket(Sleeper::Caller);
+            let ticket = lanes.waker.ticket(Sleeper::Caller);
             lanes.caller_sleeps.store(true, Ordering::SeqCst);
-            let is_due = || seat.has_news() || outcome.is_in() || lanes.has_changed();
-            if lanes.bell.is_to_wake(Sleeper::Caller, is_due) {
-                lanes.bell.sleep(ticket, left);
-                lanes.bell.is_looked_after();
+            let is_due = || seat.has_news() || outcome.is_ready() || lanes.has_changed();
+            if lanes.waker.announce_sleep(Sleeper::Caller, is_due) {
+                lanes.waker.sleep(ticket, left);
+                lanes.waker.set_awake();
             }
             lanes.caller_sleeps.store(false, Ordering::Relaxed);
         }
         for _ in 0..HAND_OVERS {
-            if lanes.bell.is_to_wake(Sleeper::Service, || seat.has_news() || lanes.has_changed()) {
+            if lanes
+                .waker
+                .announce_sleep(Sleeper::Service, || seat.has_news() || lanes.has_changed())
+            {
                 return wakers;
             }
             self.collect(lanes, &mut seat, &mut wakers);
         }
         // There is always more. The service thread goes on.
-        lanes.bell.wake(Sleeper::Service);
+        lanes.waker.wake(Sleeper::Service);
         wakers
     }
 
@@ -212,8 +223,8 @@ impl Service {
         let Some(lanes) = &self.lanes else { return };
         loop {
             let mut seat = lanes.seat.lock();
-            lanes.bell.is_looked_after();
-            let ticket = lanes.bell.ticket(Sleeper::Service);
+            lanes.waker.set_awake();
+            let ticket = lanes.waker.ticket(Sleeper::Service);
             let mut wakers = Vec::new();
             if self.collect(lanes, &mut seat, &mut wakers) {
                 // More is to come. Whoever waits for it can have the seat meanwhile.
@@ -225,7 +236,7 @@ impl Service {
                         return;
                     }
                 }
-                lanes.bell.sleep(ticket, Some(NAP));
+                lanes.waker.sleep(ticket, Some(NAP));
                 continue;
             }
             if lanes.is_closed.load(Ordering::Acquire) {
@@ -234,9 +245,9 @@ impl Service {
             let is_due = || {
                 seat.has_news() || lanes.has_changed() || lanes.is_closed.load(Ordering::Acquire)
             };
-            if lanes.bell.is_to_wake(Sleeper::Service, is_due) {
+            if lanes.waker.announce_sleep(Sleeper::Service, is_due) {
                 drop(seat);
-                lanes.bell.sleep(ticket, None);
+                lanes.waker.sleep(ticket, None);
             }
         }
     }
@@ -245,7 +256,7 @@ impl Service {
     pub(crate) fn vacate(&self) {
         if let Some(lanes) = &self.lanes {
             lanes.is_closed.store(true, Ordering::Release);
-            lanes.bell.wake(Sleeper::Service);
+            lanes.waker.wake(Sleeper::Service);
         }
     }
 
@@ -255,7 +266,7 @@ impl Service {
             // As in a worker's ring, with the outcome in the answer's place.
             fence(Ordering::SeqCst);
             if lanes.caller_sleeps.load(Ordering::SeqCst) {
-                lanes.bell.wake(Sleeper::Caller);
+                lanes.waker.wake(Sleeper::Caller);
             }
         }
     }
@@ -263,8 +274,8 @@ impl Service {
     /// Something may have gone by without a ring: its worker may have died before it rang, or runs wild.
     pub(crate) fn wake_the_seat(&self) {
         if let Some(lanes) = &self.lanes {
-            lanes.bell.wake(Sleeper::Caller);
-            lanes.bell.wake(Sleeper::Service);
+            lanes.waker.wake(Sleeper::Caller);
+            lanes.waker.wake(Sleeper::Service);
         }
     }
 
@@ -276,30 +287,30 @@ impl Service {
         }
         let mut state = self.lock();
         if lanes.has_changed.swap(false, Ordering::AcqRel) {
-            seat.windows = state.windows();
+            seat.views = state.views();
         }
-        let heard = self.hear(&mut state);
-        // Nobody sleeps at the bell: the seat is ours.
+        let heard = self.poll(&mut state);
+        // Nobody sleeps at the waker: the seat is ours.
         let deliveries = self.carry_out(state);
         wakers.extend(deliveries.into_iter().filter_map(Delivery::deliver));
         heard || !wakers.is_empty()
     }
 
     /// Hears what workers have said by their lanes; says whether there was anything.
-    pub(crate) fn hear(&self, state: &mut State) -> bool {
+    pub(crate) fn poll(&self, state: &mut State) -> bool {
         let mut any = false;
         let State { workers, master, .. } = state;
-        let mut have_let_go = Vec::new();
+        let mut evicted = Vec::new();
         for (worker, known) in workers {
             let Worker::Up { link: Link::Lane(end), .. } = known else { continue };
             let mut heard = false;
             let result = loop {
-                match end.hear() {
-                    Ok(Some(News::Done { answer, ending, body })) => {
-                        master.done(*worker, answer, outcome(ending, Ok(body)));
+                match end.poll() {
+                    Ok(Some(WorkerEvent::Done { answer, ending, body })) => {
+                        master.on_answer(*worker, answer, outcome(ending, Ok(body)));
                     }
-                    Ok(Some(News::LetGo)) => have_let_go.push(*worker),
-                    Ok(None) => break if heard || end.waits() { end.has_heard() } else { Ok(()) },
+                    Ok(Some(WorkerEvent::Evict)) => evicted.push(*worker),
+                    Ok(None) => break if heard || end.waits() { end.use_room() } else { Ok(()) },
                     Err(broken) => break Err(broken),
                 }
                 heard = true;
@@ -311,7 +322,7 @@ impl Service {
             }
             any |= heard;
         }
-        have_let_go.into_iter().for_each(|worker| state.has_let_go(worker));
+        evicted.into_iter().for_each(|worker| state.on_evicted(worker));
         any
     }
 
@@ -321,12 +332,12 @@ impl Service {
         let Some(lanes) = &self.lanes else { return };
         let State { workers, master, .. } = state;
         let (mut busy, mut latest) = (0, None);
-        for (worker, tasks, last) in master.standing() {
+        for (worker, tasks, last) in master.ready_workers() {
             busy += usize::from(tasks > 0);
             latest = latest.max((tasks == 0).then_some((last, worker)));
         }
         lanes.spare.store(lanes.cores.saturating_sub(busy), Ordering::Relaxed);
-        for (worker, tasks, _) in master.standing() {
+        for (worker, tasks, _) in master.ready_workers() {
             let others = busy - usize::from(tasks > 0);
             // Of several that have nothing to do, only the last.
             let is_next = tasks > 0 || latest.is_some_and(|(_, latest)| latest == worker);
@@ -348,9 +359,9 @@ impl Lanes {
 }
 
 impl State {
-    fn windows(&self) -> Vec<Window> {
+    fn views(&self) -> Vec<LaneView> {
         let lane = |worker: &Worker| match worker {
-            Worker::Up { link: Link::Lane(end), .. } => end.window(),
+            Worker::Up { link: Link::Lane(end), .. } => end.view(),
             _ => None,
         };
         self.workers.values().filter_map(lane).collect()

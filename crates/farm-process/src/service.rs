@@ -17,13 +17,13 @@ use std::sync::mpsc::Sender;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-use farm_core::keep::Listener;
-use farm_core::{
-    Action, Answer, Counters, Deliver, Delivery, Ending, Failure, FromWorker, Home, Mailbox,
-    Master, Outcome, Part, Passengers, Payload, Reach, Rules, Stage, Task, TaskError, TaskId,
-    Wakers, Why, WorkerId,
-    codec::{self, Form},
+use farm_core::backend::{
+    Action, Answer, CancelScope, Counters, Deliver, Delivery, Ending, Failure, FromWorker, Loans,
+    Mailbox, Master, Payload, PoolRef, Readiness, Rules, StealAmount, StealReason, Task, Wakers,
 };
+use farm_core::codec::{self, Form};
+use farm_core::loan::eviction::Listener;
+use farm_core::{Stage, TaskError, TaskId, WorkerId};
 use ipc_channel::ipc::IpcSender;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
@@ -38,7 +38,7 @@ use crate::start::{Start, StartError};
 use crate::transport::{self, Answers, Body, Contained, Unheard, Up, WINDOW};
 use crate::watch::{Limits, Wanted, Watch};
 use crate::{lane, threads};
-use farm_core::fork::Here;
+use farm_os::fork::Here;
 
 /// How long after its last work a pool keeps memory for more.
 const REST: Duration = Duration::from_secs(3);
@@ -162,12 +162,7 @@ impl Service {
     }
 
     /// A task comes in.
-    pub(crate) fn submit(
-        self: &Arc<Self>,
-        mut task: Task,
-        slot: Arc<dyn Deliver>,
-        passengers: Passengers,
-    ) {
+    pub(crate) fn submit(self: &Arc<Self>, mut task: Task, slot: Arc<dyn Deliver>, loans: Loans) {
         if let Some(lanes) = &self.lanes {
             // A thread of a pool is what makes room.
             let is_over = || threads::is_this_one_of_ours() || self.takes_nothing_more();
@@ -186,11 +181,11 @@ impl Service {
         if !std::mem::replace(&mut state.active, true) {
             self.watch.wake_by(self.watch.clock.now() + BEAT);
         }
-        state.mailbox.expect(task.id(), task.items.len(), slot, passengers);
-        state.master.submitted(task);
+        state.mailbox.expect(task.id(), task.items.len(), slot, loans);
+        state.master.on_submitted(task);
         // Who submits many tasks hears in passing what has become of others; else workers would wait for the service thread.
         if state.mailbox.len() > 1 {
-            self.hear(&mut state);
+            self.poll(&mut state);
         }
         self.act(state);
     }
@@ -202,12 +197,12 @@ impl Service {
     }
 
     /// Takes back a task, and says whether that was possible.
-    pub(crate) fn cancel(self: &Arc<Self>, task: TaskId, reach: Reach) -> bool {
+    pub(crate) fn cancel(self: &Arc<Self>, task: TaskId, reach: CancelScope) -> bool {
         let mut state = self.lock();
         // What has been answered is no longer running, and what has not been started waits.
-        self.hear(&mut state);
-        let mut cancelled = state.take_back_to_cancel(task);
-        self.hear(&mut state);
+        self.poll(&mut state);
+        let mut cancelled = state.steal_to_cancel(task);
+        self.poll(&mut state);
         cancelled |= state.master.cancel(task, reach);
         self.act(state);
         cancelled
@@ -218,12 +213,12 @@ impl Service {
         let mut state = self.state.lock();
         state.master.set_time(now);
         // What has ended in time has not run over it.
-        if self.hear(&mut state) {
+        if self.poll(&mut state) {
             self.wake_the_seat();
         }
         let at = state.master.tick(now);
         if self.has_dropped.swap(false, Ordering::AcqRel) {
-            self.tell_to_let_go(&mut state);
+            self.request_eviction(&mut state);
         }
         let was_active = std::mem::replace(&mut state.active, false);
         let busy = was_active || !state.mailbox.is_empty();
@@ -268,7 +263,7 @@ impl Service {
                 Ok(Up::Met { worker }) => self.met(worker),
                 Ok(Up::Ready { worker }) => self.ready(worker),
                 Ok(Up::Unready { worker, reason }) => self.unready(worker, reason),
-                Ok(Up::LetGo { worker }) => self.has_let_go(worker),
+                Ok(Up::Evict { worker }) => self.on_evicted(worker),
                 Ok(Up::Ended { worker }) => self.lost(worker),
                 Ok(Up::Closed) => return,
                 Err(_) if self.is_over() => return,
@@ -310,7 +305,7 @@ impl Service {
         let FromWorker::Done { task, attempt, ending } = head;
         let outcome = outcome(ending, body.open());
         let mut state = self.lock();
-        state.master.done(worker, Answer::to(task, attempt), outcome);
+        state.master.on_answer(worker, Answer::to(task, attempt), outcome);
         let deliveries = self.carry_out(state);
         if deliveries.is_empty() { Vec::new() } else { self.deliver(deliveries) }
     }
@@ -335,8 +330,8 @@ impl Service {
                     let _ = self.starts.send(Start::Worker(worker));
                 }
                 Action::Send(worker, task) => self.send(&mut state, worker, &task),
-                Action::TakeBack(worker, task, part) => {
-                    state.take_back_to_share(worker, task, part);
+                Action::Steal(worker, task, part) => {
+                    state.steal_to_share(worker, task, part);
                 }
                 Action::Kill(worker) => self.watch.kill(worker),
                 Action::Retire(worker) => self.retire(&mut state, worker),
@@ -378,7 +373,7 @@ impl Service {
         match link.send(task) {
             Ok(()) => state.mailbox.sent(task.id()),
             Err(Unsent::Refused(reason)) => {
-                state.master.unsent(worker, task.id(), task.attempt, reason);
+                state.master.on_unsent(worker, task.id(), task.attempt, reason);
             }
             Err(Unsent::Unreachable) => {
                 state.mailbox.sent(task.id());
@@ -400,24 +395,23 @@ impl Service {
 }
 
 impl State {
-    fn take_back_to_share(&mut self, worker: WorkerId, task: TaskId, part: Part) {
+    fn steal_to_share(&mut self, worker: WorkerId, task: TaskId, part: StealAmount) {
         let items = match self.workers.get_mut(&worker) {
-            Some(Worker::Up { link, .. }) => {
-                link.lane().and_then(|lane| lane.take_back(task, part))
-            }
+            Some(Worker::Up { link, .. }) => link.lane().and_then(|lane| lane.steal(task, part)),
             _ => None,
         };
         let items = items.unwrap_or(0..0);
-        self.master.taken_back(worker, task, items, Why::ToShare);
+        self.master.on_stolen(worker, task, items, StealReason::Share);
     }
 
     /// Takes back what workers have been sent of a task and have not started; says whether there was any.
-    fn take_back_to_cancel(&mut self, task: TaskId) -> bool {
+    fn steal_to_cancel(&mut self, task: TaskId) -> bool {
         let mut any = false;
         for worker in self.master.sent_to(task) {
             let Some(Worker::Up { link, .. }) = self.workers.get_mut(&worker) else { continue };
-            while let Some(items) = link.lane().and_then(|lane| lane.take_back(task, Part::All)) {
-                self.master.taken_back(worker, task, items, Why::ToCancel);
+            while let Some(items) = link.lane().and_then(|lane| lane.steal(task, StealAmount::All))
+            {
+                self.master.on_stolen(worker, task, items, StealReason::Cancel);
                 any = true;
             }
         }
@@ -449,13 +443,13 @@ pub(crate) fn outcome(ending: Ending, body: Result<Payload, String>) -> Result<P
 /// What a handle knows of its pool.
 pub(crate) struct Handles(pub(crate) Arc<Service>);
 
-impl Home for Handles {
-    fn cancel(&self, task: TaskId, reach: Reach) -> bool {
+impl PoolRef for Handles {
+    fn cancel(&self, task: TaskId, reach: CancelScope) -> bool {
         self.0.cancel(task, reach)
     }
 
-    fn attend(&self, outcome: &dyn Outcome, deadline: Option<Instant>) {
-        self.0.attend(outcome, deadline);
+    fn drive(&self, outcome: &dyn Readiness, deadline: Option<Instant>) {
+        self.0.drive(outcome, deadline);
     }
 
     fn is_forked(&self) -> bool {

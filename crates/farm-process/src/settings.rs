@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::time::Duration;
 
-use farm_core::{FunctionRef, TaskOptions};
+use farm_core::TaskOptions;
+use farm_core::backend::FunctionRef;
 use serde::{Deserialize, Serialize};
 
 /// Variables by which numerical libraries choose their threads. A worker is one of many, so by default

@@ -66,13 +66,13 @@ fn block(set: &libc::sigset_t) -> libc::sigset_t {
     former
 }
 
-/// Calls `write` with SIGPIPE contained.
+/// Batcher `write` with SIGPIPE contained.
 pub(crate) fn without_sigpipe<T>(write: impl FnOnce() -> T) -> T {
     let _blocked = Blocked::pipe();
     write()
 }
 
-/// Calls `spawn`; the thread that it starts has all signals blocked.
+/// Batcher `spawn`; the thread that it starts has all signals blocked.
 pub(crate) fn none_for_threads_of<T>(spawn: impl FnOnce() -> T) -> T {
     let _blocked = Blocked::all();
     spawn()

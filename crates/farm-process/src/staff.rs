@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use farm_core::{FarmError, Loss, Master, TaskName, WorkerId};
+use farm_core::backend::Master;
+use farm_core::{FarmError, Loss, TaskName, WorkerId};
 use parking_lot::MutexGuard;
 
 use crate::cores;
-use crate::lane::{MasterEnd, News};
+use crate::lane::{MasterEnd, WorkerEvent};
 use crate::link::Link;
 use crate::service::{Service, State, outcome};
 use crate::settings::GRACE;
@@ -32,7 +33,7 @@ pub(crate) enum Kept {
     #[default]
     Nothing,
     /// It has been told to let go of it.
-    LettingGo,
+    Requested,
     /// More was dropped since it was told.
     More,
 }
@@ -119,7 +120,7 @@ impl Service {
             self.counters.worker_started();
             state.workers.insert(worker, Worker::Up { pid, link, kept: Kept::default() });
             self.staff_has_changed();
-            state.master.worker_ready(worker);
+            state.master.on_worker_ready(worker);
         }
         self.changed.notify_all();
         self.act(state);
@@ -201,7 +202,7 @@ impl Service {
                 if let Some(lane) = link.lane() {
                     hear_the_last_of(&mut state.master, worker, lane);
                 }
-                state.master.worker_lost(loss, link.taken_up());
+                state.master.on_worker_lost(loss, link.taken_up());
                 self.act(state);
             }
             Some(Worker::DeadAtStart { mut error, has_reported }) => {
@@ -215,23 +216,23 @@ impl Service {
     }
 
     /// Tells workers to let go of what the master has dropped. Each has at most one such message on its way.
-    pub(crate) fn tell_to_let_go(&self, state: &mut State) {
+    pub(crate) fn request_eviction(&self, state: &mut State) {
         for worker in state.workers.values_mut() {
             if let Worker::Up { link, kept, .. } = worker {
                 *kept = match kept {
                     // Where it cannot be reached, the watch or the next task will see to it.
                     Kept::Nothing => {
-                        link.tell_to_let_go().map_or(Kept::Nothing, |()| Kept::LettingGo)
+                        link.request_eviction().map_or(Kept::Nothing, |()| Kept::Requested)
                     }
-                    Kept::LettingGo | Kept::More => Kept::More,
+                    Kept::Requested | Kept::More => Kept::More,
                 };
             }
         }
     }
 
     /// A worker has let go of what it was told of.
-    pub(crate) fn has_let_go(&self, worker: WorkerId) {
-        self.state.lock().has_let_go(worker);
+    pub(crate) fn on_evicted(&self, worker: WorkerId) {
+        self.state.lock().on_evicted(worker);
     }
 
     /// Lets a worker go.
@@ -266,29 +267,29 @@ impl Service {
 
 /// Hears what a worker that is dead has said, and what it had no time to say.
 fn hear_the_last_of(master: &mut Master, worker: WorkerId, lane: &mut MasterEnd) {
-    while let Ok(Some(news)) = lane.hear() {
-        if let News::Done { answer, ending, body } = news {
-            master.done(worker, answer, outcome(ending, Ok(body)));
+    while let Ok(Some(news)) = lane.poll() {
+        if let WorkerEvent::Done { answer, ending, body } = news {
+            master.on_answer(worker, answer, outcome(ending, Ok(body)));
         }
     }
     if let Some((answer, results)) = lane.left_behind(master.answered(worker)) {
-        master.done(worker, answer, Ok(results));
+        master.on_answer(worker, answer, Ok(results));
     }
 }
 
 impl State {
     /// A worker has let go of what it was told of.
-    pub(crate) fn has_let_go(&mut self, worker: WorkerId) {
+    pub(crate) fn on_evicted(&mut self, worker: WorkerId) {
         if let Some(Worker::Up { link, kept, .. }) = self.workers.get_mut(&worker) {
             *kept = match kept {
-                Kept::More => link.tell_to_let_go().map_or(Kept::Nothing, |()| Kept::LettingGo),
-                Kept::LettingGo | Kept::Nothing => Kept::Nothing,
+                Kept::More => link.request_eviction().map_or(Kept::Nothing, |()| Kept::Requested),
+                Kept::Requested | Kept::Nothing => Kept::Nothing,
             };
         }
     }
 
     pub(crate) fn start_failed(&mut self, worker: WorkerId, error: StartError) {
-        self.master.start_failed(worker, &error.reason);
+        self.master.on_start_failed(worker, &error.reason);
         self.last_start_error = Some(error);
     }
 }

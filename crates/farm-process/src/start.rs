@@ -12,8 +12,9 @@ use std::process::{Child, Command};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
-use farm_core::system::{keep_standard_descriptors, name_limit_of_threads};
-use farm_core::{Owner, WorkerId};
+use farm_core::WorkerId;
+use farm_os::Owner;
+use farm_os::limits::{keep_standard_descriptors, name_limit_of_threads};
 use ipc_channel::ipc::IpcSender;
 
 use crate::facts::SharedFacts;
@@ -22,7 +23,7 @@ use crate::service::Service;
 use crate::transport::{Down, is_gone, send, why_refused};
 use crate::{image, meeting, threads};
 
-/// Why a worker did not come up.
+/// StealReason a worker did not come up.
 pub(crate) struct StartError {
     pub(crate) pid: u32,
     pub(crate) reason: String,
@@ -64,7 +65,7 @@ impl Service {
 /// ipc-channel panics where the system refuses it something.
 fn contained<T>(call: impl FnOnce() -> Result<T, StartError>) -> Result<T, StartError> {
     let refused = |said: String| failed(0, why_refused(&said));
-    farm_core::contained(call).map_err(refused).and_then(|outcome| outcome)
+    farm_core::backend::contained(call).map_err(refused).and_then(|outcome| outcome)
 }
 
 fn failed(pid: u32, reason: impl Into<String>) -> StartError {
@@ -95,11 +96,11 @@ fn meet(
     down: IpcSender<Down>,
     pid: u32,
 ) -> Result<(), StartError> {
-    let (means, link) = service.link(down.clone())?;
+    let (config, link) = service.link(down.clone())?;
     let welcome = Down::Welcome {
         worker,
         up: service.up(),
-        means,
+        config,
         memory_limit: service.settings.memory_limit,
         initializer: service.settings.initializer.clone(),
         facts: SharedFacts::of_this_program(),

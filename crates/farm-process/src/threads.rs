@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::thread::{Builder, JoinHandle};
 
-use farm_core::system::name_limit_of_threads;
-use farm_core::{Wakers, wake_here};
+use farm_core::backend::{Wakers, wake_here};
+use farm_os::limits::name_limit_of_threads;
 
 use crate::signals;
 

@@ -3,7 +3,7 @@
 //! `send` of ipc-channel blocks when the receiver's buffer is full, and a message that does not fit into
 //! one packet blocks until it is read. So nothing large goes through the socket: a body of more than
 //! [`MOST_INLINE`] bytes is put into a block of anonymous shared memory, of which the packet carries the
-//! descriptor. With a window of [`WINDOW`] tasks per worker, and one [`Down::LetGo`], what is on its way to a worker
+//! descriptor. With a view of [`WINDOW`] tasks per worker, and one [`Down::Evict`], what is on its way to a worker
 //! fits into any buffer, and no `send` waits for a worker that is busy, stopped or dead. Answers share one buffer, which
 //! the service thread empties; it waits for nobody.
 //!
@@ -16,8 +16,10 @@ use std::os::fd::RawFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use farm_core::WorkerId;
+use farm_core::backend::{FromWorker, Payload, ToWorker};
 use farm_core::codec::SharedBytes;
-use farm_core::{FromWorker, Payload, ToWorker, WorkerId, system};
+use farm_os::limits as system;
 use ipc_channel::ipc::{self, IpcReceiver, IpcSender, IpcSharedMemory};
 use ipc_channel::{IpcError, TryRecvError};
 use rustix::io::Errno;
@@ -25,9 +27,9 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::facts::SharedFacts;
-use crate::lane::Way;
-use crate::mark::Mark;
+use crate::lane::LaneDescriptors;
 use crate::settings::Initializer;
+use crate::task_counter::TaskCounter;
 use crate::{signals, threads};
 
 /// How many tasks a worker is sent at a time. A second one would spare it the wait for the master, but what is in a
@@ -44,7 +46,7 @@ pub(crate) enum Down {
     Welcome {
         worker: WorkerId,
         up: IpcSender<Up>,
-        means: Means,
+        config: TransportConfig,
         memory_limit: Option<u64>,
         initializer: Option<Initializer>,
         facts: SharedFacts,
@@ -53,19 +55,19 @@ pub(crate) enum Down {
     },
     /// A task.
     Task { head: ToWorker, body: Body },
-    /// Let go of arrays that the master has dropped, and answer [`Up::LetGo`].
-    LetGo,
+    /// Let go of arrays that the master has dropped, and answer [`Up::Evict`].
+    Evict,
     /// No more tasks will come.
     End,
 }
 
 /// By what a worker takes its tasks.
 #[derive(Serialize, Deserialize)]
-pub(crate) enum Means {
+pub(crate) enum TransportConfig {
     /// This channel: [`Down`] and [`Up`].
-    Channel(Mark),
+    Channel(TaskCounter),
     /// A [`lane`](crate::lane).
-    Lane(Way),
+    Lane(LaneDescriptors),
 }
 
 /// From the workers, and from the pool's own threads, to the service thread.
@@ -79,8 +81,8 @@ pub(crate) enum Up {
     Unready { worker: WorkerId, reason: String },
     /// A worker answers.
     Message { worker: WorkerId, head: FromWorker, body: Body },
-    /// A worker answers [`Down::LetGo`].
-    LetGo { worker: WorkerId },
+    /// A worker answers [`Down::Evict`].
+    Evict { worker: WorkerId },
     /// The watch has seen a worker die. It sends this through the workers' own channel, behind the last
     /// message of the dead.
     Ended { worker: WorkerId },
@@ -106,11 +108,10 @@ impl Body {
         system::check_file(bytes.len()).map_err(|error| error.to_string())?;
         system::keep_standard_descriptors();
         // ipc-channel panics where the system refuses it a block.
-        farm_core::contained(|| Self::Block(Some(IpcSharedMemory::from_bytes(bytes)))).map_err(
-            |said| {
+        farm_core::backend::contained(|| Self::Block(Some(IpcSharedMemory::from_bytes(bytes))))
+            .map_err(|said| {
                 format!("there is no block of {} bytes for it: {}", bytes.len(), why_refused(&said))
-            },
-        )
+            })
     }
 
     /// # Errors
@@ -256,7 +257,7 @@ pub(crate) fn at_ring() {
 
 /// Where the system refuses memory or descriptors, ipc-channel panics; here that is an error.
 fn contained<T>(call: impl FnOnce() -> Result<T, IpcError>) -> Result<T, IpcError> {
-    farm_core::contained(call)
+    farm_core::backend::contained(call)
         .unwrap_or_else(|said| Err(IpcError::Io(io::Error::other(why_refused(&said)))))
 }
 
@@ -275,11 +276,11 @@ impl<T> Contained<T> {
 
 impl<T> Drop for Contained<T> {
     fn drop(&mut self) {
-        let _ = farm_core::contained(|| drop(self.0.take()));
+        let _ = farm_core::backend::contained(|| drop(self.0.take()));
     }
 }
 
-/// Why a call of ipc-channel has panicked, in one line.
+/// StealReason a call of ipc-channel has panicked, in one line.
 pub(crate) fn why_refused(said: &str) -> String {
     // The limit that is met most often, if it is that.
     match File::open("/proc/self/stat").map_err(|error| Errno::from_io_error(&error)) {
@@ -294,7 +295,7 @@ pub(crate) fn why_refused(said: &str) -> String {
 /// What workers say, and the pool's own threads.
 pub(crate) struct Answers(Option<IpcReceiver<Up>>);
 
-/// Why nothing is heard.
+/// StealReason nothing is heard.
 pub(crate) enum Unheard {
     /// What has come cannot be read.
     Unreadable,

@@ -17,7 +17,8 @@ use std::process::{Child, ExitStatus};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use farm_core::{Loss, Owner, WorkerId};
+use farm_core::{Loss, WorkerId};
+use farm_os::Owner;
 use parking_lot::{Condvar, Mutex};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::OwnedFd;
@@ -151,7 +152,7 @@ impl Watch {
         }
         living.workers.insert(worker, watched);
         drop(living);
-        self.alarm.ring();
+        self.alarm.wake_now();
         Ok(())
     }
 
@@ -208,14 +209,14 @@ impl Watch {
     /// Ends the thread when no worker lives any more.
     pub(crate) fn close(&self) {
         self.living.lock().closed = true;
-        self.alarm.ring();
+        self.alarm.wake_now();
     }
 
     /// The body of the thread. `beat` is called with the time whenever it wakes; `report` for each death,
     /// and the dead is reaped by then.
     pub(crate) fn run(&self, beat: impl Fn(Duration) -> Wanted, report: impl Fn(WorkerId, End)) {
         loop {
-            self.alarm.awake();
+            self.alarm.mark_awake();
             let now = self.clock.now();
             let wanted = beat(now);
             let next = {
@@ -262,17 +263,17 @@ impl Watch {
         next
     }
 
-    /// Sleeps until a worker dies, the bell rings or the time has come.
+    /// Sleeps until a worker dies, the waker rings or the time has come.
     fn sleep(&self, now: Duration, until: Option<Duration>) {
         let fds: Vec<Arc<Own<OwnedFd>>> =
             self.living.lock().workers.values().map(|w| w.pidfd.clone()).collect();
         let fds = fds.iter().filter_map(|fd| fd.get());
         let mut polled: Vec<_> = fds.map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
         let ends = self.alarm.ends();
-        let ear = ends.ear();
-        let until = if ear.is_some() { until } else { earlier(until, Some(now + BEAT)) };
-        polled.extend(ear);
-        let timeout = self.alarm.asleep(until).map(|at| {
+        let receiver = ends.receiver();
+        let until = if receiver.is_some() { until } else { earlier(until, Some(now + BEAT)) };
+        polled.extend(receiver);
+        let timeout = self.alarm.mark_asleep(until).map(|at| {
             // The clock takes a longer sleep for one of the master.
             let left = at.saturating_sub(now).min(BEAT);
             Timespec {

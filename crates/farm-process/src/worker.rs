@@ -4,18 +4,20 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use farm_core::backend::{Ending, Failure, FromWorker, FunctionRef, ToWorker};
 use farm_core::codec::{self, Encoded, Form, Output};
-use farm_core::{Ending, Failure, FromWorker, FunctionRef, Owner, Stage, ToWorker, WorkerId};
+use farm_core::{Stage, WorkerId};
+use farm_os::Owner;
 use ipc_channel::IpcError;
 use ipc_channel::ipc::{IpcReceiver, IpcSender};
 
 use rustix::io::Errno;
 
 use crate::image::MastersImage;
-use crate::lane::{Broken, Told, WorkerEnd};
-use crate::mark::Mark;
+use crate::lane::{Broken, Command, WorkerEnd};
 use crate::settings::Initializer;
-use crate::transport::{Body, Down, Means, Up, receive, send};
+use crate::task_counter::TaskCounter;
+use crate::transport::{Body, Down, TransportConfig, Up, receive, send};
 use crate::{lifeline, meeting, memory, signals};
 
 /// How much a worker says, in bytes, of why it cannot work: as much as goes into a packet with ease.
@@ -38,16 +40,16 @@ pub(crate) fn main(master: Owner) -> ! {
     let (Ok(end) | Err(end)) = report(master).map(|desk| work(Box::leak(Box::new(desk))));
     match end {
         End::Robbed => lifeline::leave(),
-        End::Told => std::process::exit(0),
+        End::Command => std::process::exit(0),
         End::Unable => std::process::exit(1),
         End::Alone => abandoned(master),
     }
 }
 
-/// Why a worker ends.
+/// StealReason a worker ends.
 enum End {
     /// The master has said so.
-    Told,
+    Command,
     /// It cannot go on.
     Unable,
     /// Nobody is at the other end of its channel.
@@ -92,15 +94,15 @@ struct Desk {
 }
 
 enum Tools {
-    Channel(Mark),
+    Channel(TaskCounter),
     Lane(Box<WorkerEnd>),
 }
 
 impl Tools {
-    fn open(master: Owner, means: Means) -> Result<Self, String> {
-        match means {
-            Means::Channel(mark) => Ok(Self::Channel(mark)),
-            Means::Lane(way) => {
+    fn open(master: Owner, config: TransportConfig) -> Result<Self, String> {
+        match config {
+            TransportConfig::Channel(counter) => Ok(Self::Channel(counter)),
+            TransportConfig::Lane(way) => {
                 let end = WorkerEnd::open(master.pid(), way).map_err(|error| {
                     format!(
                         "it cannot open its lane: {error}; `transport(Transport::Channel)` of the pool's builder does \
@@ -116,17 +118,17 @@ impl Tools {
 /// Meets the master, and gets ready for it.
 fn report(master: Owner) -> Result<Desk, End> {
     let tasks = meeting::go().map_err(|_| End::Alone)?;
-    let (worker, up, means, memory_limit, initializer, image) = match receive(&tasks)? {
-        Down::Welcome { worker, up, means, memory_limit, initializer, facts, image } => {
+    let (worker, up, config, memory_limit, initializer, image) = match receive(&tasks)? {
+        Down::Welcome { worker, up, config, memory_limit, initializer, facts, image } => {
             send(&up, Up::Met { worker }).map_err(|_| End::Alone)?;
             facts.take_over();
-            (worker, up, means, memory_limit, initializer, image)
+            (worker, up, config, memory_limit, initializer, image)
         }
         _ => return Err(End::Unable),
     };
     let image = image.and_then(|way| MastersImage::open(master.pid(), way));
     let is_ready = get_ready(master, image, memory_limit, initializer);
-    match is_ready.and_then(|()| Tools::open(master, means)) {
+    match is_ready.and_then(|()| Tools::open(master, config)) {
         Ok(tools) => {
             send(&up, Up::Ready { worker }).map_err(|_| End::Alone)?;
             Ok(Desk { worker, tasks, up, tools })
@@ -154,7 +156,7 @@ fn get_ready(
     if let Some(Initializer { function, argument }) = initializer {
         lifeline::task_begins();
         // SAFETY: the master has made the argument, which lends nothing.
-        let done = unsafe { farm_core::run(function, &argument, &mut Vec::new()) };
+        let done = unsafe { farm_core::backend::run(function, &argument, &mut Vec::new()) };
         lifeline::task_ends();
         done.map_err(|failure| match failure {
             Failure::Panicked { message, location, .. } => {
@@ -170,9 +172,9 @@ fn get_ready(
 /// Takes a task, runs it, sends the answer, until there is no more to be had or to be said.
 fn work(Desk { worker, tasks, up, tools }: &mut Desk) -> End {
     match tools {
-        Tools::Channel(mark) => work_by_channel(*worker, tasks, up, mark),
+        Tools::Channel(counter) => work_by_channel(*worker, tasks, up, counter),
         Tools::Lane(lane) => match work_by_lane(lane) {
-            Ok(()) => End::Told,
+            Ok(()) => End::Command,
             Err(Broken) => End::Unable,
         },
     }
@@ -182,25 +184,26 @@ fn work_by_lane(lane: &mut WorkerEnd) -> Result<(), Broken> {
     let mut room = Vec::new();
     loop {
         let mut task = match lane.next()? {
-            Told::Run(task) => task,
-            Told::LetGo => {
-                farm_core::keep::let_go();
-                lane.has_let_go()?;
+            Command::Run(task) => task,
+            Command::Evict => {
+                farm_core::loan::eviction::evict();
+                lane.on_evicted()?;
                 continue;
             }
-            Told::End => return Ok(()),
+            Command::End => return Ok(()),
         };
         lifeline::task_begins();
-        if task.is_envelope() {
+        if task.is_batch() {
             let mut items = lane.items(&mut task);
             // SAFETY: they have come whole from the master, which lends nothing to them.
-            unsafe { farm_core::run_each(items.function(), &mut items, &mut room) };
+            unsafe { farm_core::backend::run_each(items.function(), &mut items, &mut room) };
             items.finish()?;
         } else if let Some(item) = lane.take_up(&task) {
-            let (argument, mut vacancy) = lane.unpack(&task, item).ok_or(Broken)?;
-            let mut output = Output::new(std::mem::take(&mut room), Some(&mut vacancy));
+            let (argument, mut writer) = lane.unpack(&task, item).ok_or(Broken)?;
+            let mut output = Output::new(std::mem::take(&mut room), Some(&mut writer));
             // SAFETY: it has come whole from the master, which lends nothing to two tasks at once.
-            let outcome = unsafe { farm_core::run_to(task.function(), argument, &mut output) };
+            let outcome =
+                unsafe { farm_core::backend::run_to(task.function(), argument, &mut output) };
             let result = output.finish();
             match outcome {
                 Ok(form) => lane.returned(&mut task, &result, form)?,
@@ -225,25 +228,25 @@ fn work_by_channel(
     worker: WorkerId,
     tasks: &IpcReceiver<Down>,
     up: &IpcSender<Up>,
-    mark: &Mark,
+    counter: &TaskCounter,
 ) -> End {
     let mut room = Vec::new();
     loop {
         let (ToWorker::Run { task, attempt, function }, body) = match receive(tasks) {
             Ok(Down::Task { head, body }) => (head, body),
-            Ok(Down::LetGo) => {
-                farm_core::keep::let_go();
-                match send(up, Up::LetGo { worker }) {
+            Ok(Down::Evict) => {
+                farm_core::loan::eviction::evict();
+                match send(up, Up::Evict { worker }) {
                     Ok(()) => continue,
                     Err(error) => return error.into(),
                 }
             }
-            Ok(Down::End) => return End::Told,
+            Ok(Down::End) => return End::Command,
             Ok(Down::Welcome { .. }) => return End::Unable,
             Err(error) => return error.into(),
         };
         lifeline::task_begins();
-        mark.take_up();
+        counter.take_up();
         let mut outcome = run(function, body, &mut room);
         let result = match &outcome {
             Ok(_) => Body::new(&room),
@@ -282,5 +285,5 @@ fn run(function: FunctionRef, argument: Body, room: &mut Vec<u8>) -> Result<Form
         }
     };
     // SAFETY: it has come whole from the master, which lends nothing to two tasks at once.
-    unsafe { farm_core::run(function, argument, room) }
+    unsafe { farm_core::backend::run(function, argument, room) }
 }

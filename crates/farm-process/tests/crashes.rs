@@ -25,7 +25,7 @@ enum Death {
     Exit0,
     QuickExit3,
     Abort,
-    Fault,
+    AttemptError,
     StackOverflow,
     Kill,
     OutOfMemory,
@@ -33,7 +33,7 @@ enum Death {
 
 const DEATHS: [Death; 8] = {
     use Death::*;
-    [Panic, Exit0, QuickExit3, Abort, Fault, StackOverflow, Kill, OutOfMemory]
+    [Panic, Exit0, QuickExit3, Abort, AttemptError, StackOverflow, Kill, OutOfMemory]
 };
 
 impl Death {
@@ -49,7 +49,9 @@ impl Death {
             Self::QuickExit3 => unsafe { libc::_exit(3) },
             Self::Abort => std::process::abort(),
             // SAFETY: not at all; the first page is never mapped.
-            Self::Fault => unsafe { std::ptr::without_provenance_mut::<u8>(8).write_volatile(1) },
+            Self::AttemptError => unsafe {
+                std::ptr::without_provenance_mut::<u8>(8).write_volatile(1)
+            },
             Self::StackOverflow => drop(deeper(0)),
             Self::Kill => {
                 common::kill(pid(()), Signal::KILL);
@@ -69,7 +71,7 @@ impl Death {
             Self::QuickExit3 => Some((None, Some(3))),
             Self::Abort | Self::OutOfMemory => Some((Some("SIGABRT"), None)),
             // Before `main`, nobody has made an abort of a stack overflow.
-            Self::Fault | Self::StackOverflow => Some((Some("SIGSEGV"), None)),
+            Self::AttemptError | Self::StackOverflow => Some((Some("SIGSEGV"), None)),
             Self::Kill => Some((Some("SIGKILL"), None)),
         }
     }

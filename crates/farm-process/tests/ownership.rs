@@ -112,7 +112,7 @@ fn workers_let_go_of_what_the_master_drops() {
     fn wait_for((file, _array): (std::path::PathBuf, ArrayRef<u8, Ix1>)) {
         wait_until(|| file.exists());
     }
-    guard("let_go", || {
+    guard("evict", || {
         let (pool, folder) = (pool(2), common::Folder::new());
         for retries in [0, 1] {
             let read = SharedArray::<u8, _>::zeros(10_000).unwrap().freeze();

@@ -20,12 +20,12 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use farm_core::fork::FORKED;
-use farm_core::system::name_limit_of_threads;
+use farm_core::backend::FORKED;
+use farm_core::backend::{Counters, Function, Policy, PoolRef, Slot, inside_a_task};
 use farm_core::{
-    Counters, Data, Farm, FarmError, Function, Home, Policy, Slot, Stats, TaskError, TaskFn,
-    TaskHandle, TaskName, TaskOptions, inside_a_task,
+    Data, Farm, FarmError, Stats, TaskError, TaskFn, TaskHandle, TaskName, TaskOptions,
 };
+use farm_os::limits::name_limit_of_threads;
 
 use crate::waiting::Waiting;
 
@@ -158,7 +158,7 @@ impl Farm for Pool {
             task.id,
             Box::new(move |go| {
                 let outcome = if go {
-                    farm_core::call(function, argument).map_err(|failure| failure.of(task))
+                    farm_core::backend::call(function, argument).map_err(|failure| failure.of(task))
                 } else {
                     // What an array was lent for goes back before the handle is ready, even if that panics.
                     let _ = catch_unwind(AssertUnwindSafe(|| drop(argument)));

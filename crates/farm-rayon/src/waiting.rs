@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 
-use farm_core::fork::Here;
-use farm_core::{Home, Reach, TaskId, Wakers, wake_here};
+use farm_core::TaskId;
+use farm_core::backend::{CancelScope, PoolRef, Wakers, wake_here};
+use farm_os::fork::Here;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// A task; the argument says whether to run it or to end it as cancelled. Who waits for it is then to be woken.
@@ -129,9 +130,9 @@ impl Drop for Running<'_> {
     }
 }
 
-impl Home for Waiting {
+impl PoolRef for Waiting {
     /// What runs cannot be stopped.
-    fn cancel(&self, task: TaskId, _reach: Reach) -> bool {
+    fn cancel(&self, task: TaskId, _reach: CancelScope) -> bool {
         let job = self.state.lock().jobs.remove(&task);
         let was_there = job.is_some();
         if let Some(job) = job {

@@ -1,4 +1,4 @@
-//! Why an array cannot be made, cut, or put together again.
+//! StealReason an array cannot be made, cut, or put together again.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::{Band, Element, SharedArray, Split};
 
-/// Why a shared array cannot be made.
+/// StealReason a shared array cannot be made.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ShmError {
@@ -46,7 +46,7 @@ pub enum ShmError {
     },
 }
 
-/// Why an array cannot be split; it is handed back.
+/// StealReason an array cannot be split; it is handed back.
 #[derive(Debug, Error)]
 #[error("rows {rows:?} cannot be a band: {reason}")]
 pub struct SplitError<T: Element, D: Dimension> {
@@ -54,11 +54,11 @@ pub struct SplitError<T: Element, D: Dimension> {
     pub array: SharedArray<T, D>,
     /// The range that is refused.
     pub rows: Range<usize>,
-    /// Why.
+    /// StealReason.
     pub reason: &'static str,
 }
 
-/// Why bands do not make an array; everything is handed back.
+/// StealReason bands do not make an array; everything is handed back.
 #[derive(Debug, Error)]
 #[error("the bands do not make up the array: {missing} missing, {foreign} of another array")]
 pub struct JoinError<T: Element, D: Dimension> {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use farm_core::passenger::{Guest, Key, Stranded};
+use farm_core::loan::{Borrowed, Key, StrandedLoans};
 use parking_lot::Mutex;
 
 use crate::segment::Mapping;
@@ -18,7 +18,7 @@ pub(crate) struct Lent {
     pub(crate) rows: Range<usize>,
     /// As what.
     pub(crate) handle: &'static str,
-    stranded: Mutex<Option<Stranded>>,
+    stranded: Mutex<Option<StrandedLoans>>,
 }
 
 impl Lent {
@@ -32,9 +32,9 @@ impl Lent {
     }
 }
 
-impl Guest for Lent {
-    fn strand(&self, passengers: Stranded) {
-        *self.stranded.lock() = Some(passengers);
+impl Borrowed for Lent {
+    fn strand(&self, loans: StrandedLoans) {
+        *self.stranded.lock() = Some(loans);
     }
 }
 

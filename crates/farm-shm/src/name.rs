@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use farm_core::Owner;
+use farm_os::Owner;
 use serde::{Deserialize, Serialize};
 
 use crate::space::FOLDER;

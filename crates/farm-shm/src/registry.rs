@@ -5,7 +5,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Once, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
-use farm_core::{Lock, Owner, keep};
+use farm_core::loan::eviction;
+use farm_os::{Lock, Owner};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::ShmError;
@@ -87,7 +88,7 @@ impl Registry {
 
     /// Keeps a segment of the master's for the next task.
     pub(crate) fn keep(&mut self, access: Access, mapping: Arc<Mapping>) {
-        keep::let_go_by(let_go);
+        eviction::evict_by(evict);
         self.opened.insert((mapping.name(), access), mapping);
     }
 
@@ -103,7 +104,7 @@ impl Registry {
 }
 
 /// Lets go of what the master has removed; it will not ask for it again.
-fn let_go() {
+fn evict() {
     let mut gone = Vec::new();
     registry().opened.retain(|(name, _), mapping| {
         let stays = Arc::strong_count(mapping) > 1 || name.path().exists();

@@ -13,8 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use farm_core::system::{check_file, keep_standard_descriptors};
-use farm_core::{Owner, keep};
+use farm_core::loan::eviction;
+use farm_os::Owner;
+use farm_os::limits::{check_file, keep_standard_descriptors};
 use ndarray::{ArrayView, ArrayViewMut, Dimension};
 use parking_lot::Mutex;
 use rustix::fs::{FallocateFlags, Mode, fallocate};
@@ -306,7 +307,7 @@ impl Drop for Mapping {
         if *self.lent.get_mut() {
             registry.is_gone();
             drop(registry);
-            keep::gone();
+            eviction::gone();
         }
     }
 }

@@ -68,7 +68,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let end = *self.end.get_mut();
-        let is_torn = end == Part::Free && farm_core::passenger::is_failing();
+        let is_torn = end == Part::Free && farm_core::loan::is_failing();
         self.parts.states.lock()[self.index] = if is_torn { Part::Torn } else { end };
     }
 }

@@ -1,9 +1,9 @@
 //! Handles on the wire: a few bytes, whatever the size of the array.
 //!
-//! On the way out a handle is a key. The right to its rows stays with the master as a passenger of the task, and
-//! where they are goes as a lending, out of the reach of user code. On the way back a handle is the key again,
+//! On the way out a handle is a key. The right to its rows stays with the master as a loan of the task, and
+//! where they are goes as a grant, out of the reach of user code. On the way back a handle is the key again,
 //! for which the master gives the handle its owner. Nothing that arrives is believed: shapes and rows are
-//! checked against the segment as it is, keys against the passengers of that very task.
+//! checked against the segment as it is, keys against the loans of that very task.
 
 use std::any::Any;
 use std::fmt::Display;
@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use farm_core::codec;
-use farm_core::passenger::{self, Crossing, Key, Passenger};
+use farm_core::loan::{self, Key, Loan, Phase};
 use ndarray::Dimension;
 use serde::de::Error as _;
 use serde::ser::Error as _;
@@ -29,7 +29,7 @@ use crate::{ArrayRef, Band, Element};
 
 /// What a worker is lent.
 #[derive(Serialize, Deserialize)]
-struct Lending {
+struct Grant {
     access: Access,
     segment: Name,
     element: usize,
@@ -70,13 +70,13 @@ struct BandAway<T: Element, D: Dimension> {
     element: PhantomData<T>,
 }
 
-impl<T: Element, D: Dimension + 'static> Passenger for BandAway<T, D> {
-    fn is_alone(&mut self) -> bool {
+impl<T: Element, D: Dimension + 'static> Loan for BandAway<T, D> {
+    fn is_unique(&mut self) -> bool {
         // Not by a count alone: what the last holder did happens before this.
         Arc::get_mut(&mut self.lease).is_some()
     }
 
-    fn lost(&mut self) {
+    fn mark_lost(&mut self) {
         self.lease.tear(self.undo);
     }
 
@@ -88,7 +88,7 @@ impl<T: Element, D: Dimension + 'static> Passenger for BandAway<T, D> {
         Some(Box::new(Band::<T, D>::home(lease, self.mapping.clone(), &self.whole)))
     }
 
-    fn restart(&mut self) {
+    fn rewind(&mut self) {
         self.is_back = false;
     }
 }
@@ -96,37 +96,37 @@ impl<T: Element, D: Dimension + 'static> Passenger for BandAway<T, D> {
 /// Keeps an array frozen while a task has a reference to it.
 struct RefAway<T: Element, D: Dimension>(ArrayRef<T, D>);
 
-impl<T: Element, D: Dimension + 'static> Passenger for RefAway<T, D> {
+impl<T: Element, D: Dimension + 'static> Loan for RefAway<T, D> {
     /// Others may read it as well.
-    fn is_alone(&mut self) -> bool {
+    fn is_unique(&mut self) -> bool {
         true
     }
 
-    fn lost(&mut self) {}
+    fn mark_lost(&mut self) {}
 
     /// As often as one likes: a reference can be cloned, and so it may come back as two.
     fn reclaim(&mut self) -> Option<Box<dyn Any>> {
         Some(Box::new(self.0.clone()))
     }
 
-    fn restart(&mut self) {}
+    fn rewind(&mut self) {}
 }
 
-/// Takes a passenger aboard and encodes its key.
+/// Takes a loan aboard and encodes its key.
 ///
 /// # Safety
 ///
-/// The passenger keeps what the lending says: for reading, that nobody writes to those rows; for writing, the only
+/// The loan keeps what the grant says: for reading, that nobody writes to those rows; for writing, the only
 /// right to them.
 unsafe fn lend<S: Serializer>(
-    passenger: impl Passenger + 'static,
-    lending: &Lending,
+    loan: impl Loan + 'static,
+    grant: &Grant,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     let refuse = |reason: &dyn Display| S::Error::custom(reason);
-    let lending = codec::encode(lending).map_err(|error| refuse(&error))?;
-    // SAFETY: as the caller promises; `receive`, which alone claims these, reads or writes as they say.
-    let key = unsafe { passenger::board(Box::new(passenger), lending) };
+    let grant = codec::encode(grant).map_err(|error| refuse(&error))?;
+    // SAFETY: as the caller promises; `note_borrowed`, which alone claims these, reads or writes as they say.
+    let key = unsafe { loan::register(Box::new(loan), grant) };
     key.map_err(|_| refuse(&NO_FARM))?.serialize(serializer)
 }
 
@@ -138,8 +138,8 @@ impl<T: Element, D: Dimension + 'static> Band<T, D> {
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         let refuse = |reason: &dyn Display| S::Error::custom(reason);
-        match (&self.right, passenger::crossing()) {
-            (Right::Home(lease), Some(Crossing::ArgumentOut { repeatable })) => {
+        match (&self.right, loan::phase()) {
+            (Right::PoolRef(lease), Some(Phase::EncodeArgument { repeatable })) => {
                 self.mapping.settle();
                 let part = Part::of::<T, D>(self.rows.clone(), &self.shape);
                 let undo = (repeatable && keeps && !part.is_empty())
@@ -149,7 +149,7 @@ impl<T: Element, D: Dimension + 'static> Band<T, D> {
                 let mut whole = self.shape.clone();
                 // The rows beyond the band's last are the receiver's to ignore.
                 whole.slice_mut()[0] = self.rows.end;
-                let lending = Lending {
+                let grant = Grant {
                     access: Access::Write,
                     segment: self.mapping.lend(),
                     element: size_of::<T>(),
@@ -165,16 +165,16 @@ impl<T: Element, D: Dimension + 'static> Band<T, D> {
                     whole,
                     element: PhantomData,
                 };
-                // SAFETY: there is one lease for these rows, and the farm sends no task whose passengers are not
+                // SAFETY: there is one lease for these rows, and the farm sends no task whose loans are not
                 // its only owners.
-                unsafe { lend(away, &lending, serializer) }
+                unsafe { lend(away, &grant, serializer) }
             }
-            (Right::Lent(lent), Some(Crossing::ResultOut)) => {
+            (Right::Lent(lent), Some(Phase::EncodeResult)) => {
                 self.mapping.settle();
                 Return { key: lent.key, rows: self.rows.clone() }.serialize(serializer)
             }
-            (Right::Lent(_), Some(Crossing::ArgumentOut { .. })) => Err(refuse(&LENT)),
-            (Right::Home(_), Some(Crossing::ResultOut)) => Err(refuse(&MADE_HERE)),
+            (Right::Lent(_), Some(Phase::EncodeArgument { .. })) => Err(refuse(&LENT)),
+            (Right::PoolRef(_), Some(Phase::EncodeResult)) => Err(refuse(&MADE_HERE)),
             _ => Err(refuse(&NO_FARM)),
         }
     }
@@ -189,9 +189,9 @@ impl<T: Element, D: Dimension + 'static> Serialize for Band<T, D> {
 impl<T: Element, D: Dimension + 'static> Serialize for ArrayRef<T, D> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let rows = self.start..self.start + self.shape().first().copied().unwrap_or(0);
-        match (&self.hold, passenger::crossing()) {
-            (Hold::Home(array), Some(Crossing::ArgumentOut { .. })) => {
-                let lending = Lending {
+        match (&self.hold, loan::phase()) {
+            (Hold::PoolRef(array), Some(Phase::EncodeArgument { .. })) => {
+                let grant = Grant {
                     access: Access::Read,
                     segment: array.mapping.lend(),
                     element: size_of::<T>(),
@@ -200,13 +200,13 @@ impl<T: Element, D: Dimension + 'static> Serialize for ArrayRef<T, D> {
                     undo: None,
                 };
                 // SAFETY: the array is frozen as long as there is a reference to it.
-                unsafe { lend(RefAway(self.clone()), &lending, serializer) }
+                unsafe { lend(RefAway(self.clone()), &grant, serializer) }
             }
-            (Hold::Lent(lent), Some(Crossing::ResultOut)) => {
+            (Hold::Lent(lent), Some(Phase::EncodeResult)) => {
                 Return { key: lent.key, rows }.serialize(serializer)
             }
-            (Hold::Lent(_), Some(Crossing::ArgumentOut { .. })) => Err(S::Error::custom(LENT)),
-            (Hold::Home(_), Some(Crossing::ResultOut)) => Err(S::Error::custom(MADE_HERE)),
+            (Hold::Lent(_), Some(Phase::EncodeArgument { .. })) => Err(S::Error::custom(LENT)),
+            (Hold::PoolRef(_), Some(Phase::EncodeResult)) => Err(S::Error::custom(MADE_HERE)),
             _ => Err(S::Error::custom(NO_FARM)),
         }
     }
@@ -221,7 +221,7 @@ impl Part {
 }
 
 /// Decodes a handle: as a worker opens it, or as the master takes it back.
-fn receive<'de, T, D, H, De>(
+fn note_borrowed<'de, T, D, H, De>(
     deserializer: De,
     (access, handle): (Access, &'static str),
     open: impl FnOnce(Arc<Lent>, D) -> H,
@@ -234,19 +234,19 @@ where
     De: Deserializer<'de>,
 {
     let refuse = |reason: &dyn Display| De::Error::custom(reason);
-    match passenger::crossing() {
-        Some(Crossing::ArgumentIn) => {
+    match loan::phase() {
+        Some(Phase::DecodeArgument) => {
             let key = Key::deserialize(deserializer)?;
-            let lending = passenger::claim(key).ok_or_else(|| refuse(&NOT_LENT))?;
-            let lending: Lending = codec::decode(&lending).map_err(|error| refuse(&error))?;
-            let Lending { segment, whole, rows, undo, .. } = &lending;
+            let grant = loan::take_grant(key).ok_or_else(|| refuse(&NOT_LENT))?;
+            let grant: Grant = codec::decode(&grant).map_err(|error| refuse(&error))?;
+            let Grant { segment, whole, rows, undo, .. } = &grant;
             let whole = shape::<D>(whole).filter(|whole| {
                 let fit = match whole.slice().first() {
                     Some(n) => rows.start <= rows.end && rows.end <= *n,
                     // Without axes there are no rows, and so there is no band.
                     None => *rows == (0..0) && access == Access::Read,
                 };
-                fit && lending.element == size_of::<T>() && lending.access == access
+                fit && grant.element == size_of::<T>() && grant.access == access
             });
             let whole = whole.ok_or_else(|| refuse(&UNFIT))?;
             let mapping = Mapping::open(*segment, access).map_err(|error| refuse(&error))?;
@@ -262,12 +262,12 @@ where
                 }
             }
             // SAFETY: a `Lent` keeps what it is given; its text is numbers, and its fields drop without a panic.
-            unsafe { passenger::receive(lent.clone()) };
+            unsafe { loan::note_borrowed(lent.clone()) };
             Ok(open(lent, whole))
         }
-        Some(Crossing::ResultIn) => {
+        Some(Phase::DecodeResult) => {
             let Return { key, rows } = Return::deserialize(deserializer)?;
-            let handle = passenger::reclaim(key).ok_or_else(|| refuse(&FOREIGN))?;
+            let handle = loan::reclaim(key).ok_or_else(|| refuse(&FOREIGN))?;
             let handle = handle.downcast::<H>().map_err(|_| refuse(&ANOTHER_TYPE))?;
             narrow(*handle, rows).ok_or_else(|| refuse(&FOREIGN))
         }
@@ -292,7 +292,7 @@ impl<'de, T: Element, D: Dimension + 'static> Deserialize<'de> for Band<T, D> {
         };
         // A band cannot be cut by its task, so it comes back as it went.
         let narrow = |band: Self, rows| (band.rows == rows).then_some(band);
-        receive::<T, D, _, _>(deserializer, (Access::Write, "a Band"), open, narrow)
+        note_borrowed::<T, D, _, _>(deserializer, (Access::Write, "a Band"), open, narrow)
     }
 }
 
@@ -307,7 +307,7 @@ impl<'de, T: Element, D: Dimension + 'static> Deserialize<'de> for ArrayRef<T, D
             let fits = lent.start <= rows.start && rows.start <= rows.end && rows.end <= end;
             fits.then(|| lent.narrowed(rows))
         };
-        receive::<T, D, _, _>(deserializer, (Access::Read, "an ArrayRef"), open, narrow)
+        note_borrowed::<T, D, _, _>(deserializer, (Access::Read, "an ArrayRef"), open, narrow)
     }
 }
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use farm_core::backend::prepare;
+use farm_core::codec;
 use farm_core::prelude::*;
-use farm_core::{codec, prepare};
 use farm_shm::{ArrayRef, SharedArray, ShmError};
 use ndarray::{Array2, Ix1, array};
 

@@ -2,15 +2,13 @@
 
 use arbitrary::Arbitrary;
 use farm_core::codec::Form;
-use farm_core::{
-    Data, Function, Mailbox, Payload, Prepared, Stage, TaskError, TaskFn, TaskHandle, TaskOptions,
-    prepare, wake_here,
-};
+use farm_core::{Data, Stage, TaskError, TaskFn, TaskHandle, TaskOptions};
+use farm_core::backend::{Function, Mailbox, Payload, Prepared, prepare, wake_here};
 use farm_shm::{ArrayRef, Band, SharedArray};
 use ndarray::Ix2;
 
 use super::segments::{SEGMENTS, SHAPE, lent_by, visit};
-use super::wire::{Lending, Return, Rows};
+use super::wire::{Grant, Return, Rows};
 use crate::forms;
 
 /// What is lent to a task, and what becomes of it.
@@ -125,7 +123,7 @@ impl Answer<'_> {
         let options = TaskOptions::new().retries(self.repeatable.into());
         let Ok(prepared) = prepare(&options, function, argument) else { panic!("it is encoded") };
         let lent = lent_by(&prepared);
-        let Prepared { task, slot, passengers } = prepared;
+        let Prepared { task, slot, loans } = prepared;
         let form = if self.is_described { Form::Described } else { Form::Compact };
         let outcome = match &self.outcome {
             Outcome::Bytes(bytes) => Ok(bytes.to_vec()),
@@ -137,7 +135,7 @@ impl Answer<'_> {
             Outcome::Cancelled => Err(TaskError::Cancelled { task: task.name.clone() }),
         };
         let mut mailbox = Mailbox::default();
-        mailbox.expect(task.id(), 1, slot.clone(), passengers);
+        mailbox.expect(task.id(), 1, slot.clone(), loans);
         (0..self.sent % 3).for_each(|_| mailbox.sent(task.id()));
         let outcome = outcome.map(|result| Payload::from(result).in_form(form));
         let delivery = mailbox.close(task.id(), 0..1, outcome).expect("it is expected");
@@ -155,11 +153,11 @@ impl Answer<'_> {
 }
 
 impl Back {
-    fn of(&self, lent: &[(u64, Lending)]) -> Return {
+    fn of(&self, lent: &[(u64, Grant)]) -> Return {
         let (key, went) = match self.key {
             Ok(n) => {
-                let (key, lending) = &lent[usize::from(n) % lent.len()];
-                (*key, lending.rows.clone())
+                let (key, grant) = &lent[usize::from(n) % lent.len()];
+                (*key, grant.rows.clone())
             }
             Err(key) => (key, 0..0),
         };

@@ -2,12 +2,13 @@
 
 use arbitrary::Arbitrary;
 use farm_core::codec::{self, Form, decode_form};
-use farm_core::{Failure, Function, FunctionRef, Stage};
+use farm_core::Stage;
+use farm_core::backend::{Failure, Function, FunctionRef};
 use farm_shm::{ArrayRef, Band, Element};
 use ndarray::{Dimension, Ix0, Ix1, Ix2, IxDyn};
 
 use super::segments::{SEGMENTS, visit};
-use super::wire::{self, Access, Lending, Lendings, Number, Return, Rows, Segment};
+use super::wire::{self, Access, Grant, Grants, Number, Return, Rows, Segment};
 
 /// An argument of one of [`FUNCTIONS`].
 #[derive(Arbitrary, Debug)]
@@ -116,7 +117,7 @@ impl Argument<'_> {
         let mut result = Vec::new();
         // SAFETY: it is not: what is lent here is forged. That handles stay within their segments all the same is
         // what is checked; there is no other thread, and no view while a task runs but the one that it looks at.
-        let done = unsafe { farm_core::run((callee.reference)(), &argument, &mut result) };
+        let done = unsafe { farm_core::backend::run((callee.reference)(), &argument, &mut result) };
         match done {
             Ok(form) => assert_lent(&argument, &result, form, callee),
             Err(Failure::Decode { stage: Stage::Argument, reason }) => {
@@ -130,18 +131,18 @@ impl Argument<'_> {
 /// What the task has had is what was lent, each once, and as what it was lent.
 fn assert_lent(argument: &[u8], result: &[u8], form: Form, callee: &Callee) {
     let returned: Vec<Return> = decode_form(result, form).expect("handles were returned");
-    let (value, form, mut lendings) = wire::take_apart(argument).expect("the worker has done so");
+    let (value, form, mut grants) = wire::take_apart(argument).expect("the worker has done so");
     let keys: Vec<u64> = decode_form(value, form).expect("the worker has done so");
     assert!(returned.iter().map(|handle| handle.key).eq(keys), "{returned:?}");
     for handle in &returned {
-        let at = lendings.iter().position(|(key, lending)| {
+        let at = grants.iter().position(|(key, grant)| {
             *key == handle.key
-                && codec::decode::<Lending>(lending).is_ok_and(|lending| {
-                    (lending.access, lending.element) == (callee.access, callee.element)
-                        && lending.rows == handle.rows
+                && codec::decode::<Grant>(grant).is_ok_and(|grant| {
+                    (grant.access, grant.element) == (callee.access, callee.element)
+                        && grant.rows == handle.rows
                 })
         });
-        lendings.swap_remove(at.unwrap_or_else(|| panic!("{handle:?} was not lent")));
+        grants.swap_remove(at.unwrap_or_else(|| panic!("{handle:?} was not lent")));
     }
 }
 
@@ -153,14 +154,14 @@ impl Content<'_> {
                 (keys, lent, length, *is_described)
             }
         };
-        let lendings: Lendings =
+        let grants: Grants =
             lent.iter().map(|(key, lent)| ((*key).into(), lent.encode(callee))).collect();
         let keys: Vec<u64> = match keys {
-            Keys::AsLent => lendings.iter().map(|(key, _)| *key).collect(),
+            Keys::AsLent => grants.iter().map(|(key, _)| *key).collect(),
             Keys::Any(keys) => keys.iter().map(|key| (*key).into()).collect(),
         };
         let form = if is_described { Form::Described } else { Form::Compact };
-        let mut argument = wire::argument(&keys, form, &lendings);
+        let mut argument = wire::argument(&keys, form, &grants);
         if let (Some(length), Some(last)) = (length, argument.last_chunk_mut()) {
             *last = length.to_le_bytes();
         }
@@ -172,14 +173,14 @@ impl Lent<'_> {
     fn encode(&self, callee: &Callee) -> Vec<u8> {
         match self {
             Self::Bytes(bytes) => bytes.to_vec(),
-            Self::Rows(part) => wire::encode(&part.lending(callee)),
+            Self::Rows(part) => wire::encode(&part.grant(callee)),
         }
     }
 }
 
 impl Part {
-    fn lending(&self, callee: &Callee) -> Lending {
-        Lending {
+    fn grant(&self, callee: &Callee) -> Grant {
+        Grant {
             access: match (callee.access, self.other_access) {
                 (Access::Read, false) | (Access::Write, true) => Access::Read,
                 (Access::Write, false) | (Access::Read, true) => Access::Write,

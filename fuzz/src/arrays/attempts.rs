@@ -5,12 +5,13 @@ use std::ops::Range;
 
 use arbitrary::Arbitrary;
 use farm_core::codec::{Form, decode_form};
-use farm_core::{Failure, Function, FunctionRef, Stage};
+use farm_core::Stage;
+use farm_core::backend::{Failure, Function, FunctionRef};
 use farm_shm::{Band, Element};
 use ndarray::{Dimension, Ix1, Ix2, IxDyn};
 
 use super::segments::{BYTES, ELEMENTS, PAGE, SEGMENTS, SHAPE, UNDO_BYTES, foreign_name, visit};
-use super::wire::{self, Access, Lending, Lendings};
+use super::wire::{self, Access, Grant, Grants};
 
 /// One message, and how often it arrives.
 #[derive(Arbitrary, Debug)]
@@ -100,18 +101,18 @@ fn overwrite<T: Element, D: Dimension + 'static>(bands: Vec<Band<T, D>>) -> Vec<
 impl Attempts {
     pub fn check(&self) {
         let task = &TASKS[usize::from(self.task) % TASKS.len()];
-        let lent = |band: &Part| wire::encode(&band.lending(task));
-        let lendings: Lendings = (0..).zip(self.bands.iter().map(lent)).collect();
-        let keys: Vec<u64> = lendings.iter().map(|(key, _)| *key).collect();
+        let lent = |band: &Part| wire::encode(&band.grant(task));
+        let grants: Grants = (0..).zip(self.bands.iter().map(lent)).collect();
+        let keys: Vec<u64> = grants.iter().map(|(key, _)| *key).collect();
         let form = if self.is_described { Form::Described } else { Form::Compact };
-        let argument = wire::argument(&keys, form, &lendings);
+        let argument = wire::argument(&keys, form, &grants);
         let mut memory = Memory::new(&self.bands, task);
         memory.prepare();
         for _ in 0..=self.retries % 3 {
             let mut result = Vec::new();
             // SAFETY: it is not: what is lent here is forged, and some of it twice. The task looks at one band
             // after the other, and there is no other thread; what else it touches is what is checked.
-            let done = unsafe { farm_core::run((task.reference)(), &argument, &mut result) };
+            let done = unsafe { farm_core::backend::run((task.reference)(), &argument, &mut result) };
             match (done, memory.attempt(&self.bands, task)) {
                 (Ok(form), Ok(old)) => assert_eq!(decode_form(&result, form), Ok(old)),
                 (Err(Failure::Decode { stage: Stage::Argument, reason }), Err(why)) => {
@@ -131,7 +132,7 @@ impl Task {
 }
 
 impl Part {
-    fn lending(&self, task: &Task) -> Lending {
+    fn grant(&self, task: &Task) -> Grant {
         let undo = match self.undo {
             Undo::None => None,
             Undo::Absent => Some(foreign_name(2)),
@@ -139,7 +140,7 @@ impl Part {
             Undo::Own => Some(SEGMENTS.own),
             Undo::Proper => Some(SEGMENTS.undo.name),
         };
-        Lending {
+        Grant {
             access: Access::Write,
             segment: SEGMENTS.foreign.name,
             element: task.element,

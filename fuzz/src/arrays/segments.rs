@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, Mutex};
 
 use farm_core::codec::{self, Form};
-use farm_core::{Data, Failure, Function, Owner, Prepared, TaskOptions};
+use farm_core::{Data, TaskOptions};
+use farm_core::backend::{Failure, Function, Prepared};
+use farm_os::Owner;
 use farm_shm::{ArrayRef, Band, Element, SharedArray};
 use ndarray::{ArrayView, Dimension, Ix1, Ix2};
 
 use super::answer::with_undo;
-use super::wire::{self, Access, Lending, Segment};
+use super::wire::{self, Access, Grant, Segment};
 
 pub(super) const SHAPE: (usize, usize) = (6, 4);
 pub(super) const ELEMENTS: usize = SHAPE.0 * SHAPE.1;
@@ -89,14 +91,14 @@ impl Foreign {
         let elements = bytes / size_of::<f64>();
         let lent = |access| {
             let (element, whole, rows) = (size_of::<f64>(), vec![elements], 0..elements);
-            wire::encode(&Lending { access, segment: name, element, whole, rows, undo: None })
+            wire::encode(&Grant { access, segment: name, element, whole, rows, undo: None })
         };
-        let lendings = vec![(0, lent(Access::Read)), (1, lent(Access::Write))];
-        let argument = wire::argument(&(0_u64, 1_u64), Form::Compact, &lendings);
+        let grants = vec![(0, lent(Access::Read)), (1, lent(Access::Write))];
+        let argument = wire::argument(&(0_u64, 1_u64), Form::Compact, &grants);
         let function = Function::of(keep).reference().expect("it is in this executable");
         // SAFETY: it is not: both are lent the same memory, and keep it. Nobody makes a view of it through what is
         // kept after `keep` itself, which makes them one after the other.
-        let kept = unsafe { farm_core::run(function, &argument, &mut Vec::new()) };
+        let kept = unsafe { farm_core::backend::run(function, &argument, &mut Vec::new()) };
         std::fs::remove_file(path).expect("it was made here");
         assert!(matches!(kept, Err(Failure::Escaped { .. })), "{kept:?}");
         // The mapping stays as it is, and what is written behind its end can be read from the file.
@@ -128,17 +130,17 @@ fn path(Segment { pid, started, n }: Segment) -> PathBuf {
 
 fn name_of(array: &ArrayRef<f64, Ix2>) -> Segment {
     let unchanged = |array: ArrayRef<f64, Ix2>| array;
-    let prepared = farm_core::prepare(&TaskOptions::new(), unchanged, array.clone());
+    let prepared = farm_core::backend::prepare(&TaskOptions::new(), unchanged, array.clone());
     let Ok(prepared) = prepared else { panic!("it can be encoded") };
     lent_by(&prepared)[0].1.segment
 }
 
 /// What a task is lent, by the keys.
-pub(super) fn lent_by<R: Data>(prepared: &Prepared<R>) -> Vec<(u64, Lending)> {
+pub(super) fn lent_by<R: Data>(prepared: &Prepared<R>) -> Vec<(u64, Grant)> {
     let argument = prepared.task.argument.as_slice().expect("nobody else has it");
-    let (_, _, lendings) = wire::take_apart(argument).expect("it was encoded");
-    let decode = |lending: Vec<u8>| codec::decode(&lending).expect("it was encoded");
-    lendings.into_iter().map(|(key, lending)| (key, decode(lending))).collect()
+    let (_, _, grants) = wire::take_apart(argument).expect("it was encoded");
+    let decode = |grant: Vec<u8>| codec::decode(&grant).expect("it was encoded");
+    grants.into_iter().map(|(key, grant)| (key, decode(grant))).collect()
 }
 
 /// Reads all elements, and looks at where they are.

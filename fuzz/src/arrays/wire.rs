@@ -10,7 +10,7 @@ use crate::forms;
 
 /// What a handle in an argument lends. The handle itself is a key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Lending {
+pub(super) struct Grant {
     pub(super) access: Access,
     pub(super) segment: Segment,
     pub(super) element: usize,
@@ -33,25 +33,25 @@ pub(super) struct Return {
 }
 
 /// What is behind the value of an argument: keys, and what is lent by them, encoded.
-pub(super) type Lendings = Vec<(u64, Vec<u8>)>;
+pub(super) type Grants = Vec<(u64, Vec<u8>)>;
 
-pub(super) fn encode(lending: &Lending) -> Vec<u8> {
-    codec::encode(lending).expect("they are numbers")
+pub(super) fn encode(grant: &Grant) -> Vec<u8> {
+    codec::encode(grant).expect("they are numbers")
 }
 
 /// An argument of handles with these keys.
-pub(super) fn argument(keys: &impl Serialize, form: Form, lendings: &Lendings) -> Vec<u8> {
-    let lendings =
-        if lendings.is_empty() { Vec::new() } else { codec::encode(lendings).expect("bytes") };
+pub(super) fn argument(keys: &impl Serialize, form: Form, grants: &Grants) -> Vec<u8> {
+    let grants =
+        if grants.is_empty() { Vec::new() } else { codec::encode(grants).expect("bytes") };
     let keys = forms::encode_in(form, keys).expect("they are numbers");
-    forms::argument(form, &keys, &lendings)
+    forms::argument(form, &keys, &grants)
 }
 
 /// The value in an argument, its form, and what it lends.
-pub(super) fn take_apart(argument: &[u8]) -> Option<(&[u8], Form, Lendings)> {
-    let (value, form, lendings) = forms::take_apart(argument)?;
-    let none = lendings.is_empty().then(Vec::new);
-    Some((value, form, none.or_else(|| codec::decode(lendings).ok())?))
+pub(super) fn take_apart(argument: &[u8]) -> Option<(&[u8], Form, Grants)> {
+    let (value, form, grants) = forms::take_apart(argument)?;
+    let none = grants.is_empty().then(Vec::new);
+    Some((value, form, none.or_else(|| codec::decode(grants).ok())?))
 }
 
 /// The name of a segment.

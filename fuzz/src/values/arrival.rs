@@ -3,8 +3,9 @@
 use std::fmt::Debug;
 
 use arbitrary::{Arbitrary, Unstructured};
-use farm_core::codec::{self, Encoded, Output, Shelf, decode_form};
-use farm_core::{Data, Function, encode_call, run_to};
+use farm_core::codec::{self, Encoded, Output, OutputBuffer, decode_form};
+use farm_core::Data;
+use farm_core::backend::{Function, encode_call, run_to};
 
 use super::text::{deeply, goes_through_json, into_text, text_of};
 use super::{Promise, any_kind, keep, received};
@@ -77,13 +78,13 @@ fn send<T: Data + Debug>(value: &T) -> Arrived {
 fn call<T: Data + Debug>(value: &T) -> Arrived {
     let argument = encode_call(value).expect("it does not refuse");
     let function = Function::of(keep::<T>).reference().expect("it is in this executable");
-    let mut shelf = Moving::default();
-    let mut output = Output::new(Vec::new(), Some(&mut shelf));
+    let mut buffer = Moving::default();
+    let mut output = Output::new(Vec::new(), Some(&mut buffer));
     // SAFETY: nothing is lent.
     let form = unsafe { run_to(function, &argument, &mut output) }.ok()?;
     let result = match output.finish() {
         Encoded::Heap(bytes) => bytes,
-        Encoded::Shelved(length) => shelf.0[..length].to_vec(),
+        Encoded::Buffered(length) => buffer.0[..length].to_vec(),
     };
     received::by_master::<T>(result.into(), form).ok().map(into_text)
 }
@@ -92,7 +93,7 @@ fn call<T: Data + Debug>(value: &T) -> Arrived {
 #[derive(Default)]
 struct Moving(Vec<u8>);
 
-impl Shelf for Moving {
+impl OutputBuffer for Moving {
     fn shortest(&self) -> usize {
         16
     }

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use arbitrary::{Arbitrary, Unstructured};
 use farm_core::codec::{Form, SharedBytes};
-use farm_core::{Data, Payload};
+use farm_core::Data;
+use farm_core::backend::Payload;
 
 use super::damage::any_form;
 use super::text::{deeply, text_of};

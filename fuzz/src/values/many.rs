@@ -5,10 +5,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use farm_core::codec::{Form, decode_form};
-use farm_core::{
-    Data, Deliver, Depot, Envelope, Envelopes, Farm, Home, Passengers, Payload, Stage, Stats, Task,
-    TaskError, TaskFn, TaskHandle, TaskOptions, wake_here,
-};
+use farm_core::{Data, Farm, Stage, Stats, TaskError, TaskFn, TaskHandle, TaskOptions};
+use farm_core::backend::{Deliver, ArgumentArena, Batch, Batching, PoolRef, Loans, Payload, Task, wake_here};
 
 use super::changing::{Changing, check_values};
 use super::keep;
@@ -25,7 +23,7 @@ pub(super) fn check<T: Data + Debug>(changing: &Changing) {
     decode_form::<Vec<T>>(&bytes, form).expect("it is a sequence").clear();
     let length = u32::try_from(changing.bytes.len()).expect("they are few").to_le_bytes();
     let result = [&length, &changing.bytes[..]].concat();
-    let results = [&Envelope::time(Duration::ZERO), &*result.repeat(ITEMS)].concat();
+    let results = [&Batch::time(Duration::ZERO), &*result.repeat(ITEMS)].concat();
     let pool = Answering { results: changing.payload(&results), form: changing.form };
     let outcomes = pool.map_each(keep::<Vec<T>>, (0..ITEMS).map(|_| Vec::new()));
     assert_eq!(outcomes.len(), ITEMS);
@@ -40,13 +38,13 @@ pub(super) fn check<T: Data + Debug>(changing: &Changing) {
     }
 }
 
-/// A pool that answers each envelope with the same.
+/// A pool that answers each batch with the same.
 struct Answering {
     results: Payload,
     form: Form,
 }
 
-impl Envelopes for Answering {
+impl Batching for Answering {
     fn options(&self, options: &TaskOptions) -> Option<TaskOptions> {
         Some(options.clone())
     }
@@ -55,16 +53,16 @@ impl Envelopes for Answering {
         &self,
         task: Task,
         slot: Arc<dyn Deliver>,
-        passengers: Passengers,
-    ) -> Option<Weak<dyn Home>> {
+        loans: Loans,
+    ) -> Option<Weak<dyn PoolRef>> {
         let results = self.results.clone().in_form(self.form);
-        wake_here(slot.deliver(task.items, Ok(results), passengers));
+        wake_here(slot.deliver(task.items, Ok(results), loans));
         None
     }
 
     fn failed(&self) {}
 
-    fn with_depot(&self, body: &mut dyn FnMut(Option<&mut dyn Depot>)) {
+    fn with_arena(&self, body: &mut dyn FnMut(Option<&mut dyn ArgumentArena>)) {
         body(None);
     }
 
@@ -80,7 +78,7 @@ impl Farm for Answering {
         R: Data,
         F: TaskFn<A, R>,
     {
-        unreachable!("items go in envelopes")
+        unreachable!("items go in batches")
     }
 
     fn workers(&self) -> usize {
@@ -99,7 +97,7 @@ impl Farm for Answering {
 
     fn terminate(self) {}
 
-    fn envelopes(&self) -> Option<&dyn Envelopes> {
+    fn batches(&self) -> Option<&dyn Batching> {
         Some(self)
     }
 }

@@ -5,10 +5,8 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use farm_core::codec::{CodecError, Form, decode_form};
-use farm_core::{
-    Data, Failure, Function, Mailbox, Passengers, Payload, Slot, Stage, TaskError, TaskHandle,
-    TaskName, TaskOptions, run, wake_here,
-};
+use farm_core::{Data, Stage, TaskError, TaskHandle, TaskName, TaskOptions};
+use farm_core::backend::{Failure, Function, Mailbox, Loans, Payload, Slot, run, wake_here};
 
 use super::text::{deeply, into_text, text_of};
 use super::{Promise, arrival, keep};
@@ -60,7 +58,7 @@ pub(super) fn by_master<T: Data>(result: Payload, form: Form) -> Result<T, Strin
     let name = TaskName::new(Function::of(keep::<T>), &TaskOptions::new());
     let (task, slot) = (name.id, Arc::new(Slot::<T>::new(Arc::new(name))));
     let mut mailbox = Mailbox::default();
-    mailbox.expect(task, 1, slot.clone(), Passengers::default());
+    mailbox.expect(task, 1, slot.clone(), Loans::default());
     let delivery = mailbox.close(task, 0..1, Ok(result.in_form(form)));
     wake_here(delivery.expect("it is expected").deliver());
     TaskHandle::new(slot, None, 0).get().map_err(|error| match error {

@@ -8,7 +8,7 @@ use farm_core::Data;
 /// the stack of its thread.
 const STACK: usize = 256 << 20;
 
-/// Calls a body of which nothing is known but that it goes as deep as its values.
+/// Batcher a body of which nothing is known but that it goes as deep as its values.
 pub(super) fn deeply<T>(body: impl FnOnce() -> T) -> T {
     stacker::grow(STACK, body)
 }

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Calls a macro with the name of every type here.
+/// Batcher a macro with the name of every type here.
 macro_rules! for_every_type {
     ($call:ident!($($before:tt)*)) => {
         $call! { $($before)*

@@ -17,7 +17,7 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use std::time::Duration;
 
-use farm_core::system::{check_file, keep_standard_descriptors, longest_file};
+use farm_os::limits::{check_file, keep_standard_descriptors, longest_file};
 use memmap2::{Advice, MmapOptions, MmapRaw};
 use rustix::event::Timespec;
 use rustix::fs::{FallocateFlags, MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
@@ -234,7 +234,7 @@ impl Memory for Block {
         unsafe { AtomicU32::from_ptr(self.place(n * CELL, size_of::<AtomicU32>()).cast()) }
     }
 
-    fn mark(&self, at: usize) -> &AtomicU32 {
+    fn word_at(&self, at: usize) -> &AtomicU32 {
         assert!(at.is_multiple_of(align_of::<AtomicU32>()), "{at} is no place for a word");
         // SAFETY: as above; it is aligned, as has just been established. What the protocol writes over it as bytes, it
         // does not use as a word at the same time.

@@ -6,8 +6,8 @@
 
 use std::ops::Range;
 
-use super::bed::Bed;
 use super::block::{Block, CELL};
+use super::parker::Parker;
 use super::ring::Place;
 
 // The numbers of the counts and words, which share one numbering.
@@ -19,7 +19,7 @@ const UP_TAIL: usize = 1;
 pub(super) const TAKEN_UP: usize = 4;
 /// Whether the worker may look for its next task without sleeping: a word.
 pub(super) const MAY_SPIN: usize = 5;
-pub(super) const BED: Bed = Bed(6);
+pub(super) const PARKER: Parker = Parker(6);
 /// Whether the master waits for room in the ring down: a word, with one of the values below. A worker says that there is
 /// room when it goes to sleep; until then its answers tell.
 pub(super) const ROOM: usize = 7;

@@ -7,33 +7,34 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
-use farm_core::{Answer, Attempt, Ending, Part, Payload, Task, TaskId};
+use farm_core::TaskId;
+use farm_core::backend::{Answer, Attempt, Ending, Payload, StealAmount, Task};
 
 use super::block::Block;
-use super::claim::{Claim, MOST_ITEMS};
+use super::range_claim::{MOST_ITEMS, RangeClaim};
 
 use super::MOST_INLINE;
+use super::arena::Arena;
 use super::layout::{
-    BED, CLAIM_COUNTS, CLAIMS, ENOUGH, LONG_ROOM, MAY_SPIN, NEEDED, NOT_WANTED, REFUSED, RING_DOWN,
-    RING_UP, ROOM, TAKEN_UP, THERE, WANTED, block_with, result_room,
+    CLAIM_COUNTS, CLAIMS, ENOUGH, LONG_ROOM, MAY_SPIN, NEEDED, NOT_WANTED, PARKER, REFUSED,
+    RING_DOWN, RING_UP, ROOM, TAKEN_UP, THERE, WANTED, block_with, result_room,
 };
 use super::memory::Memory;
-use super::record::{Begin, HEAD, Order, Report, Run};
-use super::results::{self, Lent};
+use super::record::{HEAD, Header, Request, Response, Run};
+use super::results::{self, LentResult};
 use super::ring::{Broken, Reader, Writer};
-use super::store::Store;
-use farm_core::fork::Here;
+use farm_os::fork::Here;
 
 pub(crate) struct MasterEnd {
     here: Here,
     block: Arc<Block>,
-    store: Arc<Store>,
+    arena: Arc<Arena>,
     down: Writer,
     up: Reader,
-    /// What the worker has been sent and has not answered, in order.
+    /// What the worker has been sent and has not answered, in request.
     sent: VecDeque<Sent>,
     /// What there was no room for in the ring yet.
-    waiting: VecDeque<(Begin, Option<Payload>, Option<Claim>)>,
+    waiting: VecDeque<(Header, Option<Payload>, Option<RangeClaim>)>,
     /// The numbers of the counts of claims that are free.
     free: Vec<usize>,
     tag: u16,
@@ -44,7 +45,7 @@ pub(crate) struct MasterEnd {
     /// Up to where this end has read, for windows; the worker could write to what it is told of that.
     read: Arc<AtomicU64>,
     /// Long results that lie in the lane, unless they are gone.
-    lent: Vec<Weak<Lent>>,
+    lent: Vec<Weak<LentResult>>,
     /// The worker has written what none writes, and is listened to no more.
     is_given_up: bool,
 }
@@ -52,27 +53,27 @@ pub(crate) struct MasterEnd {
 struct Sent {
     task: TaskId,
     attempt: Attempt,
-    claim: Option<Claim>,
+    claim: Option<RangeClaim>,
     /// The item at which its claim begins to count.
     base: u32,
     /// What is neither answered nor taken back.
     items: Range<u32>,
-    is_envelope: bool,
+    is_batch: bool,
 }
 
 /// What a worker says.
-pub(crate) enum News {
+pub(crate) enum WorkerEvent {
     Done { answer: Answer, ending: Ending, body: Payload },
-    LetGo,
+    Evict,
 }
 
 impl MasterEnd {
     /// A lane with so much room for long results.
-    pub(crate) fn new(store: &Arc<Store>, room: usize) -> io::Result<Self> {
+    pub(crate) fn new(arena: &Arc<Arena>, room: usize) -> io::Result<Self> {
         Ok(Self {
             here: Here::new()?,
             block: Arc::new(Block::create("farm-lane", block_with(0), block_with(room))?),
-            store: store.clone(),
+            arena: arena.clone(),
             down: Writer::new(RING_DOWN),
             up: Reader::new(RING_UP),
             sent: VecDeque::new(),
@@ -94,8 +95,8 @@ impl MasterEnd {
     }
 
     /// To look whether there is news without the lock.
-    pub(crate) fn window(&self) -> Option<Window> {
-        (!self.is_given_up).then(|| Window(self.block.clone(), self.read.clone()))
+    pub(crate) fn view(&self) -> Option<LaneView> {
+        (!self.is_given_up).then(|| LaneView(self.block.clone(), self.read.clone()))
     }
 
     /// Listens to the worker no more.
@@ -103,15 +104,15 @@ impl MasterEnd {
         self.is_given_up = true;
     }
 
-    /// Sends a task, with all that it has of an envelope.
+    /// Sends a task, with all that it has of an batch.
     pub(crate) fn send(&mut self, task: &Task) -> Result<(), Broken> {
-        let is_envelope = task.is_envelope();
+        let is_batch = task.is_batch();
         debug_assert!(task.items.len() <= MOST_ITEMS as usize);
         // A worker that has nothing else to do begins at once, so that there is nothing to take back.
-        let claim = if is_envelope || !self.sent.is_empty() {
+        let claim = if is_batch || !self.sent.is_empty() {
             let n = self.free.pop().ok_or(Broken)?;
             self.tag = self.tag.wrapping_add(1);
-            let claim = Claim { n, tag: self.tag };
+            let claim = RangeClaim { n, tag: self.tag };
             claim.offer(&*self.block, task.items.len() as u32);
             Some(claim)
         } else {
@@ -123,56 +124,56 @@ impl MasterEnd {
             claim,
             base: task.items.start,
             items: task.items.clone(),
-            is_envelope,
+            is_batch,
         });
         // Only results lie where others can write.
         let argument = task.argument.as_slice().unwrap_or_default();
-        let beside = if argument.len() > MOST_INLINE { self.store.find(argument) } else { None };
-        let order = Order::Run(Run {
+        let beside = if argument.len() > MOST_INLINE { self.arena.find(argument) } else { None };
+        let request = Request::Run(Run {
             task: task.id(),
             attempt: task.attempt,
             function: task.function,
             claim,
             first: task.items.start,
-            is_envelope,
+            is_batch,
             beside,
         });
-        self.write(order.begin(), beside.is_none().then_some(&task.argument), claim)
+        self.write(request.header(), beside.is_none().then_some(&task.argument), claim)
     }
 
     /// Has the worker let go of what the master has dropped.
-    pub(crate) fn tell_to_let_go(&mut self) -> Result<(), Broken> {
-        self.write(Order::LetGo.begin(), None, None)
+    pub(crate) fn request_eviction(&mut self) -> Result<(), Broken> {
+        self.write(Request::Evict.header(), None, None)
     }
 
     /// Has the worker end.
     pub(crate) fn tell_to_end(&mut self) -> Result<(), Broken> {
-        self.write(Order::End.begin(), None, None)
+        self.write(Request::End.header(), None, None)
     }
 
     fn write(
         &mut self,
-        begin: Begin,
+        header: Header,
         body: Option<&Payload>,
-        claim: Option<Claim>,
+        claim: Option<RangeClaim>,
     ) -> Result<(), Broken> {
-        if self.waiting.is_empty() && self.try_to_write(&begin, body)? {
-            BED.wake(&*self.block);
+        if self.waiting.is_empty() && self.try_to_write(&header, body)? {
+            PARKER.wake(&*self.block);
             return Ok(());
         }
-        self.waiting.push_back((begin, body.cloned(), claim));
+        self.waiting.push_back((header, body.cloned(), claim));
         self.catch_up()
     }
 
-    fn try_to_write(&mut self, begin: &Begin, body: Option<&Payload>) -> Result<bool, Broken> {
+    fn try_to_write(&mut self, header: &Header, body: Option<&Payload>) -> Result<bool, Broken> {
         let body = body.and_then(Payload::as_slice).unwrap_or_default();
-        let bytes = begin.bytes().len() + body.len();
+        let bytes = header.bytes().len() + body.len();
         if !self.down.could_take(bytes) {
             return Err(Broken);
         }
         let has_room = self.down.has_room(&*self.block, bytes)?;
         if has_room {
-            self.down.add(&*self.block, begin.bytes())?;
+            self.down.add(&*self.block, header.bytes())?;
             self.down.add(&*self.block, body)?;
             self.down.close(&*self.block);
         }
@@ -184,21 +185,21 @@ impl MasterEnd {
         self.block.word(ROOM).store(WANTED, Ordering::Relaxed);
         // A worker that sleeps has seen that, or what it has made room of is seen here.
         Block::fence();
-        while let Some((begin, body, claim)) = self.waiting.pop_front() {
-            if !self.try_to_write(&begin, body.as_ref())? {
-                self.waiting.push_front((begin, body, claim));
+        while let Some((header, body, claim)) = self.waiting.pop_front() {
+            if !self.try_to_write(&header, body.as_ref())? {
+                self.waiting.push_front((header, body, claim));
                 break;
             }
         }
         if self.waiting.is_empty() {
             self.block.word(ROOM).store(ENOUGH, Ordering::Relaxed);
         }
-        BED.wake(&*self.block);
+        PARKER.wake(&*self.block);
         Ok(())
     }
 
     /// The next thing that the worker has said.
-    pub(crate) fn hear(&mut self) -> Result<Option<News>, Broken> {
+    pub(crate) fn poll(&mut self) -> Result<Option<WorkerEvent>, Broken> {
         if self.block.word(LONG_ROOM).load(Ordering::Acquire) == NEEDED {
             self.take_out_results();
         }
@@ -207,12 +208,12 @@ impl MasterEnd {
         }
         self.up.read(&*self.block, &mut self.record)?;
         self.heard += self.record.len();
-        // It orders nothing: whoever looks through a window takes the lock before it reads.
+        // It orders nothing: whoever looks through a view takes the lock before it reads.
         self.read.store(self.up.tail(), Ordering::Relaxed);
-        let (report, body) = Report::read(&self.record).ok_or(Broken)?;
-        let news = match report {
-            Report::LetGo => News::LetGo,
-            Report::Done { answer, ending, place, beside } => {
+        let (response, body) = Response::read(&self.record).ok_or(Broken)?;
+        let news = match response {
+            Response::Evict => WorkerEvent::Evict,
+            Response::Done { answer, ending, place, beside } => {
                 let body = match beside {
                     None => Payload::from(body),
                     Some(beside) => {
@@ -223,8 +224,8 @@ impl MasterEnd {
                         Payload::Shared(lent)
                     }
                 };
-                self.is_answered(answer)?;
-                News::Done { answer, ending, body }
+                self.note_answered(answer)?;
+                WorkerEvent::Done { answer, ending, body }
             }
         };
         Ok(Some(news))
@@ -235,7 +236,7 @@ impl MasterEnd {
         self.lent.retain(|lent| lent.upgrade().is_some_and(|lent| !lent.take_out()));
         let answer = if self.lent.is_empty() { NOT_WANTED } else { REFUSED };
         self.block.word(LONG_ROOM).store(answer, Ordering::Release);
-        BED.wake(&*self.block);
+        PARKER.wake(&*self.block);
     }
 
     /// Whether something waits for room, or the worker has been told so and does not know better.
@@ -244,10 +245,10 @@ impl MasterEnd {
     }
 
     /// All that was said is known: makes use of the room that there is for it.
-    pub(crate) fn has_heard(&mut self) -> Result<(), Broken> {
+    pub(crate) fn use_room(&mut self) -> Result<(), Broken> {
         if std::mem::take(&mut self.heard) > RING_UP.size / 4 {
             // The worker may wait for room to say more.
-            BED.wake(&*self.block);
+            PARKER.wake(&*self.block);
         }
         if self.waits() { self.catch_up() } else { Ok(()) }
     }
@@ -272,7 +273,7 @@ impl MasterEnd {
         unread.is_empty()
     }
 
-    fn is_answered(&mut self, answer: Answer) -> Result<(), Broken> {
+    fn note_answered(&mut self, answer: Answer) -> Result<(), Broken> {
         let is_it = |sent: &Sent| {
             sent.task == answer.task
                 && sent.attempt == answer.attempt
@@ -295,11 +296,11 @@ impl MasterEnd {
     }
 
     /// Takes back what of this task the worker has not taken up.
-    pub(crate) fn take_back(&mut self, task: TaskId, part: Part) -> Option<Range<u32>> {
+    pub(crate) fn steal(&mut self, task: TaskId, part: StealAmount) -> Option<Range<u32>> {
         let at = self.sent.iter().rposition(|sent| sent.task == task)?;
         let sent = &mut self.sent[at];
         let claim = sent.claim?;
-        let from = sent.base.checked_add(claim.take_back(&*self.block, part == Part::Half)?)?;
+        let from = sent.base.checked_add(claim.steal(&*self.block, part == StealAmount::Half)?)?;
         // A worker that runs wild may have written anything there.
         if !(sent.items.start..sent.items.end).contains(&from) {
             return None;
@@ -318,10 +319,10 @@ impl MasterEnd {
         self.block.count(TAKEN_UP).load(Ordering::Acquire)
     }
 
-    /// What the worker, which is dead, had done of an envelope and had no time to tell. All else that it said must have been
+    /// What the worker, which is dead, had done of an batch and had no time to tell. All else that it said must have been
     /// heard, and told of `answered` items.
     pub(crate) fn left_behind(&mut self, answered: u64) -> Option<(Answer, Payload)> {
-        let first = self.sent.front().filter(|sent| sent.is_envelope && !self.is_given_up)?;
+        let first = self.sent.front().filter(|sent| sent.is_batch && !self.is_given_up)?;
         let (task, attempt) = (first.task, first.attempt);
         let (start, left) = (first.items.start, first.items.len());
         // The last that it took up was running.
@@ -329,8 +330,8 @@ impl MasterEnd {
         let done =
             u32::try_from(done).ok().filter(|done| (1..=left).contains(&(*done as usize)))?;
         let mut record = self.up.left_open(&*self.block);
-        let Some((Report::Done { answer, ending: Ending::Returned, beside: None, .. }, _)) =
-            Report::read(&record)
+        let Some((Response::Done { answer, ending: Ending::Returned, beside: None, .. }, _)) =
+            Response::read(&record)
         else {
             return None;
         };
@@ -354,9 +355,9 @@ impl MasterEnd {
 
 /// A look at a lane from outside.
 #[derive(Clone)]
-pub(crate) struct Window(Arc<Block>, Arc<AtomicU64>);
+pub(crate) struct LaneView(Arc<Block>, Arc<AtomicU64>);
 
-impl Window {
+impl LaneView {
     /// Whether the worker has said something, has made room that is waited for, or needs some.
     pub(crate) fn has_news(&self) -> bool {
         RING_UP.has_record(&*self.0, self.1.load(Ordering::Relaxed))

@@ -16,7 +16,7 @@ pub(crate) trait Memory {
     fn word(&self, n: usize) -> &Self::Word;
 
     /// The word that lies among the bytes at that place, with which a line begins.
-    fn mark(&self, at: usize) -> &Self::Word;
+    fn word_at(&self, at: usize) -> &Self::Word;
 
     /// Copies bytes in.
     ///
@@ -153,7 +153,7 @@ pub(super) mod loomed {
             &self.words[n]
         }
 
-        fn mark(&self, at: usize) -> &Changes {
+        fn word_at(&self, at: usize) -> &Changes {
             assert_eq!(at % LINE, 0);
             &self.marks[at / LINE]
         }

@@ -3,9 +3,10 @@
 //! A record is a head of a fixed number of words, and behind it a body of encoded bytes, unless that is too long: then
 //! the head says where the body lies. What a head says is not believed by whoever reads it: each use is checked.
 
-use farm_core::{Answer, Attempt, Ending, FunctionRef, TaskId};
+use farm_core::TaskId;
+use farm_core::backend::{Answer, Attempt, Ending, FunctionRef};
 
-use super::claim::Claim;
+use super::range_claim::RangeClaim;
 
 /// The longest body that goes through a ring.
 pub(crate) const MOST_INLINE: usize = 32 * 1024;
@@ -24,11 +25,11 @@ pub(super) struct Beside {
 
 /// From the master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum Request {
     /// Take up the items of a task, which are `first` and those behind it.
     Run(Run),
     /// Let go of arrays that the master has dropped, and say so.
-    LetGo,
+    Evict,
     /// No more tasks will come.
     End,
 }
@@ -39,15 +40,15 @@ pub(super) struct Run {
     pub(super) attempt: Attempt,
     pub(super) function: FunctionRef,
     /// `None` if the task is the worker's in any case, and has one item.
-    pub(super) claim: Option<Claim>,
+    pub(super) claim: Option<RangeClaim>,
     pub(super) first: u32,
-    pub(super) is_envelope: bool,
+    pub(super) is_batch: bool,
     pub(super) beside: Option<Beside>,
 }
 
 /// From a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Report {
+pub(super) enum Response {
     /// Items of a task have ended.
     Done {
         answer: Answer,
@@ -57,19 +58,19 @@ pub(super) enum Report {
         beside: Option<Beside>,
     },
     /// It has let go of what it was told of.
-    LetGo,
+    Evict,
 }
 
 /// What comes first in a record: its head, and where its body lies if it is too long to follow.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Begin {
+pub(super) struct Header {
     bytes: [u8; HEAD + BESIDE],
     is_beside: bool,
 }
 
 const BESIDE: usize = 16;
 
-impl Begin {
+impl Header {
     fn new(words: [u64; WORDS], beside: Option<Beside>) -> Self {
         let mut bytes = [0; HEAD + BESIDE];
         let behind = beside.map_or([0; 2], |Beside { at, bytes }| [at, bytes]);
@@ -120,7 +121,7 @@ fn first_word(kind: u8, is_beside: bool, small: u8, large: u32) -> u64 {
 
 const RUN: u8 = 1;
 const DONE: u8 = 2;
-const LET_GO: u8 = 3;
+const EVICT: u8 = 3;
 const END: u8 = 4;
 
 /// What stands for no claim.
@@ -128,28 +129,28 @@ const NO_CLAIM: u32 = u32::MAX;
 
 const ENDINGS: [Ending; 4] = [Ending::Returned, Ending::Described, Ending::Failed, Ending::Escaped];
 
-impl Order {
-    pub(super) fn begin(self) -> Begin {
+impl Request {
+    pub(super) fn header(self) -> Header {
         match self {
             Self::Run(run) => {
                 let [offset, abi_hash] = run.function.to_words();
                 let claim = run
                     .claim
-                    .map_or(NO_CLAIM, |Claim { n, tag }| (n as u32) << 16 | u32::from(tag));
-                let first = first_word(RUN, run.beside.is_some(), u8::from(run.is_envelope), claim);
+                    .map_or(NO_CLAIM, |RangeClaim { n, tag }| (n as u32) << 16 | u32::from(tag));
+                let first = first_word(RUN, run.beside.is_some(), u8::from(run.is_batch), claim);
                 let item = pair(run.attempt.0, run.first);
-                Begin::new([first, run.task.to_bits(), item, offset, abi_hash], run.beside)
+                Header::new([first, run.task.to_bits(), item, offset, abi_hash], run.beside)
             }
-            Self::LetGo => Begin::new([first_word(LET_GO, false, 0, 0), 0, 0, 0, 0], None),
-            Self::End => Begin::new([first_word(END, false, 0, 0), 0, 0, 0, 0], None),
+            Self::Evict => Header::new([first_word(EVICT, false, 0, 0), 0, 0, 0, 0], None),
+            Self::End => Header::new([first_word(END, false, 0, 0), 0, 0, 0, 0], None),
         }
     }
 
     /// What a record says, and its body; `None` if it says nothing that a master says.
     pub(super) fn read(record: &[u8]) -> Option<(Self, &[u8])> {
         let ([first, task, item, offset, abi_hash], body) = words(record)?;
-        let [kind, is_beside, is_envelope, ..] = first.to_le_bytes();
-        let order = match kind {
+        let [kind, is_beside, is_batch, ..] = first.to_le_bytes();
+        let request = match kind {
             RUN => {
                 let (claim, _) = parts(first);
                 let (attempt, first) = parts(item);
@@ -158,31 +159,31 @@ impl Order {
                     task: TaskId::from_bits(task),
                     attempt: Attempt(attempt),
                     function: FunctionRef::from_words([offset, abi_hash]),
-                    claim: (claim != NO_CLAIM).then_some(Claim { n, tag }),
+                    claim: (claim != NO_CLAIM).then_some(RangeClaim { n, tag }),
                     first,
-                    is_envelope: is_envelope == 1,
+                    is_batch: is_batch == 1,
                     beside: beside(is_beside == 1, body)?,
                 })
             }
-            LET_GO => Self::LetGo,
+            EVICT => Self::Evict,
             END => Self::End,
             _ => return None,
         };
-        Some((order, body))
+        Some((request, body))
     }
 }
 
-impl Report {
-    pub(super) fn begin(self) -> Begin {
+impl Response {
+    pub(super) fn header(self) -> Header {
         match self {
             Self::Done { answer, ending, place, beside } => {
                 let Answer { task, attempt, first, count } = answer;
                 let ending = ENDINGS.iter().position(|other| *other == ending).unwrap_or(0);
                 let kind = first_word(DONE, beside.is_some(), ending as u8, count);
                 let item = pair(attempt.0, first);
-                Begin::new([kind, task.to_bits(), item, place as u64, 0], beside)
+                Header::new([kind, task.to_bits(), item, place as u64, 0], beside)
             }
-            Self::LetGo => Begin::new([first_word(LET_GO, false, 0, 0), 0, 0, 0, 0], None),
+            Self::Evict => Header::new([first_word(EVICT, false, 0, 0), 0, 0, 0, 0], None),
         }
     }
 
@@ -190,7 +191,7 @@ impl Report {
     pub(super) fn read(record: &[u8]) -> Option<(Self, &[u8])> {
         let ([first, task, item, place, _], body) = words(record)?;
         let [kind, is_beside, ending, ..] = first.to_le_bytes();
-        let report = match kind {
+        let response = match kind {
             DONE => {
                 let (count, _) = parts(first);
                 let (attempt, first) = parts(item);
@@ -202,10 +203,10 @@ impl Report {
                     beside: beside(is_beside == 1, body)?,
                 }
             }
-            LET_GO => Self::LetGo,
+            EVICT => Self::Evict,
             _ => return None,
         };
-        Some((report, body))
+        Some((response, body))
     }
 }
 
@@ -219,35 +220,35 @@ mod tests {
             task: TaskId::from_bits(u64::MAX - 3),
             attempt: Attempt(7),
             function: FunctionRef::from_words([u64::MAX - 8, 12]),
-            claim: Some(Claim { n: 9, tag: 65_535 }),
+            claim: Some(RangeClaim { n: 9, tag: 65_535 }),
             first: 4,
-            is_envelope: true,
+            is_batch: true,
             beside: Some(Beside { at: 1 << 40, bytes: 12 }),
         };
-        let body = |begin: Begin| [begin.bytes(), b"body"].concat();
-        for order in [
-            Order::Run(run),
-            Order::Run(Run { is_envelope: false, claim: None, beside: None, ..run }),
-            Order::LetGo,
-            Order::End,
+        let body = |header: Header| [header.bytes(), b"body"].concat();
+        for request in [
+            Request::Run(run),
+            Request::Run(Run { is_batch: false, claim: None, beside: None, ..run }),
+            Request::Evict,
+            Request::End,
         ] {
-            let record = body(order.begin());
-            let (read, rest) = Order::read(&record).expect("it is one");
-            assert!(read == order && rest.ends_with(b"body"));
+            let record = body(request.header());
+            let (read, rest) = Request::read(&record).expect("it is one");
+            assert!(read == request && rest.ends_with(b"body"));
         }
         for ending in ENDINGS {
             let answer = Answer { task: run.task, attempt: run.attempt, first: 3, count: 1 << 20 };
             for beside in [None, run.beside] {
-                let report = Report::Done { answer, ending, place: 5, beside };
-                let record = body(report.begin());
-                let (read, rest) = Report::read(&record).expect("it is one");
-                assert!(read == report && rest.ends_with(b"body"));
+                let response = Response::Done { answer, ending, place: 5, beside };
+                let record = body(response.header());
+                let (read, rest) = Response::read(&record).expect("it is one");
+                assert!(read == response && rest.ends_with(b"body"));
             }
         }
-        assert_eq!(Report::read(Order::End.begin().bytes()), None);
-        assert_eq!(Order::read(&[0; HEAD]), None);
-        assert_eq!(Order::read(&[1; HEAD - 1]), None);
-        let long = Order::Run(run).begin();
-        assert_eq!(Order::read(&long.bytes()[..HEAD + BESIDE - 1]), None);
+        assert_eq!(Response::read(Request::End.header().bytes()), None);
+        assert_eq!(Request::read(&[0; HEAD]), None);
+        assert_eq!(Request::read(&[1; HEAD - 1]), None);
+        let long = Request::Run(run).header();
+        assert_eq!(Request::read(&long.bytes()[..HEAD + BESIDE - 1]), None);
     }
 }

@@ -7,23 +7,23 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use farm_core::codec::{SharedBytes, Shelf};
+use farm_core::codec::{OutputBuffer, SharedBytes};
 use parking_lot::Mutex;
 
 use super::MOST_INLINE;
 use super::block::Block;
-use super::extents::Extents;
+use super::free_list::FreeList;
 use super::layout::{RESULT_COUNTS, RESULTS, result_room};
 use super::memory::Memory;
 use super::record::Beside;
-use farm_core::fork::Here;
+use farm_os::fork::Here;
 
 const FREE: u64 = 0;
 const IN_USE: u64 = 1;
 
 /// The worker's side.
 pub(super) struct Results {
-    extents: Extents,
+    free_list: FreeList,
     /// What lies at each place.
     rooms: [Option<Range<usize>>; RESULTS],
     /// Room for a result that is being encoded. There is a place for it.
@@ -31,22 +31,22 @@ pub(super) struct Results {
 }
 
 /// Where a result is encoded if it becomes long.
-pub(crate) struct Vacancy<'a> {
+pub(crate) struct ResultWriter<'a> {
     block: &'a Block,
     results: &'a mut Results,
 }
 
-/// So many bytes are left free before a result, for what a record of an envelope has before it.
+/// So many bytes are left free before a result, for what a record of an batch has before it.
 const BEFORE: usize = 64;
 
 impl Results {
     pub(super) fn new(block: &Block) -> Self {
-        let extents = Extents::new(result_room(block));
-        Self { extents, rooms: [const { None }; RESULTS], open: None }
+        let free_list = FreeList::new(result_room(block));
+        Self { free_list, rooms: [const { None }; RESULTS], open: None }
     }
 
-    pub(super) fn vacancy<'a>(&'a mut self, block: &'a Block) -> Vacancy<'a> {
-        Vacancy { block, results: self }
+    pub(super) fn writer<'a>(&'a mut self, block: &'a Block) -> ResultWriter<'a> {
+        ResultWriter { block, results: self }
     }
 
     /// Puts a result in, and a head before it; says where. `None` if there is no place for it now.
@@ -57,8 +57,8 @@ impl Results {
         result: &[u8],
     ) -> Option<(usize, Beside)> {
         self.forget(block);
-        let mut vacancy = self.vacancy(block);
-        let room = vacancy.room(0, result.len())?;
+        let mut writer = self.writer(block);
+        let room = writer.room(0, result.len())?;
         room.get_mut(..result.len())?.copy_from_slice(result);
         self.keep(block, head, result.len())
     }
@@ -73,7 +73,7 @@ impl Results {
         let n = self.rooms.iter().position(Option::is_none)?;
         let mut room = self.open.take()?;
         assert!(head.len() <= BEFORE && BEFORE + bytes <= room.len(), "there is room for it");
-        let idle = self.extents.shorten(&mut room, BEFORE + bytes);
+        let idle = self.free_list.shorten(&mut room, BEFORE + bytes);
         block.give_back_if_any(idle);
         let at = room.start + BEFORE - head.len();
         // SAFETY: this room is nobody else's now.
@@ -88,13 +88,13 @@ impl Results {
     /// What was being encoded is not going to be kept.
     pub(super) fn forget(&mut self, block: &Block) {
         if let Some(room) = self.open.take() {
-            block.give_back_if_any(self.extents.put_back(room));
+            block.give_back_if_any(self.free_list.put_back(room));
         }
     }
 
     /// Whether there is room for a result of so many bytes now.
     pub(super) fn has_room(&mut self, block: &Block, bytes: usize) -> bool {
-        self.tidy(block) && self.vacancy(block).room(0, bytes).is_some()
+        self.tidy(block) && self.writer(block).room(0, bytes).is_some()
     }
 
     /// Whether none is on its way or unread.
@@ -115,14 +115,14 @@ impl Results {
                 && block.count(RESULT_COUNTS + n).load(Ordering::Acquire) == FREE
                 && let Some(room) = place.take()
             {
-                block.give_back_if_any(self.extents.put_back(room));
+                block.give_back_if_any(self.free_list.put_back(room));
             }
         }
         self.rooms.iter().any(Option::is_none)
     }
 }
 
-impl Shelf for Vacancy<'_> {
+impl OutputBuffer for ResultWriter<'_> {
     fn shortest(&self) -> usize {
         MOST_INLINE
     }
@@ -132,18 +132,18 @@ impl Shelf for Vacancy<'_> {
         if self.results.open.is_none() && !self.results.tidy(block) {
             return None;
         }
-        let Results { extents, open, .. } = &mut *self.results;
+        let Results { free_list, open, .. } = &mut *self.results;
         let room = match open {
             Some(room) => room,
-            none => none.insert(extents.take_of(block, bytes)?),
+            none => none.insert(free_list.take_of(block, bytes)?),
         };
-        if !extents.extend_in(block, room, bytes) {
-            let longer = extents.take_of(block, bytes)?;
+        if !free_list.extend_in(block, room, bytes) {
+            let longer = free_list.take_of(block, bytes)?;
             let used = used.min(room.len() - BEFORE);
             // SAFETY: both rooms are nobody else's now, and they are apart.
             unsafe { block.put(longer.start + BEFORE, block.bytes(room.start + BEFORE, used)) };
             let shorter = std::mem::replace(room, longer);
-            block.give_back_if_any(extents.put_back(shorter));
+            block.give_back_if_any(free_list.put_back(shorter));
         }
         // SAFETY: as above.
         Some(unsafe { block.bytes_mut(room.start + BEFORE, room.len() - BEFORE) })
@@ -151,7 +151,7 @@ impl Shelf for Vacancy<'_> {
 }
 
 /// A result as the master has it. The worker can still write to it by mistake, so what is read is copied first.
-pub(super) struct Lent {
+pub(super) struct LentResult {
     /// A fork of the master's process gives nothing back.
     here: Here,
     block: Arc<Block>,
@@ -174,7 +174,7 @@ pub(super) fn take(
     block: &Arc<Block>,
     n: usize,
     Beside { at, bytes }: Beside,
-) -> Option<Arc<Lent>> {
+) -> Option<Arc<LentResult>> {
     let (at, bytes) = (usize::try_from(at).ok()?, usize::try_from(bytes).ok()?);
     let room = result_room(block);
     let end = at.checked_add(bytes)?;
@@ -183,14 +183,14 @@ pub(super) fn take(
         return None;
     }
     let is_one_too_many = LENT.fetch_add(1, Ordering::Relaxed) >= MOST_LENT;
-    let lent = Lent { here, block: block.clone(), n, at, bytes, copy: Mutex::default() };
+    let lent = LentResult { here, block: block.clone(), n, at, bytes, copy: Mutex::default() };
     if is_one_too_many {
         lent.take_out();
     }
     Some(Arc::new(lent))
 }
 
-impl Lent {
+impl LentResult {
     /// Where it lies in its lane, unless there is a copy.
     pub(super) fn place(&self) -> Option<Range<usize>> {
         self.copy.lock().is_none().then(|| self.at..self.at + self.bytes)
@@ -223,7 +223,7 @@ impl Lent {
 }
 
 // SAFETY: all is copied, from either place.
-unsafe impl SharedBytes for Lent {
+unsafe impl SharedBytes for LentResult {
     fn len(&self) -> usize {
         self.bytes
     }
@@ -238,7 +238,7 @@ unsafe impl SharedBytes for Lent {
     }
 }
 
-impl Drop for Lent {
+impl Drop for LentResult {
     fn drop(&mut self) {
         if self.copy.get_mut().is_none() {
             self.give_back();
@@ -259,12 +259,12 @@ mod tests {
         let most = ROOM - BEFORE;
         assert!(Results::could_take(&block, most) && !Results::could_take(&block, most + 1));
         // It grows as long as there is room, goes on elsewhere, and fails.
-        let mut vacancy = results.vacancy(&block);
-        assert!(vacancy.room(0, most / 2).is_some() && vacancy.room(most / 2, most).is_some());
-        assert!(vacancy.room(most, most + 1).is_none());
+        let mut writer = results.writer(&block);
+        assert!(writer.room(0, most / 2).is_some() && writer.room(most / 2, most).is_some());
+        assert!(writer.room(most, most + 1).is_none());
         results.forget(&block);
         // Another does not fit in the end, and is put in from elsewhere.
-        assert!(results.vacancy(&block).room(0, most / 2).is_some());
+        assert!(results.writer(&block).room(0, most / 2).is_some());
         let (place, beside) = results.put(&block, b"head", &vec![7; most]).expect("it fits");
         assert_eq!((place, beside.bytes), (0, most as u64 + 4));
         assert_eq!(results.put(&block, b"", &[7]), None, "all is taken");

@@ -34,14 +34,14 @@ pub(super) struct Place {
 }
 
 /// The bytes of a mark, which is a word. Of its value, 0 stands for a record that is open.
-pub(super) const MARK: usize = 4;
+pub(super) const LENGTH_WORD: usize = 4;
 
 /// A record begins with a line of the cache.
 pub(super) const LINE: usize = 64;
 
 /// What a record of so many bytes takes up.
 fn room(bytes: usize) -> u64 {
-    (MARK + bytes).next_multiple_of(LINE) as u64
+    (LENGTH_WORD + bytes).next_multiple_of(LINE) as u64
 }
 
 /// What a record of so many bytes must have before it, so that there is room for the mark behind it.
@@ -111,9 +111,9 @@ impl Writer {
     /// Closes the open record, which makes it one.
     pub(super) fn close(&mut self, memory: &impl Memory) {
         let next = self.head + room(self.open);
-        memory.mark(self.place.at(next)).store(0, Ordering::Relaxed);
+        memory.word_at(self.place.at(next)).store(0, Ordering::Relaxed);
         // Release: whoever sees the mark sees the record, and the mark behind it.
-        memory.mark(self.place.at(self.head)).store(self.open as u32 + 1, Ordering::Release);
+        memory.word_at(self.place.at(self.head)).store(self.open as u32 + 1, Ordering::Release);
         self.head = next;
         self.open = 0;
     }
@@ -124,7 +124,7 @@ impl Writer {
     }
 
     fn put(&self, memory: &impl Memory, offset: usize, bytes: &[u8]) {
-        let at = self.head + (MARK + offset) as u64;
+        let at = self.head + (LENGTH_WORD + offset) as u64;
         self.place.pieces(at, bytes.len(), |at, range| {
             // SAFETY: there is room for them behind the head, where the reader does not look.
             unsafe { memory.put(at, &bytes[range]) }
@@ -149,13 +149,13 @@ impl Reader {
         record: &mut Vec<u8>,
     ) -> Result<bool, Broken> {
         // Acquire: pairs with the writer's release.
-        let mark = memory.mark(self.place.at(self.tail)).load(Ordering::Acquire) as usize;
+        let mark = memory.word_at(self.place.at(self.tail)).load(Ordering::Acquire) as usize;
         let Some(length) = mark.checked_sub(1) else { return Ok(false) };
         if needed(length) > self.place.size as u64 {
             return Err(Broken);
         }
         record.resize(length, 0);
-        self.copy(memory, self.tail + MARK as u64, record);
+        self.copy(memory, self.tail + LENGTH_WORD as u64, record);
         self.tail += room(length);
         // Release: the writer uses this room again when it has seen that it is free.
         memory.count(self.place.tail).store(self.tail, Ordering::Release);
@@ -170,8 +170,8 @@ impl Reader {
     /// What a writer that is dead may have left in an open record, and, behind it, whatever was there before. All
     /// closed records must have been read.
     pub(super) fn left_open(&self, memory: &impl Memory) -> Vec<u8> {
-        let mut bytes = vec![0; self.place.size - MARK];
-        self.copy(memory, self.tail + MARK as u64, &mut bytes);
+        let mut bytes = vec![0; self.place.size - LENGTH_WORD];
+        self.copy(memory, self.tail + LENGTH_WORD as u64, &mut bytes);
         bytes
     }
 
@@ -193,7 +193,7 @@ impl Place {
 
     /// Whether there is a record for a reader with this tail.
     pub(super) fn has_record(&self, memory: &impl Memory, tail: u64) -> bool {
-        memory.mark(self.at(tail)).load(Ordering::Acquire) != 0
+        memory.word_at(self.at(tail)).load(Ordering::Acquire) != 0
     }
 
     /// The places of bytes in the ring: two where it ends between them.
@@ -276,10 +276,10 @@ mod tests {
         loom::model(|| {
             let memory = Loomed::new(1, 0, SIZE);
             let mut writer = Writer::new(PLACE);
-            assert!(write(&mut writer, &memory, &[1; 2 * LINE - MARK]));
+            assert!(write(&mut writer, &memory, &[1; 2 * LINE - LENGTH_WORD]));
             assert!(write(&mut writer, &memory, b""));
             assert!(!write(&mut writer, &memory, b""), "it is full");
-            let most = (SIZE - LINE - MARK) as u32;
+            let most = (SIZE - LINE - LENGTH_WORD) as u32;
             for (mark, read) in [
                 (0, Ok(false)),
                 (1, Ok(true)),
@@ -287,7 +287,7 @@ mod tests {
                 (most + 2, Err(Broken)),
                 (u32::MAX, Err(Broken)),
             ] {
-                memory.mark(0).store(mark, Ordering::Release);
+                memory.word_at(0).store(mark, Ordering::Release);
                 let mut record = Vec::new();
                 assert_eq!(Reader::new(PLACE).read(&memory, &mut record), read, "mark {mark}");
                 assert!(read != Ok(true) || record.len() == mark as usize - 1);

@@ -5,20 +5,21 @@ use std::os::fd::RawFd;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use farm_core::Stage;
+use farm_core::backend::{Answer, Batch, Ending, Failure, FunctionRef, Items};
 use farm_core::codec::{self, Encoded, Form};
-use farm_core::system::check_file;
-use farm_core::{Answer, Ending, Envelope, Failure, FunctionRef, Items, Stage};
+use farm_os::limits::check_file;
 use serde::{Deserialize, Serialize};
 
-use super::bell::Bell;
 use super::block::{Access, Block};
 use super::layout::{
-    BED, LONG_ROOM, MAY_SPIN, NEEDED, NOT_WANTED, REFUSED, RING_DOWN, RING_UP, ROOM, TAKEN_UP,
+    LONG_ROOM, MAY_SPIN, NEEDED, NOT_WANTED, PARKER, REFUSED, RING_DOWN, RING_UP, ROOM, TAKEN_UP,
     THERE, WANTED,
 };
+use super::master_waker::MasterWaker;
 use super::memory::Memory;
-use super::record::{Beside, HEAD, Order, Report, Run};
-use super::results::{Results, Vacancy};
+use super::record::{Beside, HEAD, Request, Response, Run};
+use super::results::{ResultWriter, Results};
 use super::ring::{Broken, Reader, Writer};
 use super::spin::look;
 use super::{MOST_INLINE, at_boundary};
@@ -36,35 +37,35 @@ const PATIENCE: Duration = Duration::from_micros(10);
 
 /// By which a worker opens its lane: descriptors of the master, and how many bytes are reserved for each.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(crate) struct Way {
+pub(crate) struct LaneDescriptors {
     pub(crate) lane: (RawFd, usize),
     pub(crate) arguments: (RawFd, usize),
-    pub(crate) bell: (RawFd, usize),
+    pub(crate) waker: (RawFd, usize),
 }
 
 pub(crate) struct WorkerEnd {
     block: Block,
     arguments: Block,
-    bell: Bell<Block>,
+    waker: MasterWaker<Block>,
     down: Reader,
     up: Writer,
     results: Results,
     taken_up: u64,
     /// The service thread is to be woken, unless somebody else looks at the last answer soon.
-    owes_ring: bool,
+    owes_notify: bool,
     record: Vec<u8>,
 }
 
 /// What a worker is told.
-pub(crate) enum Told {
-    Run(Work),
-    LetGo,
+pub(crate) enum Command {
+    Run(RunningTask),
+    Evict,
     End,
 }
 
 /// A task that a worker has been sent.
 #[derive(Clone, Copy)]
-pub(crate) struct Work {
+pub(crate) struct RunningTask {
     run: Run,
     /// How many of its items are answered, and how many of those are in the open record.
     done: u32,
@@ -73,35 +74,35 @@ pub(crate) struct Work {
 }
 
 impl WorkerEnd {
-    pub(crate) fn open(master: u32, way: Way) -> io::Result<Self> {
+    pub(crate) fn open(master: u32, way: LaneDescriptors) -> io::Result<Self> {
         let open =
             |(descriptor, reserved), access| Block::open(master, descriptor, reserved, access);
         let block = open(way.lane, Access::Write)?;
         Ok(Self {
             arguments: open(way.arguments, Access::Read)?,
-            bell: Bell::new(open(way.bell, Access::Write)?),
+            waker: MasterWaker::new(open(way.waker, Access::Write)?),
             down: Reader::new(RING_DOWN),
             up: Writer::new(RING_UP),
             results: Results::new(&block),
             taken_up: 0,
-            owes_ring: false,
+            owes_notify: false,
             record: Vec::new(),
             block,
         })
     }
 
     /// Waits for what the master says next.
-    pub(crate) fn next(&mut self) -> Result<Told, Broken> {
+    pub(crate) fn next(&mut self) -> Result<Command, Broken> {
         at_boundary();
         self.wait();
         self.down.read(&self.block, &mut self.record)?;
         at_boundary();
-        Ok(match Order::read(&self.record).ok_or(Broken)?.0 {
-            Order::LetGo => Told::LetGo,
-            Order::End => Told::End,
-            Order::Run(run) => {
-                let since = run.is_envelope.then(Instant::now);
-                Told::Run(Work { run, done: 0, open: 0, since })
+        Ok(match Request::read(&self.record).ok_or(Broken)?.0 {
+            Request::Evict => Command::Evict,
+            Request::End => Command::End,
+            Request::Run(run) => {
+                let since = run.is_batch.then(Instant::now);
+                Command::Run(RunningTask { run, done: 0, open: 0, since })
             }
         })
     }
@@ -110,23 +111,23 @@ impl WorkerEnd {
     fn wait(&mut self) {
         if self.down.has_record(&self.block) {
             // It may take long, and what was said before it should not wait as long.
-            self.pay_ring();
+            self.notify_if_owed();
             return;
         }
-        let Self { block, down, up, bell, owes_ring, .. } = self;
+        let Self { block, down, up, waker, owes_notify, .. } = self;
         let is_there = || down.has_record(block);
         look(is_there, |passed| {
             let may_spin = block.word(MAY_SPIN).load(Ordering::Relaxed) == 1;
-            if *owes_ring && (passed > PATIENCE || !may_spin) {
-                *owes_ring = false;
+            if *owes_notify && (passed > PATIENCE || !may_spin) {
+                *owes_notify = false;
                 if up.is_unread(block) {
-                    bell.ring();
+                    waker.notify();
                 }
             }
             may_spin && passed < SPIN
         });
-        self.pay_ring();
-        let Self { block, down, bell, .. } = self;
+        self.notify_if_owed();
+        let Self { block, down, waker, .. } = self;
         for _ in 0..OFFERS {
             if down.has_record(block) {
                 return;
@@ -134,12 +135,12 @@ impl WorkerEnd {
             std::thread::yield_now();
         }
         while !down.has_record(block) {
-            BED.sleep(block, || {
+            PARKER.sleep(block, || {
                 // What it was sent and did not have to do has made room, of which no answer tells.
                 let room = block.word(ROOM);
                 if room.load(Ordering::Relaxed) == WANTED {
                     room.store(THERE, Ordering::Release);
-                    bell.ring();
+                    waker.notify();
                 }
                 down.has_record(block)
             });
@@ -147,25 +148,25 @@ impl WorkerEnd {
     }
 
     /// Wakes whoever is to be woken, if that is owed and nobody has looked meanwhile.
-    fn pay_ring(&mut self) {
-        if std::mem::take(&mut self.owes_ring) && self.up.is_unread(&self.block) {
-            self.bell.ring();
+    fn notify_if_owed(&mut self) {
+        if std::mem::take(&mut self.owes_notify) && self.up.is_unread(&self.block) {
+            self.waker.notify();
         }
     }
 
     /// Takes up the next item of a task, and counts it as running.
-    pub(crate) fn take_up(&mut self, work: &Work) -> Option<u32> {
+    pub(crate) fn take_up(&mut self, running: &RunningTask) -> Option<u32> {
         // The item may take long, and what was said before it should not wait as long.
-        self.pay_ring();
-        let item = match work.run.claim {
+        self.notify_if_owed();
+        let item = match running.run.claim {
             Some(claim) => claim.take_up(&self.block)?,
-            None if work.done + work.open == 0 => 0,
+            None if running.done + running.open == 0 => 0,
             None => return None,
         };
         self.taken_up += 1;
         // Release: what was answered before is there.
         self.block.count(TAKEN_UP).store(self.taken_up, Ordering::Release);
-        work.run.first.checked_add(item)
+        running.run.first.checked_add(item)
     }
 
     /// The argument for an item.
@@ -173,10 +174,10 @@ impl WorkerEnd {
     fn argument<'a>(
         record: &'a [u8],
         arguments: &'a Block,
-        work: &Work,
+        running: &RunningTask,
         item: u32,
     ) -> Option<&'a [u8]> {
-        let body = match work.run.beside {
+        let body = match running.run.beside {
             None => record.get(HEAD..)?,
             Some(Beside { at, bytes }) => {
                 let (at, bytes) = (usize::try_from(at).ok()?, usize::try_from(bytes).ok()?);
@@ -187,122 +188,135 @@ impl WorkerEnd {
                 unsafe { arguments.bytes(at, bytes) }
             }
         };
-        if work.is_envelope() { Envelope::item(body, item) } else { Some(body) }
+        if running.is_batch() { Batch::item(body, item) } else { Some(body) }
     }
 
     /// The argument for an item of a task that is none of many, and where a long result is to lie.
-    pub(crate) fn unpack(&mut self, work: &Work, item: u32) -> Option<(&[u8], Vacancy<'_>)> {
+    pub(crate) fn unpack(
+        &mut self,
+        running: &RunningTask,
+        item: u32,
+    ) -> Option<(&[u8], ResultWriter<'_>)> {
         let Self { record, arguments, results, block, .. } = self;
-        let argument = Self::argument(record, arguments, work, item)?;
-        Some((argument, results.vacancy(block)))
+        let argument = Self::argument(record, arguments, running, item)?;
+        Some((argument, results.writer(block)))
     }
 
     /// Answers for a task that has returned.
     pub(crate) fn returned(
         &mut self,
-        work: &mut Work,
+        running: &mut RunningTask,
         result: &Encoded,
         form: Form,
     ) -> Result<(), Broken> {
         let ending = Ending::of(&Ok(form));
         match result {
-            Encoded::Heap(result) => self.say(work, ending, &[], result, None),
-            Encoded::Shelved(bytes) => self.say(work, ending, &[], &[], Some(*bytes)),
+            Encoded::Heap(result) => self.say(running, ending, &[], result, None),
+            Encoded::Buffered(bytes) => self.say(running, ending, &[], &[], Some(*bytes)),
         }
     }
 
     /// Answers for an item that has failed.
-    pub(crate) fn failed(&mut self, work: &mut Work, failure: &Failure) -> Result<(), Broken> {
+    pub(crate) fn failed(
+        &mut self,
+        running: &mut RunningTask,
+        failure: &Failure,
+    ) -> Result<(), Broken> {
         self.results.forget(&self.block);
         let ending = Ending::of(&Err(failure.clone()));
         let body = codec::encode(failure).unwrap_or_default();
-        self.say(work, ending, &[], &body, None)
+        self.say(running, ending, &[], &body, None)
     }
 
-    /// The items of an envelope.
-    pub(crate) fn items<'a>(&'a mut self, work: &'a mut Work) -> Opened<'a> {
-        Opened { lane: self, work, state: Ok(()) }
+    /// The items of an batch.
+    pub(crate) fn items<'a>(&'a mut self, running: &'a mut RunningTask) -> BatchItems<'a> {
+        BatchItems { lane: self, running, state: Ok(()) }
     }
 
-    /// Answers for an item of an envelope that has returned. That waits in the open record until the envelope is
+    /// Answers for an item of an batch that has returned. That waits in the open record until the batch is
     /// [finished](Self::finish), or until that is full; but the master finds it there if this process dies.
     #[inline]
-    fn item_returned(&mut self, work: &mut Work, result: &[u8], form: Form) -> Result<(), Broken> {
+    fn item_returned(
+        &mut self,
+        running: &mut RunningTask,
+        result: &[u8],
+        form: Form,
+    ) -> Result<(), Broken> {
         if result.len() <= MOST_INLINE && form == Form::Compact {
-            return self.add(work, result);
+            return self.add(running, result);
         }
-        let time = Envelope::time(work.lap());
-        self.say(work, Ending::of(&Ok(form)), &time, result, None)
+        let time = Batch::time(running.lap());
+        self.say(running, Ending::of(&Ok(form)), &time, result, None)
     }
 
-    /// Adds a result of an envelope to the open record.
-    fn add(&mut self, work: &mut Work, result: &[u8]) -> Result<(), Broken> {
-        let fits = work.open > 0 && self.up.open() + result.len() <= HEAD + MOST_INLINE;
+    /// Adds a result of an batch to the open record.
+    fn add(&mut self, running: &mut RunningTask, result: &[u8]) -> Result<(), Broken> {
+        let fits = running.open > 0 && self.up.open() + result.len() <= HEAD + MOST_INLINE;
         if !(fits && self.up.add(&self.block, result)?) {
-            if work.open > 0 {
-                self.publish(work)?;
+            if running.open > 0 {
+                self.publish(running)?;
             }
-            let (head, time) = (self.report(work, 0, Ending::Returned, None), [0; TIME]);
+            let (head, time) = (self.response(running, 0, Ending::Returned, None), [0; TIME]);
             self.wait_for_room(HEAD + TIME + result.len())?;
-            for part in [head.begin().bytes(), &time, result] {
+            for part in [head.header().bytes(), &time, result] {
                 self.up.add(&self.block, part)?;
             }
         }
-        work.open += 1;
+        running.open += 1;
         Ok(())
     }
 
     /// All items of a task that could be taken up are answered.
-    fn finish(&mut self, work: &mut Work) -> Result<(), Broken> {
-        if work.open > 0 { self.publish(work) } else { Ok(()) }
+    fn finish(&mut self, running: &mut RunningTask) -> Result<(), Broken> {
+        if running.open > 0 { self.publish(running) } else { Ok(()) }
     }
 
-    pub(crate) fn has_let_go(&mut self) -> Result<(), Broken> {
+    pub(crate) fn on_evicted(&mut self) -> Result<(), Broken> {
         self.wait_for_room(HEAD)?;
         flush();
-        self.up.add(&self.block, Report::LetGo.begin().bytes())?;
+        self.up.add(&self.block, Response::Evict.header().bytes())?;
         self.close();
-        self.bell.ring();
+        self.waker.notify();
         Ok(())
     }
 
-    /// Answers for one item in a record of its own, with a head and this body, or as many bytes as are `shelved`.
+    /// Answers for one item in a record of its own, with a head and this body, or as many bytes as are `buffered`.
     fn say(
         &mut self,
-        work: &mut Work,
+        running: &mut RunningTask,
         ending: Ending,
         head: &[u8],
         body: &[u8],
-        shelved: Option<usize>,
+        buffered: Option<usize>,
     ) -> Result<(), Broken> {
-        if shelved.is_none() && !Results::could_take(&self.block, body.len()) {
+        if buffered.is_none() && !Results::could_take(&self.block, body.len()) {
             let never = || format!("there is never room for its {} bytes", body.len());
             let reason =
                 check_file(body.len()).map_or_else(|error| error.to_string(), |()| never());
-            return self.failed(work, &Failure::NoRoom { stage: Stage::Result, reason });
+            return self.failed(running, &Failure::NoRoom { stage: Stage::Result, reason });
         }
-        self.finish(work)?;
+        self.finish(running)?;
         flush();
-        if shelved.is_none() && head.len() + body.len() <= MOST_INLINE {
+        if buffered.is_none() && head.len() + body.len() <= MOST_INLINE {
             self.wait_for_room(HEAD + head.len() + body.len())?;
-            self.up.add(&self.block, self.report(work, 1, ending, None).begin().bytes())?;
+            self.up.add(&self.block, self.response(running, 1, ending, None).header().bytes())?;
             self.up.add(&self.block, head)?;
             self.up.add(&self.block, body)?;
         } else {
-            let Some(beside) = self.put_beside(head, body, shelved)? else {
+            let Some(beside) = self.put_beside(head, body, buffered)? else {
                 let bytes = body.len();
                 let reason = format!(
                     "{bytes} bytes, for which its lane cannot grow, or is full of unread results"
                 );
-                return self.failed(work, &Failure::NoRoom { stage: Stage::Result, reason });
+                return self.failed(running, &Failure::NoRoom { stage: Stage::Result, reason });
             };
             self.wait_for_room(2 * HEAD)?;
             let beside = Some(beside);
-            self.up.add(&self.block, self.report(work, 1, ending, beside).begin().bytes())?;
+            self.up.add(&self.block, self.response(running, 1, ending, beside).header().bytes())?;
         }
-        work.done += 1;
+        running.done += 1;
         self.close();
-        self.ring_for_answer();
+        self.notify_of_answer();
         Ok(())
     }
 
@@ -311,10 +325,10 @@ impl WorkerEnd {
         &mut self,
         head: &[u8],
         body: &[u8],
-        shelved: Option<usize>,
+        buffered: Option<usize>,
     ) -> Result<Option<(usize, Beside)>, Broken> {
-        let Self { results, block, bell, .. } = self;
-        if let Some(bytes) = shelved {
+        let Self { results, block, waker, .. } = self;
+        if let Some(bytes) = buffered {
             return results.keep(block, head, bytes).ok_or(Broken).map(Some);
         }
         let room = block.word(LONG_ROOM);
@@ -331,22 +345,22 @@ impl WorkerEnd {
                 return Ok(None);
             }
             // The master takes out what is not read, and then wakes this worker.
-            bell.ring();
-            BED.sleep(block, || {
+            waker.notify();
+            PARKER.sleep(block, || {
                 room.load(Ordering::Acquire) != NEEDED || results.has_room(block, body.len())
             });
         }
     }
 
     /// Closes the open record, which then is the answer for all items in it.
-    fn publish(&mut self, work: &mut Work) -> Result<(), Broken> {
+    fn publish(&mut self, running: &mut RunningTask) -> Result<(), Broken> {
         flush();
-        let head = self.report(work, work.open, Ending::Returned, None);
-        self.up.amend(&self.block, 0, head.begin().bytes());
-        self.up.amend(&self.block, HEAD, &Envelope::time(work.lap()));
-        work.done += std::mem::take(&mut work.open);
+        let head = self.response(running, running.open, Ending::Returned, None);
+        self.up.amend(&self.block, 0, head.header().bytes());
+        self.up.amend(&self.block, HEAD, &Batch::time(running.lap()));
+        running.done += std::mem::take(&mut running.open);
         self.close();
-        self.ring_for_answer();
+        self.notify_of_answer();
         Ok(())
     }
 
@@ -357,32 +371,32 @@ impl WorkerEnd {
     }
 
     /// A caller that sleeps is woken at once. For the service thread there is time; see [`wait`](Self::wait).
-    fn ring_for_answer(&mut self) {
-        self.owes_ring = self.bell.ring_for_caller();
+    fn notify_of_answer(&mut self) {
+        self.owes_notify = self.waker.notify_caller();
     }
 
-    fn report(
+    fn response(
         &self,
-        work: &Work,
+        running: &RunningTask,
         count: u32,
         ending: Ending,
         beside: Option<(usize, Beside)>,
-    ) -> Report {
-        let Run { task, attempt, first, .. } = work.run;
-        let answer = Answer { task, attempt, first: first + work.done, count };
+    ) -> Response {
+        let Run { task, attempt, first, .. } = running.run;
+        let answer = Answer { task, attempt, first: first + running.done, count };
         let (place, beside) = beside.map_or((0, None), |(place, beside)| (place, Some(beside)));
-        Report::Done { answer, ending, place, beside }
+        Response::Done { answer, ending, place, beside }
     }
 
     /// Waits until the master has read enough for a record of so many bytes.
     fn wait_for_room(&mut self, bytes: usize) -> Result<(), Broken> {
-        let Self { block, up, bell, .. } = self;
+        let Self { block, up, waker, .. } = self;
         if !up.could_take(bytes) {
             return Err(Broken);
         }
         while !up.has_room(block, bytes)? {
-            bell.ring();
-            BED.sleep(block, || up.has_room(block, bytes) != Ok(false));
+            waker.notify();
+            PARKER.sleep(block, || up.has_room(block, bytes) != Ok(false));
         }
         Ok(())
     }
@@ -397,35 +411,35 @@ fn flush() {
 }
 
 /// What stands before results.
-const TIME: usize = Envelope::time(Duration::ZERO).len();
+const TIME: usize = Batch::time(Duration::ZERO).len();
 
-/// An envelope that is being worked on.
-pub(crate) struct Opened<'a> {
+/// An batch that is being worked on.
+pub(crate) struct BatchItems<'a> {
     lane: &'a mut WorkerEnd,
-    work: &'a mut Work,
+    running: &'a mut RunningTask,
     /// Whether all is well with the lane.
     state: Result<(), Broken>,
 }
 
-impl Opened<'_> {
+impl BatchItems<'_> {
     /// What is to be called on each.
     pub(crate) fn function(&self) -> FunctionRef {
-        self.work.function()
+        self.running.function()
     }
 
     /// All that could be taken up are answered.
     pub(crate) fn finish(self) -> Result<(), Broken> {
         self.state?;
-        self.lane.finish(self.work)
+        self.lane.finish(self.running)
     }
 }
 
-impl Items for Opened<'_> {
+impl Items for BatchItems<'_> {
     fn take_up(&mut self) -> Option<&[u8]> {
         self.state.ok()?;
-        let item = self.lane.take_up(self.work)?;
+        let item = self.lane.take_up(self.running)?;
         let WorkerEnd { record, arguments, .. } = &*self.lane;
-        let argument = WorkerEnd::argument(record, arguments, self.work, item);
+        let argument = WorkerEnd::argument(record, arguments, self.running, item);
         if argument.is_none() {
             self.state = Err(Broken);
         }
@@ -433,21 +447,21 @@ impl Items for Opened<'_> {
     }
 
     fn returned(&mut self, result: &[u8], form: Form) {
-        self.state = self.state.and_then(|()| self.lane.item_returned(self.work, result, form));
+        self.state = self.state.and_then(|()| self.lane.item_returned(self.running, result, form));
     }
 
     fn failed(&mut self, failure: Failure) {
-        self.state = self.state.and_then(|()| self.lane.failed(self.work, &failure));
+        self.state = self.state.and_then(|()| self.lane.failed(self.running, &failure));
     }
 }
 
-impl Work {
+impl RunningTask {
     pub(crate) fn function(&self) -> FunctionRef {
         self.run.function
     }
 
-    pub(crate) fn is_envelope(&self) -> bool {
-        self.run.is_envelope
+    pub(crate) fn is_batch(&self) -> bool {
+        self.run.is_batch
     }
 
     /// How long it has taken since this was last asked.

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::SharedArray;
-use farm_core::{Failure, Farm, Function, codec};
+use farm_core::backend::{Failure, Function};
+use farm_core::{Farm, codec};
 use ndarray::{Ix0, Ix1, IxDyn};
 
 fn look<T: Element, D: Dimension + 'static>(array: ArrayRef<T, D>) -> usize {
@@ -23,14 +24,15 @@ fn lent(
 ) -> String {
     let array = SharedArray::<f64, _>::zeros(8).unwrap();
     let (segment, whole) = (array.mapping.name(), whole.to_vec());
-    let lending = Lending { access, segment, element, whole, rows, undo: None };
+    let grant = Grant { access, segment, element, whole, rows, undo: None };
     let mut argument = codec::encode(&7_u64).unwrap();
-    let lendings = codec::encode(&[(7_u64, codec::encode(&lending).unwrap())].to_vec()).unwrap();
-    argument.extend(&lendings);
-    argument.extend(u32::try_from(lendings.len()).unwrap().to_le_bytes());
+    let grants = codec::encode(&[(7_u64, codec::encode(&grant).unwrap())].to_vec()).unwrap();
+    argument.extend(&grants);
+    argument.extend(u32::try_from(grants.len()).unwrap().to_le_bytes());
     let mut result = Vec::new();
     // SAFETY: nobody else has the array. What is not lent, the handle is to refuse.
-    let done = unsafe { farm_core::run(function.reference().unwrap(), &argument, &mut result) };
+    let done =
+        unsafe { farm_core::backend::run(function.reference().unwrap(), &argument, &mut result) };
     match done {
         Ok(form) => {
             format!("{} elements", codec::decode_form::<usize>(&result, form).unwrap())
@@ -142,7 +144,7 @@ fn a_band_cannot_be_had_back_before_it_was_sent() {
     impl Serialize for Greedy {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
             let key: Key = codec::decode(&codec::encode(&self.0).unwrap()).unwrap();
-            assert!(passenger::reclaim(key).is_none() && passenger::claim(key).is_none());
+            assert!(loan::reclaim(key).is_none() && loan::take_grant(key).is_none());
             self.0.serialize(serializer)
         }
     }

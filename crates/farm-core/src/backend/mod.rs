@@ -1,0 +1,51 @@
+//! What the author of a pool needs.
+//!
+//! A program that uses a pool needs nothing of this. A pool takes a [`Task`] from [`prepare`], keeps
+//! the place of its outcome in a [`Mailbox`], has the [`Master`] decide which worker gets it, carries
+//! its bytes there, has [`run`] call the function, and delivers what comes back to the task's slot.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `prepare` | from a function and its argument to an encoded task |
+//! | `batcher`, `batching`, `pending`, `pace` | items of a map that travel together, and what comes back |
+//! | `task`, `todo`, `id_queue` | tasks, and those that no worker has yet |
+//! | `master` | which worker gets which task: a state machine without input or output |
+//! | `run`, `panics` | running a task on the worker's side |
+//! | `mailbox`, `slot`, `payload` | outcomes that are owed, and where they go |
+//! | `pool_ref`, `wakers` | what handles know of their pool, and how futures are woken |
+
+pub(crate) mod batcher;
+pub(crate) mod batching;
+pub(crate) mod id_queue;
+pub(crate) mod mailbox;
+pub(crate) mod master;
+pub(crate) mod pace;
+pub(crate) mod panics;
+pub(crate) mod payload;
+pub(crate) mod pending;
+pub(crate) mod pool_ref;
+pub(crate) mod prepare;
+pub(crate) mod run;
+pub(crate) mod slot;
+pub(crate) mod task;
+pub(crate) mod todo;
+pub(crate) mod wakers;
+
+pub use self::batching::Batching;
+pub use self::mailbox::{Delivery, Mailbox};
+pub use self::master::{Action, Answer, CancelScope, Master, Rules, StealAmount, StealReason};
+pub use self::panics::contained;
+pub use self::payload::Payload;
+pub use self::pool_ref::{FORKED, PoolRef, Readiness};
+pub use self::prepare::{ArgumentArena, Prepared, prepare, prepare_in};
+pub use self::run::{call, encode_call, inside_a_task, run, run_each, run_to};
+pub use self::slot::{Deliver, Slot};
+pub use self::task::{Attempt, Task};
+pub use self::wakers::{Spawn, Wakers, wake_here};
+pub use crate::api::error::Failure;
+pub use crate::api::options::Policy;
+pub use crate::api::stats::Counters;
+pub use crate::loan::{Loan, Loans};
+pub use crate::wire::batch::Batch;
+pub use crate::wire::function::{Function, FunctionRef, Items, build_id};
+pub use crate::wire::message::{Ending, FromWorker, ToWorker};
