@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use farm_core::backend::Batching;
+use farm_core::backend::{Backend as _, Batching};
 use farm_core::prelude::*;
 
 use serde::{Deserialize, Serialize};
@@ -136,7 +136,7 @@ pub fn an_endless_input_is_not_taken_far_ahead<B: Backend>() {
     let error = pool.map(odd_fails, endless).unwrap_err();
     assert_eq!(error.task().item, Some(1));
     let taken = taken.into_inner();
-    let most = pool.batches().map_or(pool.in_flight(), Batching::ahead);
+    let most = pool.batching().map_or(pool.in_flight(), Batching::ahead);
     assert!(taken <= most + 2, "{taken} items were taken to reach the second");
 }
 

@@ -15,7 +15,7 @@
 //! # Ok::<(), FarmError>(())
 //! ```
 
-use farm_core::backend::{Counters, Failure, Mailbox, Payload, Prepared, Task, prepare};
+use farm_core::backend::{Backend, Counters, Failure, Mailbox, Payload, Prepared, Task, prepare};
 use farm_core::{Data, Farm, FarmError, Stats, TaskError, TaskFn, TaskHandle, TaskOptions};
 
 /// The most workers that a pool can be told to count.
@@ -82,7 +82,7 @@ impl Pool {
         let argument = task.argument.as_slice().unwrap_or_default();
         let mut retries = if task.policy.retry_panics { task.policy.retries } else { 0 };
         loop {
-            mailbox.sent(task.id());
+            mailbox.mark_sent(task.id());
             let mut result = Vec::new();
             // SAFETY: `prepare` has made the argument, and its loans wait in the mailbox.
             let done = unsafe { farm_core::backend::run(task.function, argument, &mut result) };
@@ -103,6 +103,8 @@ impl Pool {
         }
     }
 }
+
+impl Backend for Pool {}
 
 impl Farm for Pool {
     fn submit_with<A, R, F>(&self, options: TaskOptions, function: F, argument: A) -> TaskHandle<R>

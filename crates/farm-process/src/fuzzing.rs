@@ -8,8 +8,10 @@ use ipc_channel::ipc::{self, IpcReceiver, IpcSender, IpcSharedMemory};
 use serde::ser::{Error, SerializeTuple};
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::service;
-use crate::transport::{Down, TransportConfig, Up, receive, send};
+use crate::transport::TransportConfig;
+use crate::transport::control::{Down, Up};
+use crate::transport::ipc::{receive, send};
+use crate::transport::outcome::outcome;
 
 /// What arrives in one packet: bytes, and descriptors beside them.
 #[derive(Deserialize)]
@@ -80,11 +82,11 @@ pub fn worker_receives(frame: Frame) -> Option<(Result<Function, FunctionError>,
 pub fn master_receives(frame: Frame) -> Option<Result<Payload, Failure>> {
     match frame.arrive()? {
         Up::Message { head: FromWorker::Done { ending, .. }, body, .. } => {
-            Some(service::outcome(ending, body.open()))
+            Some(outcome(ending, body.open()))
         }
         Up::Ready { .. }
         | Up::Unready { .. }
-        | Up::Evict { .. }
+        | Up::Evicted { .. }
         | Up::Ended { .. }
         | Up::Met { .. }
         | Up::Closed => None,

@@ -19,59 +19,41 @@
 //!
 //! Under `cargo test` there is no `main` of one's own; see [`init_before_main!`].
 //!
-//! The journey of a task, in the names of this crate's files: `pool` puts it on the list, `service` has
-//! the master decide and carries out what it decides, a `lane` carries it (or, where asked for, `transport`, which is what
-//! `start` brings workers up by) to its process, where `worker` runs it; who has the `seat` hears the answer. `watch` sees workers die and kills those that have to, `staff`
-//! knows who is there, `output` keeps their last words, `lifeline` ties a worker to its master.
+//! The journey of a task, in the names of this crate's files:
+//!
+//! ```text
+//! pool ─▶ dispatcher ─▶ transport/lane (or transport/channel) ─▶ worker
+//!            ▲                                                      │
+//!            └── dispatcher/receiver ◀── transport ◀────────────────┘
+//! ```
+//!
+//! `spawn` brings workers up; `supervise` sees them die, keeps what they print, and ends them with their
+//! master; `os` holds what all of these need of the system.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("farm-process runs on Linux only; use farm-rayon or farm-mono elsewhere");
 
-mod alarm;
-#[cfg(test)]
-mod boundaries;
-mod builder;
-mod clock;
-mod closing;
-mod cores;
-mod descriptor;
-mod facts;
+mod boundary;
+mod dispatcher;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
-mod image;
 mod init;
-mod lane;
-mod lifeline;
-mod link;
-mod meeting;
-mod memory;
-mod origin;
-mod output;
-mod poll_waker;
+mod os;
 mod pool;
-mod queue;
-mod seat;
-mod service;
-mod settings;
-mod signals;
-mod staff;
-mod start;
-mod tail;
-mod task_counter;
-mod threads;
+mod spawn;
+mod supervise;
 mod transport;
-mod watch;
 mod worker;
 
-pub use builder::Builder;
 pub use init::init;
 #[doc(hidden)]
 pub use init::{Constructor, Texts, enter_before_main};
-pub use meeting::prepare_exit;
 pub use pool::Pool;
-pub use settings::Transport;
-pub use staff::Process;
+pub use pool::builder::Builder;
+pub use pool::process::Process;
+pub use pool::settings::Transport;
+pub use spawn::prepare_exit;
 
 /// The examples of the project's front page run like any other.
 #[cfg(doctest)]

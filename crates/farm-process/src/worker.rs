@@ -1,24 +1,23 @@
-//! The other side: a process that gets ready, and then runs one task after the other.
+//! The other side: a process that gets ready, and then serves its master.
 
-use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use farm_core::backend::{Ending, Failure, FromWorker, FunctionRef, ToWorker};
-use farm_core::codec::{self, Encoded, Form, Output};
-use farm_core::{Stage, WorkerId};
+use farm_core::WorkerId;
+use farm_core::backend::{Failure, run};
 use farm_os::Owner;
-use ipc_channel::IpcError;
-use ipc_channel::ipc::{IpcReceiver, IpcSender};
+use ipc_channel::ipc::IpcSender;
 
-use rustix::io::Errno;
-
-use crate::image::MastersImage;
-use crate::lane::{Broken, Command, WorkerEnd};
-use crate::settings::Initializer;
-use crate::task_counter::TaskCounter;
-use crate::transport::{Body, Down, TransportConfig, Up, receive, send};
-use crate::{lifeline, meeting, memory, signals};
+use crate::os::{memory, signals};
+use crate::pool::settings::Initializer;
+use crate::spawn::bootstrap::{self, Inherited};
+use crate::supervise::image::MastersImage;
+use crate::supervise::lifeline;
+use crate::transport::channel::ChannelServer;
+use crate::transport::control::{Down, Up};
+use crate::transport::ipc::{receive, send};
+use crate::transport::lane::WorkerEnd;
+use crate::transport::{End, Serve, TransportConfig};
 
 /// How much a worker says, in bytes, of why it cannot work: as much as goes into a packet with ease.
 const LONGEST_REASON: usize = 4096;
@@ -36,39 +35,14 @@ pub(crate) fn main(master: Owner) -> ! {
     WORKER.store(true, Ordering::Relaxed);
     memory::be_modest_with_arenas();
     signals::begin_as_a_program_does();
-    // What it holds goes with the process: ipc-channel panics where a task has closed a descriptor that it is to close.
-    let (Ok(end) | Err(end)) = report(master).map(|desk| work(Box::leak(Box::new(desk))));
+    // What it holds goes with the process: ipc-channel panics where a task has closed a descriptor that it is
+    // to close.
+    let (Ok(end) | Err(end)) = get_ready(master).map(|server| Box::leak(server).serve());
     match end {
         End::Robbed => lifeline::leave(),
-        End::Command => std::process::exit(0),
+        End::Requested => std::process::exit(0),
         End::Unable => std::process::exit(1),
-        End::Alone => abandoned(master),
-    }
-}
-
-/// StealReason a worker ends.
-enum End {
-    /// The master has said so.
-    Command,
-    /// It cannot go on.
-    Unable,
-    /// Nobody is at the other end of its channel.
-    Alone,
-    /// A task has closed its channel.
-    Robbed,
-}
-
-impl From<IpcError> for End {
-    fn from(error: IpcError) -> Self {
-        match error {
-            IpcError::Disconnected => Self::Alone,
-            IpcError::Io(error) => match Errno::from_io_error(&error) {
-                Some(Errno::BADF | Errno::NOTSOCK) => Self::Robbed,
-                Some(Errno::PIPE | Errno::CONNRESET) => Self::Alone,
-                _ => Self::Unable,
-            },
-            IpcError::SerializationError(_) => Self::Unable,
-        }
+        End::Abandoned => abandoned(master),
     }
 }
 
@@ -85,63 +59,50 @@ pub(crate) fn abandoned(master: Owner) -> ! {
     std::process::exit(1)
 }
 
-/// What a worker has to work with.
-struct Desk {
-    worker: WorkerId,
-    tasks: IpcReceiver<Down>,
-    up: IpcSender<Up>,
-    tools: Tools,
-}
-
-enum Tools {
-    Channel(TaskCounter),
-    Lane(Box<WorkerEnd>),
-}
-
-impl Tools {
-    fn open(master: Owner, config: TransportConfig) -> Result<Self, String> {
-        match config {
-            TransportConfig::Channel(counter) => Ok(Self::Channel(counter)),
-            TransportConfig::Lane(way) => {
-                let end = WorkerEnd::open(master.pid(), way).map_err(|error| {
-                    format!(
-                        "it cannot open its lane: {error}; `transport(Transport::Channel)` of the pool's builder does \
-                         without lanes"
-                    )
-                })?;
-                Ok(Self::Lane(Box::new(end)))
-            }
-        }
-    }
-}
-
 /// Meets the master, and gets ready for it.
-fn report(master: Owner) -> Result<Desk, End> {
-    let tasks = meeting::go().map_err(|_| End::Alone)?;
-    let (worker, up, config, memory_limit, initializer, image) = match receive(&tasks)? {
-        Down::Welcome { worker, up, config, memory_limit, initializer, facts, image } => {
-            send(&up, Up::Met { worker }).map_err(|_| End::Alone)?;
-            facts.take_over();
-            (worker, up, config, memory_limit, initializer, image)
-        }
-        _ => return Err(End::Unable),
+fn get_ready(master: Owner) -> Result<Box<dyn Serve>, End> {
+    let Inherited { control, image, files } = bootstrap::take().map_err(|_| End::Abandoned)?;
+    let Down::Welcome { worker, up, config, memory_limit, initializer, facts } = receive(&control)?
+    else {
+        return Err(End::Unable);
     };
-    let image = image.and_then(|way| MastersImage::open(master.pid(), way));
-    let is_ready = get_ready(master, image, memory_limit, initializer);
-    match is_ready.and_then(|()| Tools::open(master, config)) {
-        Ok(tools) => {
-            send(&up, Up::Ready { worker }).map_err(|_| End::Alone)?;
-            Ok(Desk { worker, tasks, up, tools })
-        }
+    send(&up, Up::Met { worker }).map_err(|_| End::Abandoned)?;
+    facts.take_over();
+    let image = image.and_then(MastersImage::new);
+    let server = prepare(master, image, memory_limit, initializer).and_then(|()| {
+        let server: Box<dyn Serve> = match config {
+            TransportConfig::Channel(counter) => {
+                Box::new(ChannelServer { worker, tasks: control, up: up.clone(), counter })
+            }
+            TransportConfig::Lane(reserved) => Box::new(
+                WorkerEnd::open(files, reserved)
+                    .map_err(|error| format!("it cannot open its lane: {error}"))?,
+            ),
+        };
+        Ok(server)
+    });
+    tell_outcome(&up, worker, server)
+}
+
+/// Tells the master that this worker is ready, or why it is not.
+fn tell_outcome<T>(
+    up: &IpcSender<Up>,
+    worker: WorkerId,
+    ready: Result<T, String>,
+) -> Result<T, End> {
+    let (message, outcome) = match ready {
+        Ok(ready) => (Up::Ready { worker }, Ok(ready)),
         Err(mut reason) => {
             reason.truncate(reason.floor_char_boundary(LONGEST_REASON));
-            send(&up, Up::Unready { worker, reason }).map_err(|_| End::Alone)?;
-            Err(End::Unable)
+            (Up::Unready { worker, reason }, Err(End::Unable))
         }
-    }
+    };
+    send(up, message).map_err(|_| End::Abandoned)?;
+    outcome
 }
 
-fn get_ready(
+/// Does what the master asks for before the first task.
+fn prepare(
     master: Owner,
     image: Option<MastersImage>,
     memory_limit: Option<u64>,
@@ -156,7 +117,7 @@ fn get_ready(
     if let Some(Initializer { function, argument }) = initializer {
         lifeline::task_begins();
         // SAFETY: the master has made the argument, which lends nothing.
-        let done = unsafe { farm_core::backend::run(function, &argument, &mut Vec::new()) };
+        let done = unsafe { run(function, &argument, &mut Vec::new()) };
         lifeline::task_ends();
         done.map_err(|failure| match failure {
             Failure::Panicked { message, location, .. } => {
@@ -167,123 +128,4 @@ fn get_ready(
         })?;
     }
     Ok(())
-}
-
-/// Takes a task, runs it, sends the answer, until there is no more to be had or to be said.
-fn work(Desk { worker, tasks, up, tools }: &mut Desk) -> End {
-    match tools {
-        Tools::Channel(counter) => work_by_channel(*worker, tasks, up, counter),
-        Tools::Lane(lane) => match work_by_lane(lane) {
-            Ok(()) => End::Command,
-            Err(Broken) => End::Unable,
-        },
-    }
-}
-
-fn work_by_lane(lane: &mut WorkerEnd) -> Result<(), Broken> {
-    let mut room = Vec::new();
-    loop {
-        let mut task = match lane.next()? {
-            Command::Run(task) => task,
-            Command::Evict => {
-                farm_core::loan::eviction::evict();
-                lane.on_evicted()?;
-                continue;
-            }
-            Command::End => return Ok(()),
-        };
-        lifeline::task_begins();
-        if task.is_batch() {
-            let mut items = lane.items(&mut task);
-            // SAFETY: they have come whole from the master, which lends nothing to them.
-            unsafe { farm_core::backend::run_each(items.function(), &mut items, &mut room) };
-            items.finish()?;
-        } else if let Some(item) = lane.take_up(&task) {
-            let (argument, mut writer) = lane.unpack(&task, item).ok_or(Broken)?;
-            let mut output = Output::new(std::mem::take(&mut room), Some(&mut writer));
-            // SAFETY: it has come whole from the master, which lends nothing to two tasks at once.
-            let outcome =
-                unsafe { farm_core::backend::run_to(task.function(), argument, &mut output) };
-            let result = output.finish();
-            match outcome {
-                Ok(form) => lane.returned(&mut task, &result, form)?,
-                Err(failure) => lane.failed(&mut task, &failure)?,
-            }
-            if let Encoded::Heap(heap) = result {
-                room = heap;
-            }
-        }
-        lifeline::task_ends();
-        // The room is used again, but one large result does not hold its memory for ever.
-        if room.capacity() > MOST_ROOM {
-            room = Vec::new();
-        }
-    }
-}
-
-/// How much room for a result a worker keeps for the next one. Longer results lie in its lane.
-const MOST_ROOM: usize = 64 << 10;
-
-fn work_by_channel(
-    worker: WorkerId,
-    tasks: &IpcReceiver<Down>,
-    up: &IpcSender<Up>,
-    counter: &TaskCounter,
-) -> End {
-    let mut room = Vec::new();
-    loop {
-        let (ToWorker::Run { task, attempt, function }, body) = match receive(tasks) {
-            Ok(Down::Task { head, body }) => (head, body),
-            Ok(Down::Evict) => {
-                farm_core::loan::eviction::evict();
-                match send(up, Up::Evict { worker }) {
-                    Ok(()) => continue,
-                    Err(error) => return error.into(),
-                }
-            }
-            Ok(Down::End) => return End::Command,
-            Ok(Down::Welcome { .. }) => return End::Unable,
-            Err(error) => return error.into(),
-        };
-        lifeline::task_begins();
-        counter.take_up();
-        let mut outcome = run(function, body, &mut room);
-        let result = match &outcome {
-            Ok(_) => Body::new(&room),
-            Err(failure) => Body::new(&codec::encode(failure).unwrap_or_default()),
-        };
-        let body = result.or_else(|reason| {
-            let failure = Failure::NoRoom { stage: Stage::Result, reason };
-            let body = Body::new(&codec::encode(&failure).unwrap_or_default());
-            outcome = Err(failure);
-            body
-        });
-        let ending = Ending::of(&outcome);
-        // What the task has printed is out before its answer.
-        let _ = io::stdout().flush();
-        let Ok(body) = body else { return End::Unable };
-        let head = FromWorker::Done { task, attempt, ending };
-        if let Err(error) = send(up, Up::Message { worker, head, body }) {
-            return error.into();
-        }
-        lifeline::task_ends();
-        room.clear();
-        room.shrink_to(1 << 20);
-    }
-}
-
-fn run(function: FunctionRef, argument: Body, room: &mut Vec<u8>) -> Result<Form, Failure> {
-    let lost = |reason| Failure::Decode { stage: Stage::Argument, reason };
-    let argument = argument.open().map_err(lost)?;
-    // What comes from the master is changed by nobody any more; but it has no need to be believed.
-    let copy;
-    let argument = match argument.as_slice() {
-        Some(argument) => argument,
-        None => {
-            copy = argument.to_vec();
-            &copy
-        }
-    };
-    // SAFETY: it has come whole from the master, which lends nothing to two tasks at once.
-    unsafe { farm_core::backend::run(function, argument, room) }
 }

@@ -21,7 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use farm_core::backend::FORKED;
-use farm_core::backend::{Counters, Function, Policy, PoolRef, Slot, inside_a_task};
+use farm_core::backend::{Backend, Counters, Function, Policy, PoolRef, Slot, inside_a_task};
 use farm_core::{
     Data, Farm, FarmError, Stats, TaskError, TaskFn, TaskHandle, TaskName, TaskOptions,
 };
@@ -129,6 +129,8 @@ fn unsupported(policy: Policy) -> Option<&'static str> {
         None
     }
 }
+
+impl Backend for Pool {}
 
 impl Farm for Pool {
     fn submit_with<A, R, F>(&self, options: TaskOptions, function: F, argument: A) -> TaskHandle<R>

@@ -307,7 +307,7 @@ impl Drop for Mapping {
         if *self.lent.get_mut() {
             registry.is_gone();
             drop(registry);
-            eviction::gone();
+            eviction::notify_dropped();
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use farm_core::codec::{Form, decode_form};
 use farm_core::{Data, Farm, Stage, Stats, TaskError, TaskFn, TaskHandle, TaskOptions};
-use farm_core::backend::{Deliver, ArgumentArena, Batch, Batching, PoolRef, Loans, Payload, Task, wake_here};
+use farm_core::backend::{Deliver, ArgumentArena, Backend, Batch, Batching, PoolRef, Loans, Payload, Task, wake_here};
 
 use super::changing::{Changing, check_values};
 use super::keep;
@@ -71,6 +71,12 @@ impl Batching for Answering {
     }
 }
 
+impl Backend for Answering {
+    fn batching(&self) -> Option<&dyn Batching> {
+        Some(self)
+    }
+}
+
 impl Farm for Answering {
     fn submit_with<A, R, F>(&self, _: TaskOptions, _: F, _: A) -> TaskHandle<R>
     where
@@ -97,7 +103,4 @@ impl Farm for Answering {
 
     fn terminate(self) {}
 
-    fn batches(&self) -> Option<&dyn Batching> {
-        Some(self)
-    }
 }

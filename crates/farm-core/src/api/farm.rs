@@ -8,7 +8,7 @@ use crate::api::handle::TaskHandle;
 use crate::api::imap::Imap;
 use crate::api::options::TaskOptions;
 use crate::api::stats::Stats;
-use crate::backend::batching::Batching;
+use crate::backend::batching::Backend;
 use crate::wire::function::{Data, TaskFn};
 
 /// A pool of workers that run plain functions.
@@ -34,7 +34,7 @@ use crate::wire::function::{Data, TaskFn};
 ///     Ok(farm.map(square, 0..n)?.into_iter().sum())
 /// }
 /// ```
-pub trait Farm: Send + Sync {
+pub trait Farm: Backend {
     /// Puts a task on the to-do list, and returns at once.
     ///
     /// What is wrong with the task, an argument that cannot be encoded included, is told by the handle.
@@ -197,12 +197,6 @@ pub trait Farm: Send + Sync {
         I: IntoIterator<Item = A>,
     {
         self.imap(function, items).of_all().collect()
-    }
-
-    /// How items of a map are put into batches; `None` where each goes by itself.
-    #[doc(hidden)]
-    fn batches(&self) -> Option<&dyn Batching> {
-        None
     }
 
     /// Cuts `0..n_items` into one part per worker, see [`distribute`].

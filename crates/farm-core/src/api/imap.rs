@@ -1,4 +1,4 @@
-//! The tasks of one `map`: items go out ahead, by themselves or many in an batch, and outcomes come back in order.
+//! The tasks of one `map`: items go out ahead, by themselves or many in a batch, and outcomes come back in order.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -77,7 +77,7 @@ where
     F: TaskFn<I::Item, R>,
 {
     pub(crate) fn new(farm: &'a P, options: TaskOptions, function: F, items: I) -> Self {
-        let batches = farm.batches().and_then(|pool| {
+        let batches = farm.batching().and_then(|pool| {
             let calls = Batcher::new::<R>(function, pool.options(&options)?)?;
             let (pace, arrivals) = (Pace::default(), Arc::default());
             let marker = std::marker::PhantomData;

@@ -18,7 +18,7 @@ use crate::wire::batch::Batch;
 use crate::wire::codec::CodecError;
 use crate::wire::function::{Data, Function, FunctionRef, TaskFn};
 
-/// How many bytes of arguments are enough for an batch.
+/// How many bytes of arguments are enough for a batch.
 const FULL: usize = 24 << 10;
 
 /// Many calls of one function, whose arguments are put into batches.
@@ -30,7 +30,7 @@ pub(crate) struct Batcher<F, A> {
     batch: Batch,
     /// Items that have been taken and are not encoded yet.
     taken: VecDeque<A>,
-    /// The item before the next was too long for an batch.
+    /// The item before the next was too long for a batch.
     are_long: bool,
     /// The index of the first item that is not encoded yet.
     next: usize,

@@ -9,13 +9,21 @@ use crate::backend::slot::Deliver;
 use crate::backend::task::Task;
 use crate::loan::Loans;
 
+/// What a pool offers beside [`Farm`](crate::Farm), which its users have no need of.
+pub trait Backend: Send + Sync {
+    /// How items of a map are put into batches; `None` where each goes by itself.
+    fn batching(&self) -> Option<&dyn Batching> {
+        None
+    }
+}
+
 /// A pool that takes batches.
 pub trait Batching: Send + Sync {
     /// The options with what the pool has for those that are left open; `None` if tasks with these have to be
     /// submitted one by one.
     fn options(&self, options: &TaskOptions) -> Option<TaskOptions>;
 
-    /// Puts a task or an batch on the to-do list.
+    /// Puts a task or a batch on the to-do list.
     fn accept(&self, task: Task, slot: Arc<dyn Deliver>, loans: Loans)
     -> Option<Weak<dyn PoolRef>>;
 

@@ -47,7 +47,7 @@ impl Mailbox {
     }
 
     /// Notes that `task` is about to be handed to a worker.
-    pub fn sent(&mut self, task: TaskId) {
+    pub fn mark_sent(&mut self, task: TaskId) {
         if let Some(entry) = self.entries.get_mut(task) {
             entry.sent = true;
         }
@@ -73,7 +73,7 @@ impl Mailbox {
         entry.owed = entry.owed.saturating_sub(items.len());
         if entry.owed > 0 {
             let slot = entry.slot.clone();
-            // An batch has no loans.
+            // A batch has no loans.
             let loans = Loans::default();
             return Some(Delivery { slot, items, loans, sent: entry.sent, outcome });
         }

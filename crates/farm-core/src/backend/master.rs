@@ -25,7 +25,7 @@
 //! - A failure is forgiven as often as the task's policy says.
 //! - A backlog is never longer than the window, which keeps a transport's buffers from filling. What of it has not
 //!   been started is taken back when another worker has nothing to do, and goes to the front of the list.
-//! - A task may be an batch of many items. Each item is then what a task is in all these rules.
+//! - A task may be a batch of many items. Each item is then what a task is in all these rules.
 //! - A lost worker is replaced at once; where workers keep ending before they do any work, with growing
 //!   pauses, until either one works or none is left.
 

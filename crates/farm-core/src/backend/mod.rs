@@ -31,11 +31,11 @@ pub(crate) mod task;
 pub(crate) mod todo;
 pub(crate) mod wakers;
 
-pub use self::batching::Batching;
+pub use self::batching::{Backend, Batching};
 pub use self::mailbox::{Delivery, Mailbox};
 pub use self::master::{Action, Answer, CancelScope, Master, Rules, StealAmount, StealReason};
 pub use self::panics::contained;
-pub use self::payload::Payload;
+pub use self::payload::{Payload, Placed};
 pub use self::pool_ref::{FORKED, PoolRef, Readiness};
 pub use self::prepare::{ArgumentArena, Prepared, prepare, prepare_in};
 pub use self::run::{call, encode_call, inside_a_task, run, run_each, run_to};

@@ -1,4 +1,4 @@
-//! How many items go into an batch: as many as take a worker about [`TARGET`], by what those before have taken.
+//! How many items go into a batch: as many as take a worker about [`TARGET`], by what those before have taken.
 
 use std::time::Duration;
 

@@ -20,12 +20,21 @@ pub enum Payload {
     },
     /// Bytes on the heap.
     Owned(Arc<Vec<u8>>),
-    /// Bytes that a transport holds. Nobody writes to them any more.
-    Mapped(Arc<dyn AsRef<[u8]> + Send + Sync>),
+    /// Bytes that a transport holds where workers can read them. Nobody writes to them any more.
+    Placed(Arc<dyn Placed>),
     /// Bytes that a transport holds, and that a worker which runs wild can still write to.
     Shared(Arc<dyn SharedBytes>),
     /// A result in the form that describes itself.
     Described(Arc<Payload>),
+}
+
+/// Bytes in memory that a transport shares with its workers.
+pub trait Placed: Send + Sync {
+    /// The bytes.
+    fn bytes(&self) -> &[u8];
+
+    /// Where they begin in that memory, as the transport's messages say it.
+    fn offset(&self) -> u64;
 }
 
 impl Payload {
@@ -77,7 +86,7 @@ impl Payload {
                 Source::Own(bytes.get(..usize::from(*length)).unwrap_or_default())
             }
             Self::Owned(bytes) => Source::Own(bytes),
-            Self::Mapped(block) => Source::Own((**block).as_ref()),
+            Self::Placed(block) => Source::Own(block.bytes()),
             Self::Shared(block) => Source::Shared(&**block, 0, block.len()),
             Self::Described(payload) => payload.source(),
         }

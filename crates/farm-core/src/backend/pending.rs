@@ -86,7 +86,7 @@ impl Readiness for Wanted<'_> {
     }
 }
 
-/// The place of an batch in the mailbox.
+/// The place of a batch in the mailbox.
 pub(crate) struct BatchSlot {
     arrivals: Arc<Arrivals>,
     number: usize,
@@ -116,7 +116,7 @@ impl Deliver for BatchSlot {
     }
 }
 
-/// The outcomes of an batch, for who takes them in their order.
+/// The outcomes of a batch, for who takes them in their order.
 pub(crate) struct PendingBatch {
     task: Arc<TaskName>,
     slot: Arc<BatchSlot>,

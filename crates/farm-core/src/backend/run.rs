@@ -170,7 +170,7 @@ pub(crate) fn encode_argument<A: Serialize>(
     Ok(loans)
 }
 
-/// Encodes arguments of many calls into an batch, until it holds `full` bytes or one of them has to go by itself: that is
+/// Encodes arguments of many calls into a batch, until it holds `full` bytes or one of them has to go by itself: that is
 /// left open in it, and is told with the loans that it has.
 pub(crate) fn encode_each<'a, A: Serialize + 'a>(
     arguments: impl Iterator<Item = &'a A>,
@@ -208,7 +208,7 @@ fn failed_to_encode(caught: &Caught) -> CodecError {
     CodecError::Encode(format!("its `Serialize` panicked: {}", caught.message))
 }
 
-/// Decodes results of an batch in the master, one after the other by `decode`, until one fails. `next` gives `Some(None)`
+/// Decodes results of a batch in the master, one after the other by `decode`, until one fails. `next` gives `Some(None)`
 /// for one that is missing.
 pub(crate) fn decode_each<R, S>(
     decoded: &mut VecDeque<R>,

@@ -99,7 +99,7 @@ impl TaskName {
 }
 
 impl TaskName {
-    /// Names an batch of so many items, each of which has an id.
+    /// Names a batch of so many items, each of which has an id.
     pub(crate) fn of_many(function: Function, options: &TaskOptions, items: u32) -> Self {
         let (item, label) = (options.item, options.label.clone());
         Self { id: TaskId::first_of(u64::from(items)), function: function.name(), item, label }
@@ -173,7 +173,7 @@ impl Task {
         self.name.id
     }
 
-    /// Whether it is an batch, or a part of one.
+    /// Whether it is a batch, or a part of one.
     pub fn is_batch(&self) -> bool {
         self.batch.is_some()
     }

@@ -4,7 +4,7 @@ use crate::backend::id_queue::IdQueue;
 use crate::backend::task::{Task, TaskId};
 
 /// Tasks in the order in which they are to be handed out: those that a worker had been given and has not done come first,
-/// because they are older. What is left of an batch may be in several parts.
+/// because they are older. What is left of a batch may be in several parts.
 #[derive(Debug, Default)]
 pub(crate) struct TodoList(IdQueue<(TaskId, u32), Task>);
 

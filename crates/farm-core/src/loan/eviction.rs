@@ -2,7 +2,7 @@
 //!
 //! A worker that has opened an array keeps it open, since the next task most likely uses it again. When the
 //! master drops the array, its memory is returned only once no process has it open any more. So the master
-//! says that something is [`gone`], pools listen and tell their workers, and a worker lets go of what is
+//! says that something is [`notify_dropped`], pools listen and tell their workers, and a worker lets go of what is
 //! gone. Who has opened what is known to the workers alone: no list travels, however much is dropped.
 
 use std::sync::{OnceLock, Weak};
@@ -26,7 +26,7 @@ pub fn evict() {
 /// A pool whose workers may keep something.
 pub trait Listener: Send + Sync {
     /// Something is gone. The caller may be any code at all, so this must not wait.
-    fn gone(&self);
+    fn on_dropped(&self);
 }
 
 static LISTENERS: Mutex<Vec<Weak<dyn Listener>>> = Mutex::new(Vec::new());
@@ -39,8 +39,8 @@ pub fn listen(listener: Weak<dyn Listener>) {
 }
 
 /// In the master: something that workers may have kept is gone.
-pub fn gone() {
+pub fn notify_dropped() {
     // Not under the lock: the last holder of a listener may go here.
     let listeners = LISTENERS.lock().clone();
-    listeners.iter().filter_map(Weak::upgrade).for_each(|listener| listener.gone());
+    listeners.iter().filter_map(Weak::upgrade).for_each(|listener| listener.on_dropped());
 }

@@ -1,6 +1,6 @@
 //! Several items on their way as one: what one message carries to a worker.
 //!
-//! An batch spares its items the cost of a message each, and nothing else: each item is a task of its own to whoever
+//! A batch spares its items the cost of a message each, and nothing else: each item is a task of its own to whoever
 //! counts tasks, and has an outcome of its own. In it are the number of its items, where each of them ends, and the
 //! encoded arguments one after the other:
 //!
@@ -23,7 +23,7 @@ use crate::wire::codec::{CodecError, Output, Source};
 const WORD: usize = 4;
 const TIME: usize = 8;
 
-/// An batch that is being filled.
+/// A batch that is being filled.
 #[derive(Default)]
 pub struct Batch {
     ends: Vec<u32>,

@@ -92,7 +92,7 @@ struct Descriptor {
     call_each: fn(&mut dyn Items, &mut Output<'_>) -> Result<(), CodecError>,
 }
 
-/// The items of an batch, on the side of whoever runs them.
+/// The items of a batch, on the side of whoever runs them.
 pub trait Items {
     /// Takes up the next item and returns its encoded argument; `None` if there is none left.
     fn take_up(&mut self) -> Option<&[u8]>;

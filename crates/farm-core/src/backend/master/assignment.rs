@@ -53,7 +53,7 @@ impl Master {
     }
 
     /// Asks back what a worker has not started, for one that has nothing to do: the oldest task that was sent ahead, or
-    /// half of an batch. Says whether there is something to ask for.
+    /// half of a batch. Says whether there is something to ask for.
     fn share(&mut self) -> bool {
         if self.is_stealing {
             return true;

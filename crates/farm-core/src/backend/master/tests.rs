@@ -17,7 +17,7 @@ use crate::wire::function::Function;
 
 const LIMIT: Duration = Duration::from_secs(1);
 
-/// A task by itself, or an batch of more than one.
+/// A task by itself, or a batch of more than one.
 fn task(items: u32, policy: Policy) -> Task {
     let function = Function::of(f64::sqrt);
     Task {

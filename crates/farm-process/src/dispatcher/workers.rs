@@ -1,0 +1,261 @@
+//! The workers of a pool as its dispatcher knows them, from their start to their end.
+
+use std::collections::{BTreeMap, HashSet};
+
+use farm_core::{Loss, WorkerId};
+
+use crate::transport::Link;
+use crate::transport::lane::LaneView;
+
+/// The workers of one pool.
+#[derive(Default)]
+pub(crate) struct Workers {
+    known: BTreeMap<WorkerId, Worker>,
+    /// Workers that are being started and have neither come up nor failed.
+    starting: HashSet<WorkerId>,
+    last_start_error: Option<StartError>,
+}
+
+/// What is known of one worker.
+pub(crate) enum Worker {
+    /// Its process gets ready.
+    Starting { pid: u32, link: Box<dyn Link>, has_reported: bool },
+    /// It takes tasks.
+    Up { pid: u32, link: Box<dyn Link>, eviction: Eviction },
+    /// It is dead, and its last answers may still be on the way.
+    Dead { loss: Loss, link: Box<dyn Link> },
+    /// It has died before it was ready, and what it has to say of that may still be on the way.
+    DeadAtStart { error: StartError, has_reported: bool },
+}
+
+/// What a worker may still have mapped of dropped arrays.
+#[derive(Clone, Copy, Default)]
+pub(crate) enum Eviction {
+    /// Nothing.
+    #[default]
+    Idle,
+    /// It has been told to unmap it.
+    Requested,
+    /// More was dropped since it was told.
+    RequestAgain,
+}
+
+/// Why a worker did not come up.
+pub(crate) struct StartError {
+    pub(crate) pid: u32,
+    pub(crate) reason: String,
+}
+
+/// What the thread that starts workers is told.
+pub(crate) enum Start {
+    Worker(WorkerId),
+    /// The pool has ended.
+    NoMore,
+}
+
+impl Workers {
+    /// A worker is going to be started.
+    pub(crate) fn expect(&mut self, worker: WorkerId) {
+        self.starting.insert(worker);
+    }
+
+    /// The process of a worker that is being started.
+    pub(crate) fn insert(&mut self, worker: WorkerId, pid: u32, link: Box<dyn Link>) {
+        self.known.insert(worker, Worker::Starting { pid, link, has_reported: false });
+    }
+
+    /// A worker has come to where it learns that it is one.
+    pub(crate) fn mark_reported(&mut self, worker: WorkerId) {
+        if let Some(
+            Worker::Starting { has_reported, .. } | Worker::DeadAtStart { has_reported, .. },
+        ) = self.known.get_mut(&worker)
+        {
+            *has_reported = true;
+        }
+    }
+
+    /// A worker that was being started is ready: takes it in, or, if the pool `is_closed`, has it end.
+    /// Says whether it was being started.
+    pub(crate) fn come_up(&mut self, worker: WorkerId, is_closed: bool) -> bool {
+        let is_starting = matches!(self.known.get(&worker), Some(Worker::Starting { .. }));
+        if !is_starting || !self.starting.remove(&worker) {
+            return false;
+        }
+        if let Some(Worker::Starting { pid, mut link, .. }) = self.known.remove(&worker) {
+            if is_closed {
+                let _ = link.request_end();
+            } else {
+                self.known.insert(worker, Worker::Up { pid, link, eviction: Eviction::default() });
+            }
+        }
+        true
+    }
+
+    /// The process of a worker that was being started, if it has not come up.
+    pub(crate) fn pid_at_start(&self, worker: WorkerId) -> Option<u32> {
+        match self.known.get(&worker)? {
+            Worker::Starting { pid, .. } => Some(*pid),
+            Worker::DeadAtStart { error, .. } => Some(error.pid),
+            Worker::Up { .. } | Worker::Dead { .. } => None,
+        }
+    }
+
+    /// A start has failed, which the first that speaks of it says. Returns whether this is the first.
+    pub(crate) fn fail_start(&mut self, worker: WorkerId, error: StartError) -> bool {
+        let is_first = self.starting.remove(&worker);
+        if is_first {
+            self.known.remove(&worker);
+            self.last_start_error = Some(error);
+        }
+        is_first
+    }
+
+    /// Why the last start failed.
+    pub(crate) fn take_start_error(&mut self) -> Option<StartError> {
+        self.last_start_error.take()
+    }
+
+    /// Whether some are being started.
+    pub(crate) fn are_starting(&self) -> bool {
+        !self.starting.is_empty()
+    }
+
+    /// A worker is dead. Says whether it was up or being started; what it has said may still be on the
+    /// way. `describe` says why one has not come up, from how it ended.
+    pub(crate) fn mark_dead(
+        &mut self,
+        worker: WorkerId,
+        loss: Loss,
+        is_late: bool,
+        describe: impl FnOnce(&Loss) -> String,
+    ) -> Option<Died> {
+        let (died, dead) = match self.known.remove(&worker)? {
+            Worker::Starting { has_reported, .. } => {
+                let error = StartError { pid: loss.pid, reason: describe(&loss) };
+                let has_reported = has_reported || is_late;
+                (Some(Died::AtStart), Worker::DeadAtStart { error, has_reported })
+            }
+            Worker::Up { link, .. } => (Some(Died::Up), Worker::Dead { loss, link }),
+            dead => (None, dead),
+        };
+        self.known.insert(worker, dead);
+        died
+    }
+
+    /// Forgets a dead worker of which everything is known.
+    pub(crate) fn take_dead(&mut self, worker: WorkerId) -> Option<Worker> {
+        let is_dead =
+            |known: &Worker| matches!(known, Worker::Dead { .. } | Worker::DeadAtStart { .. });
+        self.known.get(&worker).is_some_and(is_dead).then(|| self.known.remove(&worker))?
+    }
+
+    /// The workers that are dead and of which not everything is known.
+    pub(crate) fn dead(&self) -> Vec<WorkerId> {
+        let is_dead =
+            |known: &Worker| matches!(known, Worker::Dead { .. } | Worker::DeadAtStart { .. });
+        self.known.iter().filter(|(_, known)| is_dead(known)).map(|(worker, _)| *worker).collect()
+    }
+
+    /// The processes of workers that are up, oldest first.
+    pub(crate) fn up(&self) -> impl Iterator<Item = (WorkerId, u32)> {
+        self.known.iter().filter_map(|(worker, known)| match known {
+            Worker::Up { pid, .. } => Some((*worker, *pid)),
+            _ => None,
+        })
+    }
+
+    /// The processes of all workers that live, but for one.
+    pub(crate) fn others(&self, worker: WorkerId) -> impl Iterator<Item = u32> {
+        self.known.iter().filter_map(move |(other, known)| match known {
+            Worker::Starting { pid, .. } | Worker::Up { pid, .. } => {
+                (*other != worker).then_some(*pid)
+            }
+            Worker::Dead { .. } | Worker::DeadAtStart { .. } => None,
+        })
+    }
+
+    /// The link to a worker that is up.
+    pub(crate) fn link(&mut self, worker: WorkerId) -> Option<&mut dyn Link> {
+        match self.known.get_mut(&worker)? {
+            Worker::Up { link, .. } => Some(&mut **link),
+            _ => None,
+        }
+    }
+
+    /// The links to all workers that are up.
+    pub(crate) fn links(&mut self) -> impl Iterator<Item = (WorkerId, &mut dyn Link)> {
+        self.known.iter_mut().filter_map(|(worker, known)| match known {
+            Worker::Up { link, .. } => Some((*worker, &mut **link as &mut dyn Link)),
+            _ => None,
+        })
+    }
+
+    /// By which threads see whether there is something to poll.
+    pub(crate) fn views(&self) -> Vec<LaneView> {
+        let view = |known: &Worker| match known {
+            Worker::Up { link, .. } => link.view(),
+            _ => None,
+        };
+        self.known.values().filter_map(view).collect()
+    }
+
+    /// Has workers unmap what the master has dropped. Each has at most one such request on its way.
+    pub(crate) fn request_evictions(&mut self) {
+        for known in self.known.values_mut() {
+            if let Worker::Up { link, eviction, .. } = known {
+                *eviction = match eviction {
+                    Eviction::Idle => request_eviction(&mut **link),
+                    Eviction::Requested | Eviction::RequestAgain => Eviction::RequestAgain,
+                };
+            }
+        }
+    }
+
+    /// A worker has unmapped what it was told of.
+    pub(crate) fn on_evicted(&mut self, worker: WorkerId) {
+        if let Some(Worker::Up { link, eviction, .. }) = self.known.get_mut(&worker) {
+            *eviction = match eviction {
+                Eviction::RequestAgain => request_eviction(&mut **link),
+                Eviction::Requested | Eviction::Idle => Eviction::Idle,
+            };
+        }
+    }
+
+    /// Has a worker end that has done its share, and forgets it; says whether it was up.
+    pub(crate) fn retire(&mut self, worker: WorkerId) -> bool {
+        match self.known.remove(&worker) {
+            Some(Worker::Up { mut link, .. }) => {
+                let _ = link.request_end();
+                true
+            }
+            Some(other) => {
+                self.known.insert(worker, other);
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// Has all workers end that are up, and forgets them and the dead. Those that are being started stay
+    /// until that is settled.
+    pub(crate) fn dismiss(&mut self) {
+        self.known.retain(|_, known| {
+            if let Worker::Up { link, .. } = known {
+                let _ = link.request_end();
+            }
+            matches!(known, Worker::Starting { .. } | Worker::DeadAtStart { .. })
+        });
+    }
+}
+
+/// When a worker has died.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Died {
+    AtStart,
+    Up,
+}
+
+/// A worker that cannot be reached is noticed by the watch, or by the next task.
+fn request_eviction(link: &mut dyn Link) -> Eviction {
+    link.request_eviction().map_or(Eviction::Idle, |()| Eviction::Requested)
+}

@@ -1,0 +1,87 @@
+//! Memory of processes: limits on it, addresses, and its peak.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Limits the memory that this process may allocate for itself.
+///
+/// The limit is on data (private memory that can be written to), not on addresses: shared arrays do not
+/// count. Source: getrlimit(2), `RLIMIT_DATA`.
+pub(crate) fn limit_this_process(bytes: u64) -> std::io::Result<()> {
+    let former = getrlimit(Resource::Data);
+    let current = former.maximum.map_or(bytes, |most| bytes.min(most));
+    Ok(setrlimit(Resource::Data, Rlimit { current: Some(current), ..former })?)
+}
+
+/// How many addresses a process has where there is no limit on them.
+const ALL_ADDRESSES: u64 = 128 << 40;
+
+/// How many of them the threads of a pool and a worker need.
+const POOL: u64 = 32 << 20;
+const WORKER: u64 = 3 << 20;
+
+/// What glibc reserves for an arena, from which it allocates.
+#[cfg(target_env = "gnu")]
+const ARENA: u64 = 64 << 20;
+
+/// How many addresses are left to this process. Source: getrlimit(2), `RLIMIT_AS`.
+pub(crate) fn addresses_left() -> u64 {
+    let Some(limit) = getrlimit(Resource::As).current else { return ALL_ADDRESSES };
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages = statm.split(' ').next().and_then(|pages| pages.parse().ok()).unwrap_or(0_u64);
+    let used = pages.saturating_mul(rustix::param::page_size() as u64);
+    limit.saturating_sub(used).min(ALL_ADDRESSES)
+}
+
+/// Says that there are too few addresses left for a pool of so many workers, if that is so.
+pub(crate) fn check_addresses(workers: usize) -> std::io::Result<()> {
+    let (needed, left) = (POOL + WORKER * workers as u64, addresses_left());
+    if needed <= left {
+        return Ok(());
+    }
+    let [needed, left] = [needed, left].map(|bytes| bytes >> 20);
+    Err(std::io::Error::other(format!(
+        "some {needed} MiB of addresses are needed, and {left} MiB are left (`ulimit -v` raises the limit)"
+    )))
+}
+
+/// Keeps glibc from reserving most of the addresses for the threads of a pool, where they are limited: a quarter is enough
+/// for that, unless the user says otherwise.
+pub(crate) fn be_modest_with_arenas() {
+    #[cfg(target_env = "gnu")]
+    if let Some(limit) = getrlimit(Resource::As).current
+        && std::env::var_os("MALLOC_ARENA_MAX").is_none()
+        && std::env::var_os("GLIBC_TUNABLES").is_none()
+    {
+        let most = (limit / 4 / ARENA).max(1);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        if most < 8 * cores as u64 {
+            // SAFETY: it sets a number of the allocator, under the allocator's own lock.
+            unsafe { libc::mallopt(libc::M_ARENA_MAX, most as libc::c_int) };
+        }
+    }
+}
+
+/// The most memory that this process has had resident so far, in bytes.
+///
+/// A child inherits this from its parent as the start of its own peak, as far as the kernel reports that
+/// after its death; only more than this is known to be its own.
+pub(crate) fn peak_of_this_process() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    // Where it is not told, nothing is known of children either.
+    kib.map_or(u64::MAX, |kib| kib << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_peak_is_that_of_this_process() {
+        let before = peak_of_this_process();
+        let block = std::hint::black_box(vec![1_u8; 64 << 20]);
+        let after = peak_of_this_process();
+        assert!(after >= 64 << 20 && after >= before, "{before} {after} {}", block.len());
+    }
+}

@@ -1,0 +1,65 @@
+//! How a worker serves its lane: takes a task, runs it, answers.
+
+use std::mem::take;
+
+use farm_core::backend::{run_each, run_to};
+use farm_core::codec::{Encoded, Output};
+use farm_core::loan::eviction;
+
+use super::worker_end::{Command, WorkerEnd};
+use crate::supervise::lifeline;
+use crate::transport::{Broken, End, Serve};
+
+/// How much room for a result a worker keeps for the next one. Longer results lie in its lane.
+const MOST_ROOM: usize = 64 << 10;
+
+impl Serve for WorkerEnd {
+    fn serve(&mut self) -> End {
+        match self.serve_until_end() {
+            Ok(()) => End::Requested,
+            Err(Broken) => End::Unable,
+        }
+    }
+}
+
+impl WorkerEnd {
+    fn serve_until_end(&mut self) -> Result<(), Broken> {
+        let mut room = Vec::new();
+        loop {
+            let mut task = match self.next()? {
+                Command::Run(task) => task,
+                Command::Evict => {
+                    eviction::evict();
+                    self.confirm_eviction()?;
+                    continue;
+                }
+                Command::End => return Ok(()),
+            };
+            lifeline::task_begins();
+            if task.is_batch() {
+                let mut items = self.items(&mut task);
+                // SAFETY: they have come whole from the master, which lends nothing to them.
+                unsafe { run_each(items.function(), &mut items, &mut room) };
+                items.finish()?;
+            } else if let Some(item) = self.take_up(&task) {
+                let (argument, mut writer) = self.unpack(&task, item).ok_or(Broken)?;
+                let mut output = Output::new(take(&mut room), Some(&mut writer));
+                // SAFETY: it has come whole from the master, which lends nothing to two tasks at once.
+                let outcome = unsafe { run_to(task.function(), argument, &mut output) };
+                let result = output.finish();
+                match outcome {
+                    Ok(form) => self.returned(&mut task, &result, form)?,
+                    Err(failure) => self.failed(&mut task, &failure)?,
+                }
+                if let Encoded::Heap(heap) = result {
+                    room = heap;
+                }
+            }
+            lifeline::task_ends();
+            // The room is used again, but one large result does not hold its memory for ever.
+            if room.capacity() > MOST_ROOM {
+                room = Vec::new();
+            }
+        }
+    }
+}
