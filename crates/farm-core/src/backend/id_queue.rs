@@ -22,6 +22,7 @@ impl<K, T> Default for IdQueue<K, T> {
 
 impl<K: Copy + Ord, T> IdQueue<K, T> {
     /// Puts something in that is not there yet.
+    #[inline]
     pub(crate) fn insert(&mut self, key: K, item: T) {
         self.len += 1;
         let entry = (key, Some(item));
@@ -34,11 +35,13 @@ impl<K: Copy + Ord, T> IdQueue<K, T> {
         }
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, key: K) -> Option<&mut T> {
         let at = self.find(key).ok()?;
         self.entries[at].1.as_mut()
     }
 
+    #[inline]
     pub(crate) fn remove(&mut self, key: K) -> Option<T> {
         let at = self.find(key).ok()?;
         self.take(at)
@@ -55,6 +58,7 @@ impl<K: Copy + Ord, T> IdQueue<K, T> {
         taken
     }
 
+    #[inline]
     pub(crate) fn pop(&mut self) -> Option<T> {
         self.take(0)
     }

@@ -104,6 +104,7 @@ pub unsafe fn run_each(reference: FunctionRef, items: &mut dyn Items, room: &mut
 /// # Safety
 ///
 /// The reference is one that [`Function::reference`] has given in this build.
+#[inline]
 unsafe fn find(reference: FunctionRef) -> Result<Function, Failure> {
     if inside_a_task() {
         let reason = "a task cannot run another".to_owned();

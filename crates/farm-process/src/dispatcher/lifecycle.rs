@@ -15,6 +15,7 @@ use crate::spawn::cores;
 use crate::supervise::watch::End;
 use crate::transport::control::Up;
 use crate::transport::ipc::send;
+use crate::transport::outcome::outcome;
 use crate::transport::{Link, WorkerEvent};
 
 impl Dispatcher {
@@ -157,8 +158,8 @@ impl Dispatcher {
 /// Takes in what a worker that is dead has said by its link, and what it had no time to say.
 fn receive_last(master: &mut Master, worker: WorkerId, link: &mut dyn Link) {
     while let Ok(Some(event)) = link.poll() {
-        if let WorkerEvent::Done(answer, outcome) = event {
-            master.on_answer(worker, answer, outcome);
+        if let WorkerEvent::Done { answer, ending, body } = event {
+            master.on_answer(worker, answer, outcome(ending, Ok(body)));
         }
     }
     if let Some((answer, results)) = link.left_behind(master.answered(worker)) {

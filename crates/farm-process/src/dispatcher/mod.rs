@@ -48,7 +48,7 @@ use crate::transport::Connector;
 use crate::transport::channel::ChannelConnector;
 use crate::transport::control::Up;
 use crate::transport::ipc::Contained;
-use crate::transport::lane::{ArenaWriter, LaneConnector, LaneView};
+use crate::transport::lane::{Arena, ArenaWriter, LaneConnector, LaneView};
 
 /// What the threads of a pool share.
 pub(crate) struct Dispatcher {
@@ -67,6 +67,8 @@ pub(crate) struct Dispatcher {
     starts: Sender<Start>,
     /// The program has dropped arrays since the last beat.
     has_dropped: AtomicBool,
+    /// Where long arguments lie, if the transport has such a place.
+    arena: Option<Arc<Arena>>,
     /// The turn to receive, where tasks travel by lanes.
     receiver: Option<Arc<Receiver>>,
     /// What wakes those that wait for outcomes.
@@ -102,6 +104,7 @@ impl Dispatcher {
             origin: Origin::new()?,
             settings,
             watch: Watch::new(limits)?,
+            arena: connector.arena().cloned(),
             counters: Counters::default(),
             connector,
             state: Mutex::new(State::new(rules)),
@@ -128,7 +131,7 @@ impl Dispatcher {
 
     /// Where an argument is encoded if it is long.
     pub(crate) fn arena_writer(&self) -> Option<ArenaWriter<'_>> {
-        self.connector.arena().map(|arena| arena.writer())
+        self.arena.as_ref().map(Arena::writer)
     }
 
     /// A new sender to the control thread.
@@ -152,8 +155,8 @@ impl Dispatcher {
 
     /// Takes in a task.
     pub(crate) fn submit(self: &Arc<Self>, mut task: Task, slot: Arc<dyn Deliver>, loans: Loans) {
-        if let Some(arena) = self.connector.arena()
-            && let Payload::Owned(bytes) = &task.argument
+        if let Payload::Owned(bytes) = &task.argument
+            && let Some(arena) = &self.arena
             && arena.wants(bytes.len())
         {
             // A thread of a pool is what makes room.
@@ -219,7 +222,7 @@ impl Dispatcher {
         let busy = was_active || !state.mailbox.is_empty();
         let State { idle_memory, workers, .. } = &mut *state;
         let idle = idle_memory.look(now, busy, || {
-            if let Some(arena) = self.connector.arena() {
+            if let Some(arena) = &self.arena {
                 arena.give_back_idle();
             }
             workers.links().fold(true, |is_all, (_, link)| is_all & link.give_back_idle())
@@ -230,12 +233,10 @@ impl Dispatcher {
 
     /// Takes in what workers have said by their links; says whether there was anything.
     fn poll(&self, state: &mut State) -> bool {
-        let polled = state.poll();
-        for worker in polled.broken {
+        state.poll(|worker| {
             self.renew_views();
             self.watch.kill(worker);
-        }
-        polled.any
+        })
     }
 
     /// Carries out what the master has decided; delivers outcomes once the lock is released.

@@ -7,6 +7,7 @@ use farm_core::backend::{Delivery, Mailbox, Master, Rules, StealAmount, StealRea
 
 use super::idle::IdleMemory;
 use super::workers::Workers;
+use crate::transport::outcome::outcome;
 use crate::transport::{Broken, Unsent, WorkerEvent};
 
 pub(crate) struct State {
@@ -23,14 +24,6 @@ pub(crate) struct State {
     pub(crate) keeps_time: bool,
 }
 
-/// What has come of looking for answers.
-pub(crate) struct Polled {
-    /// Something was there.
-    pub(crate) any: bool,
-    /// Workers that have written what no worker writes.
-    pub(crate) broken: Vec<WorkerId>,
-}
-
 impl State {
     pub(crate) fn new(rules: Rules) -> Self {
         Self {
@@ -45,17 +38,18 @@ impl State {
         }
     }
 
-    /// Takes in what workers have said by their links.
-    pub(crate) fn poll(&mut self) -> Polled {
-        let mut polled = Polled { any: false, broken: Vec::new() };
+    /// Takes in what workers have said by their links; says whether there was anything. `on_broken` is
+    /// told of workers that have written what no worker writes.
+    pub(crate) fn poll(&mut self, mut on_broken: impl FnMut(WorkerId)) -> bool {
+        let mut polled = false;
         let Self { workers, master, .. } = self;
         let mut evicted = Vec::new();
         for (worker, link) in workers.links() {
             let mut any = false;
             let result = loop {
                 match link.poll() {
-                    Ok(Some(WorkerEvent::Done(answer, outcome))) => {
-                        master.on_answer(worker, answer, outcome);
+                    Ok(Some(WorkerEvent::Done { answer, ending, body })) => {
+                        master.on_answer(worker, answer, outcome(ending, Ok(body)));
                     }
                     Ok(Some(WorkerEvent::Evicted)) => evicted.push(worker),
                     Ok(None) => break link.flush(any),
@@ -65,9 +59,9 @@ impl State {
             };
             if let Err(Broken) = result {
                 link.give_up();
-                polled.broken.push(worker);
+                on_broken(worker);
             }
-            polled.any |= any;
+            polled |= any;
         }
         evicted.into_iter().for_each(|worker| self.workers.on_evicted(worker));
         polled
@@ -119,9 +113,7 @@ impl State {
             let others = busy - usize::from(tasks > 0);
             // Of several that have nothing to do, only the last.
             let is_next = tasks > 0 || latest.is_some_and(|(_, latest)| latest == worker);
-            if let Some(link) = workers.link(worker) {
-                link.allow_spinning(is_next && others + 2 <= cores);
-            }
+            workers.allow_spinning(worker, is_next && others + 2 <= cores);
         }
         busy
     }

@@ -21,7 +21,7 @@ pub(crate) enum Worker {
     /// Its process gets ready.
     Starting { pid: u32, link: Box<dyn Link>, has_reported: bool },
     /// It takes tasks.
-    Up { pid: u32, link: Box<dyn Link>, eviction: Eviction },
+    Up { pid: u32, link: Box<dyn Link>, eviction: Eviction, may_spin: bool },
     /// It is dead, and its last answers may still be on the way.
     Dead { loss: Loss, link: Box<dyn Link> },
     /// It has died before it was ready, and what it has to say of that may still be on the way.
@@ -29,10 +29,9 @@ pub(crate) enum Worker {
 }
 
 /// What a worker may still have mapped of dropped arrays.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub(crate) enum Eviction {
     /// Nothing.
-    #[default]
     Idle,
     /// It has been told to unmap it.
     Requested,
@@ -85,7 +84,10 @@ impl Workers {
             if is_closed {
                 let _ = link.request_end();
             } else {
-                self.known.insert(worker, Worker::Up { pid, link, eviction: Eviction::default() });
+                self.known.insert(
+                    worker,
+                    Worker::Up { pid, link, eviction: Eviction::Idle, may_spin: false },
+                );
             }
         }
         true
@@ -188,6 +190,16 @@ impl Workers {
             Worker::Up { link, .. } => Some((*worker, &mut **link as &mut dyn Link)),
             _ => None,
         })
+    }
+
+    /// Says whether a worker may look for its next task without sleeping.
+    pub(crate) fn allow_spinning(&mut self, worker: WorkerId, allowed: bool) {
+        if let Some(Worker::Up { link, may_spin, .. }) = self.known.get_mut(&worker)
+            && *may_spin != allowed
+        {
+            *may_spin = allowed;
+            link.allow_spinning(allowed);
+        }
     }
 
     /// By which threads see whether there is something to poll.

@@ -18,7 +18,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use farm_core::TaskId;
-use farm_core::backend::{Answer, Failure, Payload, StealAmount, Task};
+use farm_core::backend::{Answer, Ending, Payload, StealAmount, Task};
 use ipc_channel::ipc::IpcSender;
 use serde::{Deserialize, Serialize};
 
@@ -127,8 +127,8 @@ pub(crate) trait Link: Send {
 
 /// What a worker says by its link.
 pub(crate) enum WorkerEvent {
-    /// Items of a task have ended.
-    Done(Answer, Result<Payload, Failure>),
+    /// Items of a task have ended; `body` is what [`outcome`] reads.
+    Done { answer: Answer, ending: Ending, body: Payload },
     /// The worker has unmapped what the master has dropped.
     Evicted,
 }

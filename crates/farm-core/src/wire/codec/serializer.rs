@@ -119,7 +119,7 @@ impl<'m, const DESCRIBED: bool> Encoder<'m, DESCRIBED> {
     }
 
     /// Encodes a whole value.
-    #[inline]
+    #[inline(always)]
     pub(super) fn encode<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
         self.shape = Shape::of(identity::<T>());
         self.value(value)?;

@@ -23,7 +23,6 @@ use super::memory::Memory;
 use super::record::{Beside, HEAD, Header, MOST_INLINE, Request, Response, Run};
 use super::results::{self, LentResult};
 use super::ring::{Reader, Writer};
-use crate::transport::outcome::outcome;
 use crate::transport::{Broken, Link, Unsent, WorkerEvent};
 
 pub(crate) struct MasterEnd {
@@ -41,7 +40,6 @@ pub(crate) struct MasterEnd {
     record: Vec<u8>,
     /// How many bytes it has said since there was nothing to be heard.
     heard: usize,
-    may_spin: bool,
     /// Up to where this end has read, for windows; the worker could write to what it is told of that.
     read: Arc<AtomicU64>,
     /// Long results that lie in the lane, unless they are gone.
@@ -75,7 +73,6 @@ impl MasterEnd {
             tag: 0,
             record: Vec::new(),
             heard: 0,
-            may_spin: false,
             read: Arc::default(),
             lent: Vec::new(),
             is_given_up: false,
@@ -252,7 +249,7 @@ impl Link for MasterEnd {
                     }
                 };
                 self.note_answered(answer)?;
-                WorkerEvent::Done(answer, outcome(ending, Ok(body)))
+                WorkerEvent::Done { answer, ending, body }
             }
         };
         Ok(Some(news))
@@ -320,10 +317,7 @@ impl Link for MasterEnd {
     }
 
     fn allow_spinning(&mut self, allowed: bool) {
-        if self.may_spin != allowed {
-            self.may_spin = allowed;
-            self.block.word(MAY_SPIN).store(u32::from(allowed), Ordering::Relaxed);
-        }
+        self.block.word(MAY_SPIN).store(u32::from(allowed), Ordering::Relaxed);
     }
 
     fn give_back_idle(&mut self) -> bool {
