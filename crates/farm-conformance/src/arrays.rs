@@ -11,7 +11,7 @@ fn sum(part: ArrayRef<f64, Ix2>) -> f64 {
     part.view().sum()
 }
 
-/// Many tasks read at once, each its rows.
+/// Many tasks read a frozen array at once, each its own rows, and the last handle can be thawed.
 pub fn a_frozen_array_is_read_by_all_and_thawed_when_the_last_is_back<B: Backend>() {
     let pool = B::pool(3);
     let values = Array2::from_shape_fn((100, 7), |(i, j)| (10 * i + j) as f64);
@@ -39,7 +39,8 @@ fn number_rows(mut band: Band<i64, Ix2>) -> Band<i64, Ix2> {
     band
 }
 
-/// In uneven ranges, with rows that belong to none, several times over.
+/// Bands of uneven ranges are written, some rows belong to no band, and the array is split several
+/// times.
 pub fn bands_are_written_by_their_tasks_and_joined<B: Backend>() {
     let pool = B::pool(2);
     let mut array = SharedArray::<i64, _>::zeros((10, 3)).unwrap();
@@ -62,7 +63,7 @@ where
     band
 }
 
-/// `f32`, `f64`, `i32`, `i64`, `u8`; one to three dimensions.
+/// Arrays of `f32`, `f64`, `i32`, `i64` and `u8` have one to three dimensions.
 pub fn every_element_type_and_up_to_three_dimensions<B: Backend>() {
     fn check<T, D>(pool: &impl Farm, shape: D)
     where
@@ -84,7 +85,7 @@ pub fn every_element_type_and_up_to_three_dimensions<B: Backend>() {
     check::<u8, _>(pool, Ix2(0, 4));
 }
 
-/// One lost band never loses the array.
+/// The loss of one band leaves the other bands and the array usable.
 pub fn a_panic_in_a_band_leaves_the_array_and_names_its_rows<B: Backend>() {
     fn fail_in_the_middle(mut band: Band<f64, Ix1>) -> Band<f64, Ix1> {
         band.view_mut()[0] = 1.0;
@@ -108,7 +109,7 @@ pub fn a_panic_in_a_band_leaves_the_array_and_names_its_rows<B: Backend>() {
     assert_eq!(recovered.array.view(), array![1.0, 1.0, 1.0, 1.0, 1.0, 0.0]);
 }
 
-/// It need not be returned; its rows are as the task left them.
+/// A task need not return its band; the rows remain as the task has left them.
 pub fn a_band_that_a_task_drops_goes_back_to_its_split<B: Backend>() {
     fn fill(mut band: Band<u8, Ix1>) {
         band.view_mut().fill(7);
@@ -121,7 +122,7 @@ pub fn a_band_that_a_task_drops_goes_back_to_its_split<B: Backend>() {
     assert_eq!(recovered.array.view(), array![7, 7, 7, 7, 7]);
 }
 
-/// References come back as their task left them: narrowed, and more than one.
+/// A task may return references, narrowed and more of them than it got.
 pub fn a_reference_can_be_returned<B: Backend>() {
     type Part = ArrayRef<f64, Ix1>;
     fn cut(whole: Part) -> (Part, Part) {
@@ -135,7 +136,7 @@ pub fn a_reference_can_be_returned<B: Backend>() {
     assert_eq!(back.thaw().unwrap().view(), array![0.0, 1.0, 2.0, 3.0]);
 }
 
-/// A failed encoding leaves the rows whole, and nothing frozen.
+/// An argument that cannot be encoded leaves the rows of its bands whole and its arrays unfrozen.
 pub fn a_handle_in_an_argument_that_cannot_be_encoded_is_not_lost<B: Backend>() {
     #[derive(Deserialize)]
     struct Refuses;

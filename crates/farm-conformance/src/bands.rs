@@ -1,4 +1,5 @@
-//! Bands: several arrays in one task, rows that are only written, rows of tasks that fail, handles that are kept.
+//! Bands: several arrays in one task, rows that are only written, rows of failed tasks, handles
+//! that a task keeps.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -13,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::Backend;
 use crate::gate::{Gate, attempts_before};
 
-/// Positions and velocities are written and masses read, all by one task.
+/// One task writes positions and velocities and reads masses.
 pub fn bands_of_several_arrays_go_to_one_task<B: Backend>() {
     type Step = (Band<f64, Ix2>, Band<f64, Ix2>, ArrayRef<f64, Ix1>);
     fn step((mut positions, mut velocities, masses): Step) -> (Band<f64, Ix2>, Band<f64, Ix2>) {
@@ -41,7 +42,7 @@ pub fn bands_of_several_arrays_go_to_one_task<B: Backend>() {
     assert_eq!(positions.view(), 2.0 * masses);
 }
 
-/// As a band, or as they came; with retries and without.
+/// A task returns written rows as a `Band` or as an `Overwrite`, with retries and without.
 pub fn rows_that_are_only_written_are_given_back<B: Backend>() {
     type Rows = Overwrite<u64, Ix1>;
     fn as_a_band(rows: Rows) -> Band<u64, Ix1> {
@@ -51,7 +52,7 @@ pub fn rows_that_are_only_written_are_given_back<B: Backend>() {
     fn as_they_came(mut rows: Rows) -> Rows {
         let first = rows.rows().start as u64;
         for (i, element) in (first..).zip(rows.view_mut()) {
-            element.write(10 * i);
+            *element = 10 * i;
         }
         rows
     }
@@ -73,7 +74,8 @@ pub fn rows_that_are_only_written_are_given_back<B: Backend>() {
     assert_eq!(split.join(bands).unwrap().view(), array![0, 10, 20]);
 }
 
-/// A struct of the user's own, bytes in threes, axes whose number is known at run time, rows without elements.
+/// Bands of a user's own struct, of three-byte elements, with a number of axes known only at run
+/// time, and without elements.
 pub fn bands_of_any_plain_data_and_any_number_of_axes<B: Backend>() {
     #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
     #[bytemuck(crate = "farm_shm::bytemuck")]
@@ -118,7 +120,7 @@ pub fn bands_of_any_plain_data_and_any_number_of_axes<B: Backend>() {
     assert_eq!(split.join(bands).unwrap().shape(), [4, 0]);
 }
 
-/// Doubles rows in place, and panics half-way in all attempts but the one after so many.
+/// Doubles rows in place, and panics half-way in the first `failures` attempts.
 fn double((gate, failures, mut band): (PathBuf, usize, Band<f64, Ix1>)) -> (Band<f64, Ix1>, usize) {
     let before = attempts_before(gate);
     for (i, x) in band.view_mut().into_iter().enumerate() {
@@ -128,7 +130,8 @@ fn double((gate, failures, mut band): (PathBuf, usize, Band<f64, Ix1>)) -> (Band
     (band, before)
 }
 
-/// Or they are told, where panics are not retried.
+/// A task that is retried after a panic finds its rows unchanged; a pool that does not retry panics
+/// refuses the request.
 pub fn a_task_that_is_started_again_finds_its_rows_as_they_were<B: Backend>() {
     let pool = B::pool(1);
     let numbers = Array1::from_shape_fn(100, |i| i as f64);
@@ -149,7 +152,7 @@ pub fn a_task_that_is_started_again_finds_its_rows_as_they_were<B: Backend>() {
     };
     assert_eq!(array.view(), 2.0 * &numbers);
 
-    // Also when it has failed for good, and again with the undo of the first time.
+    // The rows are restored after the last failed attempt too, and the undo can be used again.
     for _ in 0..2 {
         let (split, outcome) = attempt(array, usize::MAX);
         assert!(matches!(outcome, Err(TaskError::Panicked { .. })));
@@ -162,11 +165,12 @@ pub fn a_task_that_is_started_again_finds_its_rows_as_they_were<B: Backend>() {
     assert_eq!(split.join(vec![outcome.unwrap().0]).unwrap().view(), 4.0 * &numbers);
 }
 
-/// In a pool that lends handles, that is an error which names them, and nothing can be had while they are kept.
-/// Threads are given the handles themselves: those are kept as any value is.
+/// In a pool that lends handles, a task that keeps them fails with an error that names them, and
+/// the master does not get the arrays back while the handles are kept. On threads the task owns the
+/// handles and may keep them like any value.
 pub fn a_handle_that_is_kept_beyond_its_task_is_told_by_name<B: Backend>() {
     type Handles = (Band<u8, Ix1>, ArrayRef<u8, Ix1>);
-    // One for each pool that is tested in this program.
+    // The pools that are tested in one program each add their own handles.
     static KEPT: Mutex<Vec<Handles>> = Mutex::new(Vec::new());
     fn keep(handles: Handles) {
         KEPT.lock().unwrap().push(handles);
@@ -186,7 +190,7 @@ pub fn a_handle_that_is_kept_beyond_its_task_is_told_by_name<B: Backend>() {
     }
     assert_eq!(pool.apply(f64::sqrt, 4.0).unwrap(), 2.0, "the pool works");
 
-    // In a worker process they have died with it; here they are, or not.
+    // A worker process takes the handles with it when it ends; on threads they are still here.
     let is_here = !KEPT.lock().unwrap().is_empty();
     let (split, frozen) = match split.recover() {
         Ok(recovered) => {
@@ -203,7 +207,7 @@ pub fn a_handle_that_is_kept_beyond_its_task_is_told_by_name<B: Backend>() {
     assert_eq!(torn.is_empty(), !B::ENCODES);
 }
 
-/// A handle that a thread of the task holds for some time is no harm if it is given up in time.
+/// A task may give handles to threads of its own, if these have dropped them when the task ends.
 pub fn a_task_may_share_its_handles_with_threads_of_its_own<B: Backend>() {
     fn halves(mut band: Band<u64, Ix1>) -> Band<u64, Ix1> {
         let (mut front, mut back) = band.view_mut().split_at(ndarray::Axis(0), 50);
@@ -227,7 +231,7 @@ pub fn a_task_may_share_its_handles_with_threads_of_its_own<B: Backend>() {
     array.thaw().unwrap();
 }
 
-/// Encodes as the band in it, of which there may be more owners.
+/// Encodes as the band that it contains, which may have more owners.
 struct Held(Arc<Mutex<Band<u8, Ix1>>>);
 
 impl Serialize for Held {
@@ -242,7 +246,8 @@ impl<'de> Deserialize<'de> for Held {
     }
 }
 
-/// Where handles are lent, the master must not have what a task has. It keeps the band, and may send it later.
+/// A band that has another owner is not sent, because the master must not have a handle that is
+/// lent to a task. The master keeps the band and may send it later.
 pub fn a_band_that_somebody_still_holds_is_not_sent<B: Backend>() {
     fn fill(held: Held) {
         held.0.lock().unwrap().view_mut().fill(1);
@@ -266,7 +271,7 @@ pub fn a_band_that_somebody_still_holds_is_not_sent<B: Backend>() {
     assert_eq!(recovered.array.view().sum(), 4);
 }
 
-/// Writes to the band that it drops with.
+/// Writes to its band when it is dropped.
 #[derive(Serialize, Deserialize)]
 struct WritesLast(Band<u8, Ix1>);
 
@@ -276,9 +281,9 @@ impl Drop for WritesLast {
     }
 }
 
-/// Also by what its argument does when it is dropped.
+/// The master drops an argument before the task begins, so what its `Drop` writes comes first.
 pub fn the_master_is_done_with_an_argument_before_its_task_begins<B: Backend>() {
-    /// What the rows are at first, if they stay that.
+    /// The value of the rows at the start, if it does not change.
     fn look_for_some_time(argument: WritesLast) -> Option<u8> {
         let before = argument.0.view().to_owned();
         let stays = (0..2000).all(|_| {
@@ -288,7 +293,7 @@ pub fn the_master_is_done_with_an_argument_before_its_task_begins<B: Backend>() 
         stays.then_some(before[0])
     }
     let pool = B::pool(1);
-    // On threads the argument itself is there, and is dropped after.
+    // On threads the task gets the argument itself, which is dropped after the task.
     let expected = if B::ENCODES { 9 } else { 0 };
     for _ in 0..20 {
         let array = SharedArray::<u8, _>::zeros(1000).unwrap();
@@ -299,7 +304,8 @@ pub fn the_master_is_done_with_an_argument_before_its_task_begins<B: Backend>() 
     }
 }
 
-/// Else its rows would be as a failed attempt has left them.
+/// A value that leaves its handle out when it is decoded is an error of its task: the rows of the
+/// band could be those of a failed attempt.
 pub fn a_handle_that_is_left_out_of_a_decoded_argument_is_an_error<B: Backend>() {
     struct Forgets(Option<Band<u8, Ix1>>);
     impl Serialize for Forgets {
@@ -325,7 +331,8 @@ pub fn a_handle_that_is_left_out_of_a_decoded_argument_is_an_error<B: Backend>()
     split.recover().unwrap();
 }
 
-/// It was not sent, and its rows are whole.
+/// A task whose argument panics when the master drops it is not sent, and the rows of its bands are
+/// whole.
 pub fn an_argument_that_panics_when_it_is_dropped_is_an_error_of_its_task<B: Backend>() {
     #[derive(Serialize, Deserialize)]
     struct Bomb(Band<u8, Ix1>);
@@ -347,7 +354,7 @@ pub fn an_argument_that_panics_when_it_is_dropped_is_an_error_of_its_task<B: Bac
     assert!(split.recover().unwrap().torn.is_empty());
 }
 
-/// And cannot be had by what a task calls inside the farm.
+/// A task cannot hide a handle that it keeps by calling functions of the farm.
 pub fn a_task_cannot_make_the_farm_forget_what_it_keeps<B: Backend>() {
     static KEPT: Mutex<Vec<Band<u8, Ix1>>> = Mutex::new(Vec::new());
     struct Nothing;
@@ -375,7 +382,8 @@ pub fn a_task_cannot_make_the_farm_forget_what_it_keeps<B: Backend>() {
     KEPT.lock().unwrap().clear();
 }
 
-/// The first attempt has written to the rows, and the second cannot even begin.
+/// The rows are restored even if the first attempt has written to them and the second fails before
+/// it begins.
 pub fn rows_are_as_they_were_when_the_last_attempt_cannot_begin<B: Backend>() {
     struct Refuses(PathBuf, Band<u8, Ix1>);
     impl Serialize for Refuses {
@@ -411,7 +419,7 @@ pub fn rows_are_as_they_were_when_the_last_attempt_cannot_begin<B: Backend>() {
     assert_eq!(recovered.array.view(), array![0, 0]);
 }
 
-/// Also where the band itself is thrown.
+/// A band is torn if its task panics with the band as the payload.
 pub fn a_band_that_is_thrown_in_a_panic_is_torn<B: Backend>() {
     fn throw(mut band: Band<u8, Ix1>) {
         band.view_mut()[0] = 1;

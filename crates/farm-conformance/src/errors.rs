@@ -1,4 +1,4 @@
-//! What goes wrong in a task is an outcome of that task, and of nothing else.
+//! An error in a task is the outcome of that task, and affects nothing else.
 
 use farm_core::Stage;
 use farm_core::prelude::*;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Backend;
 
-/// The place is the line in the task, the stack is the worker's.
+/// The error of a panic has the line in the task, and the worker's stack.
 pub fn a_panic_carries_message_place_and_backtrace<B: Backend>() {
     fn refuse_zero(x: f64) -> f64 {
         assert!(x != 0.0, "{x} has no inverse");
@@ -26,7 +26,7 @@ pub fn a_panic_carries_message_place_and_backtrace<B: Backend>() {
     assert_eq!(pool.stats().workers_lost, 0, "a panic costs no worker");
 }
 
-/// `panic_any` with a number.
+/// A panic whose payload is a number is reported.
 pub fn a_panic_whose_payload_is_no_string_is_told<B: Backend>() {
     fn odd_payload(x: u32) {
         std::panic::panic_any(x);
@@ -37,13 +37,13 @@ pub fn a_panic_whose_payload_is_no_string_is_told<B: Backend>() {
     pool.apply(drop::<u32>, 7).unwrap();
 }
 
-/// Refuses to cross, on the way out or on the way in.
+/// A value that cannot be encoded, or cannot be decoded.
 #[derive(Debug)]
 struct Stubborn(u8);
 
-/// Encodes, but does not decode.
+/// Can be encoded, but not decoded.
 const ONE_WAY: u8 = 1;
-/// Does not encode.
+/// Cannot be encoded.
 const NO_WAY: u8 = 2;
 
 impl Serialize for Stubborn {
@@ -64,7 +64,8 @@ impl<'de> Deserialize<'de> for Stubborn {
     }
 }
 
-/// No hang, and no worker lost. A pool that encodes nothing has nothing to refuse.
+/// A value that cannot be encoded or decoded causes neither a hang nor the loss of a worker. A pool
+/// that does not encode accepts every value.
 pub fn what_cannot_be_encoded_or_decoded_is_an_error_twenty_times_in_a_row<B: Backend>() {
     fn take(item: Stubborn) -> u8 {
         item.0
@@ -72,7 +73,7 @@ pub fn what_cannot_be_encoded_or_decoded_is_an_error_twenty_times_in_a_row<B: Ba
     fn give(kind: u8) -> Stubborn {
         Stubborn(kind)
     }
-    // Much is encoded before it turns out.
+    // Much is encoded before the value is found to be invalid.
     type Behind = (Vec<(u8, u8)>, Stubborn);
     fn behind(kind: u8) -> Behind {
         (vec![(1, 2); 50_000], Stubborn(kind))
@@ -109,7 +110,8 @@ pub fn what_cannot_be_encoded_or_decoded_is_an_error_twenty_times_in_a_row<B: Ba
     assert_eq!(pool.stats().workers_lost, 0);
 }
 
-/// Each error is larger than what a pipe or a socket holds.
+/// A pool with many unread errors ends, though each error is larger than a pipe or a socket can
+/// hold.
 pub fn large_errors_from_every_task_do_not_block_the_end<B: Backend>() {
     fn complain(x: usize) {
         panic!("{}", "x".repeat(1_000_000 + x));
@@ -125,7 +127,7 @@ pub fn large_errors_from_every_task_do_not_block_the_end<B: Backend>() {
     pool.shutdown();
 }
 
-/// A pool inside a task is refused by name, whatever the pool.
+/// Every pool marks the thread of a task, so that a submission from inside a task is refused.
 pub fn a_task_cannot_submit<B: Backend>() {
     fn inside(_: ()) -> bool {
         farm_core::backend::inside_a_task()
@@ -135,7 +137,7 @@ pub fn a_task_cannot_submit<B: Backend>() {
     assert!(!farm_core::backend::inside_a_task(), "the master is not a task");
 }
 
-/// Whoever reads the error finds the task.
+/// An error names the function, the item and the label of its task.
 pub fn errors_name_the_function_the_item_and_the_label<B: Backend>() {
     fn always_fails(x: u64) -> u64 {
         assert!(x > 1000, "too small");

@@ -1,4 +1,4 @@
-//! What can be sent, and by whom.
+//! The functions and values that can be sent, and the threads that may send them.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -14,7 +14,8 @@ fn largest<T: PartialOrd + Copy>(items: Vec<T>) -> Option<T> {
     items.into_iter().reduce(|a, b| if b > a { b } else { a })
 }
 
-/// `fn` items, generic instances, library functions, closures, methods, tuples of arguments.
+/// `fn` items, generic instances, library functions, closures, methods and tuples of arguments can
+/// be sent.
 pub fn every_kind_of_function_without_captures_can_be_sent<B: Backend>() {
     let pool = B::pool(2);
     assert_eq!(pool.map(f64::sqrt, [1.0, 4.0, 9.0]).unwrap(), [1.0, 2.0, 3.0]);
@@ -24,7 +25,7 @@ pub fn every_kind_of_function_without_captures_can_be_sent<B: Backend>() {
     assert_eq!(pool.apply(<String as Length>::bytes_long, "naïve".to_owned()).unwrap(), 6);
     let texts = pool.map(|x: i32| format!("<{x}>"), -1..2).unwrap();
     assert_eq!(texts, ["<-1>", "<0>", "<1>"]);
-    // Functions whose code a linker may merge remain different functions.
+    // A linker may merge the code of these functions, but they remain different functions.
     assert_eq!(pool.apply(|x: u32| x + 1, 1).unwrap(), 2);
     assert_eq!(pool.apply(|x: i32| x + 1, -2).unwrap(), -1);
 }
@@ -39,7 +40,7 @@ impl Length for String {
     }
 }
 
-/// Larger than any pipe or socket holds, many at a time, both ways.
+/// Values that are larger than any pipe or socket buffer arrive in both directions, many at a time.
 pub fn large_arguments_and_results_arrive_whole<B: Backend>() {
     fn double(values: Plain<f64>) -> Plain<f64> {
         Plain(values.iter().map(|x| 2.0 * x).collect())
@@ -53,7 +54,7 @@ pub fn large_arguments_and_results_arrive_whole<B: Backend>() {
     }
 }
 
-/// How long they become shows only while they are encoded, several at a time.
+/// The length of a value may become known only while it is encoded, for several values at a time.
 pub fn long_values_grow_as_they_are_encoded<B: Backend>() {
     type Pairs = Vec<(u64, String)>;
     fn unchanged(pairs: Pairs) -> Pairs {
@@ -74,7 +75,7 @@ pub fn long_values_grow_as_they_are_encoded<B: Backend>() {
     });
 }
 
-/// Handles know their task, not their turn.
+/// A handle belongs to its task, so results can be read in any order.
 pub fn submitted_tasks_answer_in_any_order_of_asking<B: Backend>() {
     let pool = B::pool(2);
     let mut handles: Vec<_> = (0..50).map(|x| (x, pool.submit(|x: u64| x * x, x))).collect();
@@ -84,8 +85,7 @@ pub fn submitted_tasks_answer_in_any_order_of_asking<B: Backend>() {
     }
 }
 
-/// Results wait for their readers without being in the way of others, however long they are and in whatever order they are
-/// read.
+/// Unread results block no other task, however long they are and in whatever order they are read.
 pub fn unread_results_hold_up_no_task<B: Backend>() {
     for (length, tasks) in [(100_000, 100_u32), (8 << 20, 12)] {
         let pool = B::pool(1);
@@ -95,7 +95,7 @@ pub fn unread_results_hold_up_no_task<B: Backend>() {
     }
 }
 
-/// A pool ends while nobody reads its results, and they can be read then.
+/// A pool ends while its results are unread, and they can be read afterwards.
 pub fn unread_results_hold_up_no_end_of_a_pool<B: Backend>() {
     for (length, tasks) in [(100_000, 100_u32), (8 << 20, 12)] {
         let pool = B::pool(2);
@@ -122,7 +122,7 @@ fn submit_long(pool: &impl Farm, length: usize, tasks: u32) -> Vec<(u32, TaskHan
     (0..tasks).map(|n| (n, pool.submit(task, (length, n)))).collect()
 }
 
-/// Without any runtime: a waker that unparks this thread.
+/// A handle can be awaited without any runtime, by a waker that unparks this thread.
 pub fn a_handle_is_a_future<B: Backend>() {
     struct Unpark(Thread);
     impl Wake for Unpark {
@@ -142,7 +142,7 @@ pub fn a_handle_is_a_future<B: Backend>() {
     assert_eq!(root, 2.0_f64.sqrt());
 }
 
-/// A pool is `Sync`; outcomes find the thread that asked.
+/// A pool is `Sync`, and each outcome reaches the thread that waits for it.
 pub fn many_threads_submit_to_one_pool<B: Backend>() {
     let pool = B::pool(2);
     std::thread::scope(|scope| {

@@ -1,10 +1,11 @@
-//! Files, which are what tasks share with the test on every pool.
+//! Files by which tasks and their test communicate, on every pool.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A gate that tasks wait at: a folder in which they leave marks, closed until a file appears.
+/// A gate at which tasks wait: a folder in which tasks leave files as marks, closed until the file
+/// `open` appears.
 pub(crate) struct Gate(pub(crate) PathBuf);
 
 impl Gate {
@@ -42,7 +43,7 @@ pub(crate) fn leave_mark((gate, mark): (PathBuf, usize)) {
     let _ = fs::write(Path::new(&gate).join(mark.to_string()), "");
 }
 
-/// Leaves a mark for this attempt of a task, and says how many there were before.
+/// Leaves a mark for this attempt of a task, and returns the number of earlier attempts.
 pub(crate) fn attempts_before(gate: PathBuf) -> usize {
     let before = (0..).find(|n| !gate.join(n.to_string()).exists()).unwrap_or_default();
     leave_mark((gate, before));

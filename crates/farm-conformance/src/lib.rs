@@ -1,10 +1,11 @@
-//! What every pool promises, tested once.
+//! The tests that every pool must pass.
 //!
-//! A backend says how its pools are made, in a [`Backend`], and calls [`conformance_tests!`], which
-//! writes one `#[test]` for each body of this crate. A body is generic over the pool and knows none.
+//! A backend describes its pools in an implementation of [`Backend`] and calls
+//! [`conformance_tests!`], which writes one `#[test]` for each body of this crate. A body is
+//! generic over the pool.
 //!
-//! No body waits for a time; each waits for an event, under a [`watchdog`] that ends the test program if
-//! the event does not come.
+//! No body waits for a fixed time. Each waits for an event, under a [`watchdog`] that ends the test
+//! program if the event does not come.
 
 pub mod arrays;
 pub mod bands;
@@ -20,18 +21,19 @@ pub mod watchdog;
 
 use farm_core::Farm;
 
-/// A kind of pool to be tested.
+/// A kind of pool to test.
 pub trait Backend {
-    /// The pool.
+    /// The type of the pool.
     type Pool: Farm + 'static;
 
-    /// Whether arguments and results are encoded, so that a value which cannot be is an error.
+    /// Whether arguments and results are encoded, so that a value that cannot be encoded is an
+    /// error.
     const ENCODES: bool;
 
-    /// Whether tasks run beside the caller, so that a task can be unfinished.
+    /// Whether tasks run concurrently with the caller, so that a submitted task can be unfinished.
     const CONCURRENT: bool;
 
-    /// Makes a pool of so many workers.
+    /// Creates a pool of `workers` workers.
     fn pool(workers: usize) -> Self::Pool;
 }
 
@@ -130,7 +132,7 @@ macro_rules! values_tests {
     };
 }
 
-/// They are left out where sanitizers look at what is shared.
+/// Writes no tests: sanitizers check shared data, and these tests share none.
 #[cfg(farm_sanitized)]
 #[doc(hidden)]
 #[macro_export]

@@ -1,4 +1,4 @@
-//! How tasks, handles and pools end.
+//! The ends of tasks, handles and pools.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::Backend;
 use crate::gate::{Gate, attempts_before, leave_mark};
 
-/// Leaves a mark, then waits until the gate is open or gone.
+/// Leaves a mark, then waits until the gate is open or removed.
 fn pass((gate, mark): (PathBuf, usize)) -> usize {
     let _ = fs::write(gate.join(mark.to_string()), "");
     while gate.exists() && !gate.join("open").exists() {
@@ -21,7 +21,7 @@ fn pass((gate, mark): (PathBuf, usize)) -> usize {
     mark
 }
 
-/// How many of these live in this process.
+/// The number of [`Counted`] values that exist in this process.
 static LIVING: AtomicI64 = AtomicI64::new(0);
 
 #[derive(Debug)]
@@ -52,7 +52,7 @@ impl<'de> Deserialize<'de> for Counted {
     }
 }
 
-/// Nothing that was sent or received is kept, also when a task fails.
+/// No argument and no result is kept after the map, even if a task fails.
 pub fn arguments_and_results_are_freed_when_map_returns<B: Backend>() {
     fn pick(item: Counted) -> Counted {
         assert!(item.0 != 99, "not this one");
@@ -67,7 +67,7 @@ pub fn arguments_and_results_are_freed_when_map_returns<B: Backend>() {
     assert_eq!(LIVING.load(Ordering::SeqCst), 0);
 }
 
-/// The handle comes back, and is good for another try.
+/// A handle comes back from a timeout and can be waited for again.
 pub fn a_timeout_expires_and_the_pool_still_works<B: Backend>() {
     if !B::CONCURRENT {
         let pool = B::pool(1);
@@ -85,7 +85,8 @@ pub fn a_timeout_expires_and_the_pool_still_works<B: Backend>() {
     assert_eq!(handle.get_timeout(Duration::MAX).unwrap().unwrap(), 1);
 }
 
-/// What waits is cancelled; what runs ends with its worker, or, on threads, by itself.
+/// `terminate` cancels queued tasks. Running tasks end with their worker or, on threads, by
+/// themselves.
 pub fn terminate_with_ten_thousand_long_tasks_queued_is_prompt<B: Backend>() {
     let (pool, gate) = (B::pool(2), Gate::new());
     if !B::CONCURRENT {
@@ -96,7 +97,8 @@ pub fn terminate_with_ten_thousand_long_tasks_queued_is_prompt<B: Backend>() {
         gate.wait_for_marks(2);
     }
     std::thread::scope(|scope| {
-        // Threads cannot be killed: the two that run are let go on once the last task is cancelled.
+        // Threads cannot be killed: the two running tasks may finish once the last task is
+        // cancelled.
         scope.spawn(|| {
             handles.last().expect("there are many").wait();
             gate.open();
@@ -110,7 +112,7 @@ pub fn terminate_with_ten_thousand_long_tasks_queued_is_prompt<B: Backend>() {
     }
 }
 
-/// Nothing that was submitted is dropped.
+/// `shutdown` runs every task that was submitted.
 pub fn shutdown_waits_for_all_tasks<B: Backend>() {
     let (pool, gate) = (B::pool(2), Gate::new());
     let handles: Vec<_> = (0..20).map(|n| pool.submit(leave_mark, (gate.0.clone(), n))).collect();
@@ -119,7 +121,7 @@ pub fn shutdown_waits_for_all_tasks<B: Backend>() {
     assert!(handles.into_iter().all(|handle| handle.is_ready() && handle.get().is_ok()));
 }
 
-/// A task that no worker has can be taken back, once.
+/// A task that no worker has can be cancelled, once.
 pub fn a_cancelled_task_never_runs<B: Backend>() {
     if !B::CONCURRENT {
         let handle = B::pool(1).submit(f64::sqrt, 1.0);
@@ -140,7 +142,7 @@ pub fn a_cancelled_task_never_runs<B: Backend>() {
     assert_eq!(gate.marks(), 1, "the cancelled task has left no mark");
 }
 
-/// The result is thrown away, the work is not.
+/// A handle that is dropped discards the result, but not the task.
 pub fn dropping_a_handle_cancels_nothing<B: Backend>() {
     let (pool, gate) = (Arc::new(B::pool(1)), Gate::new());
     for n in 0..10 {
@@ -150,7 +152,7 @@ pub fn dropping_a_handle_cancels_nothing<B: Backend>() {
     assert_eq!(gate.marks(), 10);
 }
 
-/// What has been submitted waits in line, whatever its number, while nobody waits for it.
+/// Any number of tasks can be queued while no thread waits for them.
 pub fn a_hundred_thousand_tasks_wait_in_line<B: Backend>() {
     let pool = B::pool(2);
     let mut handles: Vec<_> = (0..100_000_u32).map(|n| pool.submit(f64::from, n)).collect();
@@ -161,7 +163,7 @@ pub fn a_hundred_thousand_tasks_wait_in_line<B: Backend>() {
     }
 }
 
-/// A panic is forgiven as often as asked, or the pool says that it cannot do that.
+/// A panic is retried as often as requested, or the pool refuses the request.
 pub fn a_panic_is_retried_on_request_or_the_request_is_refused<B: Backend>() {
     fn panic_at_first((gate, attempts): (PathBuf, usize)) -> usize {
         let before = attempts_before(gate);

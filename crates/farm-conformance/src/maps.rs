@@ -1,4 +1,4 @@
-//! `map` and its relatives.
+//! `map` and the related methods.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,7 +15,7 @@ fn square(x: u64) -> u64 {
     x * x
 }
 
-/// Nothing in, nothing out, at once.
+/// An empty input gives an empty result at once.
 pub fn empty_input_gives_an_empty_result<B: Backend>() {
     let pool = B::pool(2);
     assert_eq!(pool.map(square, []).unwrap(), [0_u64; 0]);
@@ -24,7 +24,7 @@ pub fn empty_input_gives_an_empty_result<B: Backend>() {
     pool.shutdown();
 }
 
-/// `distribute` is the free function with one part per worker.
+/// `distribute` is the free function with one part for each worker.
 pub fn distribute_cuts_for_the_workers_of_the_pool<B: Backend>() {
     let pool = B::pool(3);
     assert_eq!(pool.workers(), 3);
@@ -33,14 +33,14 @@ pub fn distribute_cuts_for_the_workers_of_the_pool<B: Backend>() {
     assert_eq!(pool.distribute(2), [0..1, 1..2]);
 }
 
-/// Idle workers disturb nothing, and one item is enough.
+/// A map may have fewer items than there are workers.
 pub fn more_workers_than_items<B: Backend>() {
     let pool = B::pool(5);
     assert_eq!(pool.map(square, [3]).unwrap(), [9]);
     assert_eq!(pool.map(square, [3, 4]).unwrap(), [9, 16]);
 }
 
-/// The bound on tasks in flight is no bound on the input.
+/// An input may have more items than tasks may be in flight.
 pub fn more_items_than_are_kept_in_flight<B: Backend>() {
     let pool = B::pool(2);
     let n = 3 * pool.in_flight() as u64 + 7;
@@ -48,7 +48,7 @@ pub fn more_items_than_are_kept_in_flight<B: Backend>() {
     assert_eq!(pool.map(square, 0..n).unwrap(), expected);
 }
 
-/// Whatever order they are done in.
+/// Results have the order of the items, in whatever order the tasks finish.
 pub fn results_are_in_the_order_of_the_items<B: Backend>() {
     fn uneven(x: u64) -> u64 {
         let turns = if x.is_multiple_of(7) { 200_000 } else { 10 };
@@ -64,7 +64,7 @@ fn odd_fails(x: u64) -> u64 {
     x
 }
 
-/// Item 3 fails late and item 5 early; 3 is reported.
+/// Item 3 fails late and item 5 early; the error of item 3 is returned.
 pub fn the_error_of_the_lowest_index_is_returned<B: Backend>() {
     fn three_is_slow_to_fail(x: u64) -> u64 {
         if x == 3 {
@@ -82,7 +82,7 @@ pub fn the_error_of_the_lowest_index_is_returned<B: Backend>() {
     assert_eq!(pool.map(square, [2]).unwrap(), [4], "the pool is still usable");
 }
 
-/// Good and bad, each in its place.
+/// `map_each` returns results and errors, each in its place.
 pub fn map_each_returns_every_outcome<B: Backend>() {
     let pool = B::pool(2);
     let outcomes = pool.map_each(odd_fails, 0..20);
@@ -110,7 +110,7 @@ pub fn for_each_does_every_item<B: Backend>() {
     assert_eq!(error.task().item, Some(2));
 }
 
-/// At item 0, in the middle, and twice in a row.
+/// An input that panics, at item 0, in the middle, and twice in a row, leaves the pool usable.
 pub fn an_input_that_panics_reaches_the_caller_and_leaves_the_pool_usable<B: Backend>() {
     let pool = B::pool(2);
     for bad in [0_u64, 400, 400] {
@@ -126,7 +126,7 @@ pub fn an_input_that_panics_reaches_the_caller_and_leaves_the_pool_usable<B: Bac
     }
 }
 
-/// An item is taken when there is room for its task, not before.
+/// An item is taken from the input only when there is room for its task.
 pub fn an_endless_input_is_not_taken_far_ahead<B: Backend>() {
     let pool = B::pool(2);
     let taken = AtomicUsize::new(0);
@@ -140,7 +140,7 @@ pub fn an_endless_input_is_not_taken_far_ahead<B: Backend>() {
     assert!(taken <= most + 2, "{taken} items were taken to reach the second");
 }
 
-/// A writer that never ends, a reader that takes its time: what is between them is bounded, always.
+/// The number of items between an endless input and a slow reader is bounded at all times.
 pub fn imap_keeps_a_bounded_number_between_its_input_and_its_reader<B: Backend>() {
     let pool = B::pool(2);
     let taken = Cell::new(0_u64);
@@ -162,18 +162,18 @@ fn outcomes_next(outcomes: &mut impl Iterator<Item = Result<u64, TaskError>>) ->
     outcomes.next().expect("it is endless").expect("no task fails")
 }
 
-/// Every outcome, errors in their places, as with `map_each`.
+/// `imap` yields every outcome, with errors in their places, as `map_each` does.
 pub fn imap_goes_on_after_an_error<B: Backend>() {
     let pool = B::pool(2);
     let good = pool.imap(odd_fails, 0..50).filter_map(Result::ok);
     assert!(good.eq((0..50).step_by(2)));
 }
 
-/// How many [`Permit`]s there are.
+/// The number of [`Permit`]s.
 const PERMITS: usize = 8;
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
-/// It is given back when it is dropped, in the process that has it.
+/// A permit to produce an item. It is returned when it is dropped in the process that took it.
 #[derive(Default)]
 struct Permit(bool);
 
@@ -203,7 +203,7 @@ fn square_if_permitted(Permitted(x, permit): Permitted) -> u64 {
     x * x
 }
 
-/// Items are dropped as soon as they are on their way, so an input may depend on that.
+/// An item is dropped as soon as it has been sent, so an input may wait for that.
 pub fn an_input_may_wait_until_earlier_items_are_dropped<B: Backend>() {
     let pool = B::pool(2);
     let items = (0..20_000).map(|x| Permitted(x, Permit::take()));
@@ -219,7 +219,7 @@ fn panic_in_several_ways(n: u32) -> u32 {
     }
 }
 
-/// A panic that went past the hook has no place, and is not given that of one which went before.
+/// A panic that bypassed the panic hook has no location, and does not get that of an earlier panic.
 pub fn a_panic_is_not_told_with_the_place_of_another<B: Backend>() {
     let pool = B::pool(1);
     for (n, outcome) in (0..).zip(pool.map_each(panic_in_several_ways, 0..60)) {

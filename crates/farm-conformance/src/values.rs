@@ -1,4 +1,4 @@
-//! Values of every type go through a pool as they go through JSON, or better; and none arrives changed.
+//! Values of every type reach a task and come back unchanged, or as JSON would change them.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -22,23 +22,23 @@ use types::*;
 
 mod types;
 
-/// What a task finds in its argument, and the argument itself.
+/// Returns the debug output of the argument and the argument itself.
 fn see<T: Debug>(value: T) -> (String, T) {
     (format!("{value:?}"), value)
 }
 
-/// What remains of a value that goes through JSON, if it comes through.
+/// The value after it was written as JSON and read again, if that is possible.
 fn through_json<T: Serialize + DeserializeOwned>(value: &T) -> Option<T> {
     serde_json::from_str(&serde_json::to_string(value).ok()?).ok()
 }
 
-/// Whether what is seen of a value is the value, or what JSON would make of it.
+/// Whether `seen` is the debug output of the value, or of the value that JSON would give.
 fn is_either<T: Serialize + DeserializeOwned + Debug>(seen: &str, sent: &T) -> bool {
     let json = through_json(sent).expect("a value that goes through JSON");
     seen == format!("{sent:?}") || seen == format!("{json:?}")
 }
 
-/// Checks what a task has seen of a value, and what has come back.
+/// Checks the value that a task has seen and the value that has come back.
 fn check<T>(value: &T, (seen, back): &(String, T)) -> Result<(), TestCaseError>
 where
     T: Serialize + DeserializeOwned + Debug + Clone,
@@ -51,8 +51,8 @@ where
     Ok(())
 }
 
-/// Values go through the pool as they are or as through JSON, alone and in a map, the first of their type as later
-/// ones.
+/// Sends values through the pool, alone and in a map, and checks them. Later values of a type are
+/// treated like the first one.
 fn go_through<T>(pool: &impl Farm, cases: u32)
 where
     T: Serialize + DeserializeOwned + Debug + Clone + Send + Arbitrary + 'static,
@@ -70,7 +70,7 @@ where
     }
 }
 
-/// Some fifty types, with generated values.
+/// Some fifty types with generated values go through a pool.
 pub fn values_of_every_type_go_through_as_through_json<B: Backend>() {
     let pool = B::pool(2);
     go_through::<Every>(&pool, 400);
@@ -79,13 +79,13 @@ pub fn values_of_every_type_go_through_as_through_json<B: Backend>() {
     go_through::<LengthUnknown>(&pool, 24);
 }
 
-/// Each of those types by itself, as an argument and as a result, without a pool.
+/// Each of these types goes through the codec, as an argument and as a result, without a pool.
 pub fn values_of_every_type_go_through_the_codec() {
     fn send<T: Data + Debug>(value: &T) -> (String, T) {
         let function = Function::of(see::<T>).reference().expect("it is in this executable");
         let argument = encode_call(value).expect("a value that is encoded");
         let mut result = Vec::new();
-        // SAFETY: the reference and the argument are of this process, and nothing is lent.
+        // SAFETY: the reference and the argument are of this process, and no handle is lent.
         let form = unsafe { run(function, &argument, &mut result) };
         codec::decode_form(&result, form.expect("a value that arrives")).expect("what comes back")
     }
@@ -104,7 +104,8 @@ pub fn values_of_every_type_go_through_the_codec() {
     for_every_type!(all!());
 }
 
-/// JSON has no numbers that are not finite, no bytes, no keys but text, and one null only.
+/// Infinities and NaN, bytes, keys other than text, and nested `Option`s of unit go through, which
+/// JSON cannot represent.
 pub fn values_that_json_cannot_hold_go_through<B: Backend>() {
     type Keys = BTreeMap<(u8, Option<char>), Vec<u8>>;
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -135,7 +136,7 @@ pub fn values_that_json_cannot_hold_go_through<B: Backend>() {
     }
 }
 
-/// What a value's own `Serialize` or `Deserialize` says of it reaches the caller.
+/// An error of a value's own `Serialize` or `Deserialize` reaches the caller with its message.
 pub fn a_value_that_refuses_says_why<B: Backend>() {
     if !B::ENCODES {
         return;
@@ -184,7 +185,7 @@ pub fn a_value_that_refuses_says_why<B: Backend>() {
     tells(&pool, Partly::NotSent, "cannot be serialized");
     tells(&pool, Partly::NotRead, "unknown variant `NotRead`");
     tells(&pool, Renamed { field: 1 }, "unknown field `there`");
-    // The same of results.
+    // Results give the same errors.
     fn early(_: ()) -> SystemTime {
         SystemTime::UNIX_EPOCH - Duration::from_secs(1)
     }
@@ -197,7 +198,7 @@ pub fn a_value_that_refuses_says_why<B: Backend>() {
     assert!(error.contains("2 is not odd"), "{error}");
 }
 
-/// A value that contains itself, in each of the ways in which one can.
+/// A recursive value, with each kind of nesting.
 #[derive(Default, Serialize, Deserialize)]
 enum Deep {
     #[default]
@@ -211,14 +212,14 @@ enum Deep {
     Map(BTreeMap<u8, Deep>),
 }
 
-/// The same, in the form with names.
+/// A recursive value that is encoded with field names.
 #[derive(Default, Serialize, Deserialize)]
 struct Chain {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     next: Option<Box<Chain>>,
 }
 
-/// The same, of a kind that is first taken as what it is and then looked at.
+/// A recursive value of an untagged type, which `Deserialize` buffers before it selects a variant.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Looked {
@@ -226,7 +227,8 @@ enum Looked {
     Inner { next: Box<Looked> },
 }
 
-/// What can be taken apart level by level, so that dropping it needs no stack for its depth.
+/// A type that can be taken apart level by level, so that dropping a deep value needs no deep
+/// stack.
 trait Levels: Data {
     fn of(levels: u32) -> Self;
     fn take_inner(&mut self) -> Option<Self>;
@@ -305,7 +307,7 @@ impl Levels for Looked {
     }
 }
 
-/// Does something on a thread with as much stack as a thread of a program has by default.
+/// Runs `body` on a thread whose stack has the default size of threads.
 fn on_a_common_stack(body: impl FnOnce() + Send) {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().stack_size(2 << 20);
@@ -313,7 +315,7 @@ fn on_a_common_stack(body: impl FnOnce() + Send) {
     });
 }
 
-/// Arguments and results may be as deep as they like.
+/// Arguments and results may be nested to any depth.
 pub fn values_that_lie_deep_in_each_other_go_through<B: Backend>() {
     fn goes<T: Levels>(pool: &impl Farm, levels: u32) {
         for _ in 0..2 {
@@ -331,11 +333,12 @@ pub fn values_that_lie_deep_in_each_other_go_through<B: Backend>() {
     });
 }
 
-/// `Deserialize` needs stack of its own for them, which nobody can add to.
+/// A deep value of an untagged type is an error: its `Deserialize` needs stack for each level, and
+/// no more can be added while it runs.
 pub fn a_value_that_is_too_deep_to_be_looked_at_first_is_one_clear_error<B: Backend>() {
     on_a_common_stack(|| {
         let pool = B::pool(1);
-        // Without encoding it is no error, but to drop such a value needs stack.
+        // Without encoding a deep value is no error, but dropping it needs stack.
         for _ in 0..usize::from(B::ENCODES) * 2 {
             let submitted = pool.submit(make::<Looked>, 20_000).get();
             let error = submitted.map(count).unwrap_err();

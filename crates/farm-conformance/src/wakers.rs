@@ -35,7 +35,7 @@ fn square(x: u64) -> u64 {
     x * x
 }
 
-/// A task that returns when a gate is open.
+/// A task that returns when its gate is open.
 fn wait_at((gate, x): (PathBuf, u64)) -> u64 {
     while !gate.join("open").exists() {
         std::thread::yield_now();
@@ -43,7 +43,7 @@ fn wait_at((gate, x): (PathBuf, u64)) -> u64 {
     x
 }
 
-/// Many wakers at once, each of which waits for a task of the same pool, which has one worker.
+/// Many wakers at once may each wait for another task of the same pool, which has one worker.
 pub fn a_waker_may_wait_for_other_tasks_of_its_pool<B: Backend>() {
     if !B::CONCURRENT {
         return;
@@ -70,7 +70,7 @@ pub fn a_waker_may_wait_for_other_tasks_of_its_pool<B: Backend>() {
     }
 }
 
-/// The last owner of a pool may be a waker.
+/// A waker may be the last owner of its pool.
 pub fn a_waker_may_end_its_pool<B: Backend>() {
     if !B::CONCURRENT {
         return;
@@ -95,7 +95,7 @@ pub fn a_waker_may_end_its_pool<B: Backend>() {
     assert!(matches!(later, Ok(2) | Err(TaskError::Cancelled { .. })), "{later:?}");
 }
 
-/// Each panic is that of its waker alone.
+/// A panic of a waker affects no other waker and no task.
 pub fn wakers_that_panic_harm_nobody<B: Backend>() {
     if !B::CONCURRENT {
         return;
@@ -113,7 +113,7 @@ pub fn wakers_that_panic_harm_nobody<B: Backend>() {
     assert_eq!(pool.apply(square, 3).unwrap(), 9);
 }
 
-/// An outcome comes once, and asking for it again is no panic.
+/// A handle gives its outcome once; asking again is an error and not a panic.
 pub fn a_handle_that_has_given_its_outcome_says_so<B: Backend>() {
     let pool = B::pool(1);
     let given = || {
@@ -136,7 +136,7 @@ pub fn a_handle_that_has_given_its_outcome_says_so<B: Backend>() {
     assert_eq!(pool.apply(square, 4).unwrap(), 16);
 }
 
-/// A thousand tasks that one thread waits for together.
+/// One thread waits for a thousand tasks at once.
 pub fn many_tasks_are_awaited_together<B: Backend>() {
     let pool = B::pool(2);
     let (send, woken): (Sender<usize>, _) = channel();

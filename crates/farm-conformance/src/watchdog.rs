@@ -1,12 +1,12 @@
-//! Nothing waits for ever, a test least of all.
+//! The time limit of a test, so that a test that hangs ends.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-/// How long a body may take before it counts as hanging. None takes a tenth of that on a busy machine.
+/// The time after which a body counts as hanging. No body takes a tenth of it on a busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Runs `body`; if it hangs, the test program is ended with its name.
+/// Runs `body`; if it hangs, prints `name` and aborts the test program.
 pub fn guard(name: &'static str, body: impl FnOnce()) {
     let (done, wait) = mpsc::channel::<()>();
     let dog = std::thread::spawn(move || {

@@ -1,11 +1,12 @@
-//! The layers of the workspace: which crate may import which. `docs/architecture.md` shows the same
-//! table.
+//! The layers of the workspace: the crates that each crate may import. `docs/architecture.md` shows
+//! the same table.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 
-/// What each crate may import of this workspace; programs and benches may import everything.
+/// The crates of this workspace that each crate may import; programs and benches may import all of
+/// them.
 const MAY_IMPORT: [(&str, &[&str]); 8] = [
     ("farm-os", &[]),
     ("farm-core", &[]),
@@ -17,7 +18,7 @@ const MAY_IMPORT: [(&str, &[&str]); 8] = [
     ("sims", &["farm-core", "farm-shm"]),
 ];
 
-/// Where crates that may import everything are kept.
+/// The folders of the crates that may import all others.
 const TOP: [&str; 2] = ["apps", "benches"];
 
 fn imports(package: &Package) -> BTreeSet<&str> {

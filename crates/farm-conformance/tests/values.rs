@@ -1,4 +1,4 @@
-//! What is tested of values on every pool, and here of what encodes them.
+//! The codec with the values that the conformance tests send through every pool.
 
 use farm_conformance::values::values_of_every_type_go_through_the_codec;
 use farm_conformance::watchdog::guard;

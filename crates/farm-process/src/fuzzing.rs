@@ -1,6 +1,7 @@
-//! The two places where frames arrive, for the fuzz targets: any bytes, the true receivers.
+//! Entry points for the fuzz targets: any bytes, received by the functions that receive frames in
+//! production, in a worker and in the master.
 //!
-//! Only what production does is done here, with the functions that it does it with.
+//! This module does only what production does, and with the same functions.
 
 use farm_core::backend::{Failure, FromWorker, Function, Payload, ToWorker};
 use farm_core::{FunctionError, codec};
@@ -13,7 +14,7 @@ use crate::transport::control::{Down, Up};
 use crate::transport::ipc::{receive, send};
 use crate::transport::outcome::outcome;
 
-/// What arrives in one packet: bytes, and descriptors beside them.
+/// The content of one packet: bytes, and descriptors beside them.
 #[derive(Deserialize)]
 pub struct Frame {
     bytes: Vec<u8>,
@@ -28,15 +29,15 @@ impl Frame {
         Self { bytes, up: None, blocks }
     }
 
-    /// The master's welcome. It holds the way up, which must be there for the rest to be looked at, and
-    /// which ipc-channel never closes if nobody asks for it; what comes behind it is `rest`.
+    /// The master's welcome, followed by `rest`. It holds a sender to the master, for two reasons:
+    /// without it, the rest is not decoded; and if nothing decodes it, ipc-channel never closes it.
     pub fn welcome(rest: &[u8], blocks: &[&[u8]]) -> Self {
         const WELCOME_WORKER_AND_WAY_UP: [u8; 3] = [0; 3];
         let frame = Self::new([&WELCOME_WORKER_AND_WAY_UP, rest].concat(), blocks);
         Self { up: ipc::channel().ok().map(|(up, _)| up), ..frame }
     }
 
-    /// Sends it; the far end is typed as production types it.
+    /// Sends the frame through a channel whose receiver has the type that production uses.
     fn arrive<T: for<'de> Deserialize<'de> + Serialize>(self) -> Option<T> {
         let (sender, receiver) = ipc::channel::<Self>().expect("there are descriptors");
         send(&sender, self).expect("it fits into the buffer");
@@ -46,10 +47,10 @@ impl Frame {
     }
 }
 
-/// Exactly the bytes, without their number.
+/// Writes exactly the bytes, without a length.
 impl Serialize for Frame {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // ipc-channel sends along whatever has been encoded on this thread.
+        // ipc-channel sends along all descriptors that have been encoded on this thread.
         codec::encode(&(&self.up, &self.blocks)).map_err(S::Error::custom)?;
         let mut tuple = serializer.serialize_tuple(self.bytes.len())?;
         self.bytes.iter().try_for_each(|byte| tuple.serialize_element(byte))?;
@@ -57,7 +58,8 @@ impl Serialize for Frame {
     }
 }
 
-/// A worker receives a frame: what it would call, be it task or initializer, and on what.
+/// A worker receives a frame. Returns the function that it would call, of a task or an initializer,
+/// and the argument.
 pub fn worker_receives(frame: Frame) -> Option<(Result<Function, FunctionError>, Payload)> {
     match frame.arrive()? {
         Down::Welcome { config, initializer, .. } => {
@@ -78,7 +80,7 @@ pub fn worker_receives(frame: Frame) -> Option<(Result<Function, FunctionError>,
     }
 }
 
-/// The master receives a frame: what it would take for the outcome of a task.
+/// The master receives a frame. Returns what it would take for the outcome of a task.
 pub fn master_receives(frame: Frame) -> Option<Result<Payload, Failure>> {
     match frame.arrive()? {
         Up::Message { head: FromWorker::Done { ending, .. }, body, .. } => {

@@ -1,9 +1,10 @@
-//! Where a process learns that it is a worker.
+//! Turns a process into a worker, if a master has started it as one.
 //!
-//! A worker is the same executable as its master, told by one environment variable. Whether a process
-//! would stop at [`init`] cannot be seen from outside; but it runs the same code as its master, so the
-//! master looks at itself: if it never came past `init`, its workers would not either, and no process is
-//! started at all. A forgotten `init` is an error, never a chain of processes.
+//! A worker runs the same executable as its master, and learns from one environment variable that
+//! it is a worker. A master cannot see from outside whether a process would stop at [`init`]. But
+//! the process runs the same code as the master, so the master looks at itself: if it never called
+//! `init`, its workers would not either, and it starts no process at all. So a forgotten `init` is
+//! an error, and never an endless chain of processes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,19 +12,20 @@ use farm_os::Owner;
 
 use crate::worker;
 
-/// The variable that says who the master is.
+/// The environment variable that makes a process a worker. Its value is that of [`call_of`].
 pub(crate) const CALL: &str = "FARM_WORKER";
 
-/// The name that a worker has in lists of processes: its first argument, where a program's own name stands.
+/// The name of a worker in lists of processes. It is the first argument, which otherwise is the
+/// name of the program.
 pub(crate) const WORKER_NAME: &str = "farm-worker";
 
-/// Set once, by the first of `init` and `init_before_main!`; read when a pool is built. It guards no
-/// other data, so `Relaxed` serves.
+/// Set once, by the first call of `init` or `init_before_main!` in a process that is no worker, and
+/// read when a pool is built. It guards no other data, so `Relaxed` suffices.
 static PASSED: AtomicBool = AtomicBool::new(false);
 
 /// Makes this process a worker if a pool has started it as one; otherwise does next to nothing.
 ///
-/// Call it first in `main`: what stands before it is done by every worker too.
+/// Call it first in `main`: every worker executes the code before it, too.
 ///
 /// # Examples
 ///
@@ -38,14 +40,15 @@ pub fn init() {
     enter();
 }
 
-/// Batcher [`init`] before `main`, for test files, which have no `main` of their own.
+/// Calls [`init`] before `main`, for test files, which have no `main` of their own.
 ///
-/// Put it at the top of a file under `tests/`, or into the test module of a library or of a doctest. It
-/// is a macro and not a feature of this crate, because features are shared by all that is built
-/// together: a test would silently change the programs beside it.
+/// Put it at the top of a file under `tests/`, or into the test module of a library or of a
+/// doctest. It is a macro and not a feature of this crate, because Cargo unifies the features of
+/// all crates that it builds together: a feature for a test would silently change the programs
+/// beside it.
 ///
-/// What else runs before `main` (the constructors of `ctor`, `inventory` or C++) has run in a worker too when its first task
-/// begins, in the same order.
+/// All other code that runs before `main` (the constructors of `ctor`, `inventory` or C++) has run
+/// in a worker too, and in the same order, when its first task begins.
 ///
 /// # Examples
 ///
@@ -76,24 +79,28 @@ macro_rules! init_before_main {
     };
 }
 
-/// What the loader calls before `main`, with what `main` gets. Source: the C libraries; some give nothing.
+/// A function that the loader calls before `main`, with the arguments of `main`. Source: the C
+/// libraries; some pass no arguments.
 #[doc(hidden)]
 pub type Constructor = extern "C" fn(i32, Texts, Texts);
 
 #[doc(hidden)]
 pub type Texts = *const *const std::ffi::c_char;
 
-/// What [`init_before_main!`] has the loader call. It is told where it stands among the constructors, and where they end.
+/// The function that the loader calls for [`init_before_main!`]. `this` is the place of its own
+/// address in the list of constructors, `end` is the end of that list.
 #[doc(hidden)]
 pub fn enter_before_main(
     (this, end): (*const Constructor, *const Constructor),
     (count, arguments, environment): (i32, Texts, Texts),
 ) {
     if call().is_some() {
-        // The program goes no further in a worker, and its tasks need what the others make.
+        // A worker ends in `enter`, so the loader does not call the constructors that follow this
+        // one. Tasks may need what those set up, so they are called here.
         for place in (this.addr()..end.addr()).step_by(size_of::<Constructor>()).skip(1) {
-            // SAFETY: between the two are the addresses of constructors, or nothing where the linker has left some out. They
-            // are called in their order, each once, with what the loader would have given them.
+            // SAFETY: between `this` and `end` lie the addresses of constructors, and zeros where
+            // the linker has left one out. The constructors are called in their order, each once,
+            // with the arguments that the loader would have passed.
             unsafe {
                 let constructor =
                     this.with_addr(place).cast::<Option<Constructor>>().read_volatile();
@@ -106,14 +113,14 @@ pub fn enter_before_main(
     enter();
 }
 
-/// Whether workers started from this executable stop where they should.
+/// Whether this process has called `init`, so that the workers that it starts call it too.
 pub(crate) fn passed() -> bool {
     PASSED.load(Ordering::Relaxed)
 }
 
 fn enter() {
     match call() {
-        // A worker whose master has died already must not go on as the program.
+        // A worker whose master has already died must not go on as the program.
         Some(master) if std::os::unix::process::parent_id() != master.pid() => {
             worker::abandoned(master)
         }
@@ -122,7 +129,7 @@ fn enter() {
     }
 }
 
-/// What the variable says: who the master is, and of which build.
+/// The value of the variable [`CALL`]: the master and its build.
 pub(crate) fn call_of(master: Owner) -> String {
     format!("{master}/{}", build())
 }
@@ -131,18 +138,19 @@ fn build() -> String {
     farm_core::backend::build_id().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The master that calls this process to be its worker, if one does.
+/// The master that has started this process as its worker, if one has.
 ///
-/// The variable stays in the environment, since it cannot be removed safely where other threads may
-/// read it. So a worker is also started under the name [`WORKER_NAME`], which programs that it starts do
-/// not inherit.
+/// The variable stays in the environment, because it cannot be removed safely while other threads
+/// may read it. Programs that a worker starts inherit it. So a worker is also started under the
+/// name [`WORKER_NAME`], which those programs do not inherit.
 fn call() -> Option<Owner> {
     let call = std::env::var(CALL).ok()?;
     let (master, its_build) = call.split_once('/')?;
     let master = master.parse().ok()?;
-    // Not every C library has the arguments ready before `main`.
+    // Not every C library has the arguments of the process ready before `main`, so they are read
+    // from /proc.
     let Ok(line) = std::fs::read("/proc/self/cmdline") else {
-        // Rather no worker than a program that was not asked for.
+        // This process may be a worker: it ends, because it must not run the program a second time.
         std::process::exit(1)
     };
     if line.split(|byte| *byte == 0).next() != Some(WORKER_NAME.as_bytes()) {

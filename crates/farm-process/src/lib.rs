@@ -1,8 +1,7 @@
-//! The farm in worker processes: a crash costs one task, never the run.
+//! A farm of worker processes: a crash costs one task, and the other tasks go on.
 //!
-//! Workers are started from the running executable itself. [`init`] turns such a process into a worker,
-//! so it must be the first line of `main`:
-//!
+//! Workers are started from the running executable itself. [`init`] turns such a process into a
+//! worker, so it must be the first line of `main`:
 //! ```
 //! # farm_process::init_before_main!();
 //! use farm_core::prelude::*;
@@ -17,9 +16,9 @@
 //! }
 //! ```
 //!
-//! Under `cargo test` there is no `main` of one's own; see [`init_before_main!`].
+//! A test program that `cargo test` builds has no `main` of its own; see [`init_before_main!`].
 //!
-//! The journey of a task, in the names of this crate's files:
+//! The way of a task through the files of this crate:
 //!
 //! ```text
 //! pool ─▶ dispatcher ─▶ transport/lane (or transport/channel) ─▶ worker
@@ -27,8 +26,8 @@
 //!            └── dispatcher/receiver ◀── transport ◀────────────────┘
 //! ```
 //!
-//! `spawn` brings workers up; `supervise` sees them die, keeps what they print, and ends them with their
-//! master; `os` holds what all of these need of the system.
+//! `spawn` starts workers. `supervise` notices their death, keeps what they print, and ends them
+//! with their master. `os` wraps the system calls that all of these need.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!("farm-process runs on Linux only; use farm-rayon or farm-mono elsewhere");
@@ -55,7 +54,7 @@ pub use pool::process::Process;
 pub use pool::settings::Transport;
 pub use spawn::prepare_exit;
 
-/// The examples of the project's front page run like any other.
+/// Runs the examples of the project's README as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct FrontPage;

@@ -1,4 +1,4 @@
-//! The other side: a process that gets ready, and then serves its master.
+//! The main function of a worker process: it prepares itself, and then serves its master.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -19,7 +19,8 @@ use crate::transport::ipc::{receive, send};
 use crate::transport::lane::WorkerEnd;
 use crate::transport::{End, Serve, TransportConfig};
 
-/// How much a worker says, in bytes, of why it cannot work: as much as goes into a packet with ease.
+/// The longest text, in bytes, in which a worker says why it cannot work. It easily fits into one
+/// packet.
 const LONGEST_REASON: usize = 4096;
 
 /// Set once, before any task runs; it guards no other data.
@@ -30,13 +31,13 @@ pub(crate) fn is_this_process() -> bool {
     WORKER.load(Ordering::Relaxed)
 }
 
-/// Works for the master that has called, until it is told to end.
+/// Prepares this process, and serves `master` until the worker has to end.
 pub(crate) fn main(master: Owner) -> ! {
     WORKER.store(true, Ordering::Relaxed);
     memory::be_modest_with_arenas();
     signals::begin_as_a_program_does();
-    // What it holds goes with the process: ipc-channel panics where a task has closed a descriptor that it is
-    // to close.
+    // The server is leaked, so that its parts are never dropped: ipc-channel panics when it closes
+    // a descriptor that a task has already closed.
     let (Ok(end) | Err(end)) = get_ready(master).map(|server| Box::leak(server).serve());
     match end {
         End::Robbed => lifeline::leave(),
@@ -46,8 +47,9 @@ pub(crate) fn main(master: Owner) -> ! {
     }
 }
 
-/// Ends a process whose master is probably dead; the channels of a dying process are closed some time before
-/// it counts as dead.
+/// Ends a process whose master is probably dead, and removes the files of a master that is dead.
+/// The channels of a dying process are closed some time before it counts as dead, so this waits for
+/// up to a second.
 pub(crate) fn abandoned(master: Owner) -> ! {
     for _ in 0..1000 {
         if master.has_ended() {
@@ -59,7 +61,7 @@ pub(crate) fn abandoned(master: Owner) -> ! {
     std::process::exit(1)
 }
 
-/// Meets the master, and gets ready for it.
+/// Receives the descriptors and the welcome of the master, and prepares this process for tasks.
 fn get_ready(master: Owner) -> Result<Box<dyn Serve>, End> {
     let Inherited { control, image, files } = bootstrap::take().map_err(|_| End::Abandoned)?;
     let Down::Welcome { worker, up, config, memory_limit, initializer, facts } = receive(&control)?
@@ -101,7 +103,7 @@ fn tell_outcome<T>(
     outcome
 }
 
-/// Does what the master asks for before the first task.
+/// Does what the master has asked for in its welcome, before the first task.
 fn prepare(
     master: Owner,
     image: Option<MastersImage>,
@@ -116,7 +118,7 @@ fn prepare(
     }
     if let Some(Initializer { function, argument }) = initializer {
         lifeline::task_begins();
-        // SAFETY: the master has made the argument, which lends nothing.
+        // SAFETY: the master has encoded the argument, and the argument lends nothing.
         let done = unsafe { run(function, &argument, &mut Vec::new()) };
         lifeline::task_ends();
         done.map_err(|failure| match failure {

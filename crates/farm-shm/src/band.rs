@@ -1,7 +1,6 @@
 //! The only way that a task writes to a shared array.
 
 use std::fmt;
-use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -111,19 +110,6 @@ impl<T: Element, D: Dimension> Band<T, D> {
         // SAFETY: as in `view`; the mutable borrow of `self` keeps all other views away, and bands are
         // mapped for writing.
         unsafe { self.mapping.view_mut(self.first(), self.shape.clone()) }
-    }
-
-    /// A mutable view that cannot be read.
-    pub(crate) fn view_uninit(&mut self) -> ArrayViewMut<'_, MaybeUninit<T>, D> {
-        // SAFETY: as in `view_mut`. Only `Overwrite` calls this; whoever views the elements otherwise has the
-        // mapping settle before: `into_band`, handles that are encoded or decoded, `recover`.
-        unsafe { self.mapping.view_uninit(self.first(), self.shape.clone()) }
-    }
-
-    /// The band, whatever has been written through [`view_uninit`](Self::view_uninit).
-    pub(crate) fn settled(self) -> Self {
-        self.mapping.settle();
-        self
     }
 
     /// In a worker: gets the pages of all rows, which a task is going to overwrite.

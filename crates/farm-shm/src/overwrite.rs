@@ -1,7 +1,6 @@
-//! Writing without reading.
+//! A band whose rows the task overwrites, so that nothing is kept of them for a retry.
 
 use std::fmt;
-use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use ndarray::{ArrayBase, ArrayViewMut, Data, Dimension};
@@ -9,11 +8,15 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Band, Element};
 
-/// A band whose old rows the task never sees, made by [`Band::overwrite`].
+/// A band whose rows a task overwrites, made by [`Band::overwrite`].
 ///
-/// A task that may be started again needs the rows of a [`Band`] as they were, which costs a copy of them before it
-/// begins. What is only written need not be kept. The task gives the rows back as an `Overwrite` or, where that is
-/// easier to write, as a `Band`.
+/// A task that may be started again needs the rows of a [`Band`] as they were, which costs a copy of them
+/// before it begins. Rows that the task writes without reading them need not be kept. The task gives the
+/// rows back as an `Overwrite` or, where that is easier to write, as a `Band`.
+///
+/// The rows hold arbitrary values when the task begins: those of before, or those of an attempt that has
+/// failed. A task whose result must not depend on that writes each element before it reads it; with
+/// [`fill_with`](Self::fill_with) and [`assign`](Self::assign) it cannot do otherwise.
 ///
 /// # Examples
 ///
@@ -36,24 +39,10 @@ use crate::{Band, Element};
 /// # demo(&farm_mono::Pool::new()?)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-///
-/// What is in the rows cannot be read, only written:
-///
-/// ```
-/// # fn demo(mut rows: farm_shm::Overwrite<f64, ndarray::Ix1>) {
-/// rows.view_mut()[0].write(1.0);
-/// # }
-/// ```
-///
-/// ```compile_fail,E0308
-/// # fn demo(mut rows: farm_shm::Overwrite<f64, ndarray::Ix1>) {
-/// let x: f64 = rows.view_mut()[0];
-/// # }
-/// ```
 pub struct Overwrite<T: Element, D: Dimension>(Band<T, D>);
 
 impl<T: Element, D: Dimension> Band<T, D> {
-    /// Gives up reading the rows, so that nothing has to be kept of them for a task that is started again.
+    /// Gives up the values of the rows, so that nothing is kept of them for a task that is started again.
     pub fn overwrite(self) -> Overwrite<T, D> {
         Overwrite(self)
     }
@@ -70,17 +59,17 @@ impl<T: Element, D: Dimension> Overwrite<T, D> {
         self.0.shape()
     }
 
-    /// A view of the rows that can be written to and not read.
-    pub fn view_mut(&mut self) -> ArrayViewMut<'_, MaybeUninit<T>, D> {
-        self.0.view_uninit()
+    /// A mutable view of the rows, which hold arbitrary values until they are written.
+    pub fn view_mut(&mut self) -> ArrayViewMut<'_, T, D> {
+        self.0.view_mut()
     }
 
     /// Writes each element as `f` says, which is given its place among these rows, and gives the band.
     pub fn fill_with(mut self, mut f: impl FnMut(D::Pattern) -> T) -> Band<T, D> {
         for (place, element) in self.view_mut().indexed_iter_mut() {
-            element.write(f(place));
+            *element = f(place);
         }
-        self.into_band()
+        self.0
     }
 
     /// Writes a copy of `values`, and gives the band.
@@ -90,16 +79,13 @@ impl<T: Element, D: Dimension> Overwrite<T, D> {
     /// If the shape is another.
     pub fn assign<S: Data<Elem = T>>(mut self, values: &ArrayBase<S, D>) -> Band<T, D> {
         assert_eq!(values.shape(), self.shape(), "the values do not fit the rows");
-        values.assign_to(self.view_mut());
-        self.into_band()
+        self.view_mut().assign(values);
+        self.0
     }
 
-    /// The rows as a band.
-    ///
-    /// What has not been written holds arbitrary values. Writing before reading is the task's to see to: values
-    /// that were there before may be those of an attempt that has failed, and the results then depend on that.
+    /// The rows as a band. What has not been written holds arbitrary values.
     pub fn into_band(self) -> Band<T, D> {
-        self.0.settled()
+        self.0
     }
 }
 

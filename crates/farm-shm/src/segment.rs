@@ -6,7 +6,6 @@
 //!
 //! Raw pointers stay in this file: views are made here and nowhere else.
 
-use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -256,34 +255,6 @@ impl Mapping {
     ) -> ArrayViewMut<'_, T, D> {
         // SAFETY: as in `view`; the caller promises that this is the only access.
         unsafe { ArrayViewMut::from_shape_ptr(shape, self.address.cast::<T>().add(first).as_ptr()) }
-    }
-
-    /// A mutable view through which nothing can be read.
-    ///
-    /// # Safety
-    ///
-    /// As [`view_mut`](Self::view_mut). Before the elements are viewed in another way, [`settle`](Self::settle)
-    /// must be called.
-    #[allow(clippy::mut_from_ref, reason = "the callers hold the one handle that may write")]
-    pub(crate) unsafe fn view_uninit<T: Element, D: Dimension>(
-        &self,
-        first: usize,
-        shape: D,
-    ) -> ArrayViewMut<'_, MaybeUninit<T>, D> {
-        let place = self.address.cast::<MaybeUninit<T>>();
-        // SAFETY: as in `view_mut`; a `MaybeUninit<T>` has the layout of a `T`.
-        unsafe { ArrayViewMut::from_shape_ptr(shape, place.add(first).as_ptr()) }
-    }
-
-    /// Makes values of whatever safe code has left behind through [`view_uninit`](Self::view_uninit), be it
-    /// `MaybeUninit::uninit()`: the bytes that the memory holds.
-    pub(crate) fn settle(&self) {
-        // SAFETY: there are no instructions. To the compiler they are some that may write any bytes to the mapping,
-        // which is what the caller, who alone may write to those elements, is free to do; so it cannot hold any
-        // of them for uninitialised.
-        unsafe {
-            std::arch::asm!("/* {} */", in(reg) self.address.as_ptr(), options(nostack, preserves_flags));
-        }
     }
 }
 

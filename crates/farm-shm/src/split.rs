@@ -31,11 +31,11 @@ pub type Bands<T, D> = (Split<T, D>, Vec<Band<T, D>>);
 /// The parts of one split.
 pub(crate) struct Parts {
     pub(crate) rows: Vec<Range<usize>>,
-    states: Mutex<Vec<Part>>,
+    states: Mutex<Vec<PartState>>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Part {
+enum PartState {
     /// A band exists, here or with a task.
     Held,
     /// Its band is gone; its rows are as the band left them.
@@ -51,13 +51,13 @@ pub(crate) struct Lease {
     parts: Arc<Parts>,
     index: usize,
     /// What becomes of the part if its band goes now.
-    end: Mutex<Part>,
+    end: Mutex<PartState>,
 }
 
 impl Lease {
     /// The task that has the band has failed; the old rows were kept if there is an `undo`.
     pub(crate) fn tear(&self, undo: bool) {
-        *self.end.lock() = if undo { Part::Undone } else { Part::Torn };
+        *self.end.lock() = if undo { PartState::Undone } else { PartState::Torn };
     }
 
     pub(crate) fn rows(&self) -> Range<usize> {
@@ -68,8 +68,8 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let end = *self.end.get_mut();
-        let is_torn = end == Part::Free && farm_core::loan::is_failing();
-        self.parts.states.lock()[self.index] = if is_torn { Part::Torn } else { end };
+        let is_torn = end == PartState::Free && farm_core::loan::is_failing();
+        self.parts.states.lock()[self.index] = if is_torn { PartState::Torn } else { end };
     }
 }
 
@@ -91,11 +91,11 @@ impl<T: Element, D: Dimension> Split<T, D> {
         if let Some((rows, reason)) = first_bad(&rows, array.shape().first().copied()) {
             return Err(SplitError { array, rows, reason });
         }
-        let states = Mutex::new(vec![Part::Held; rows.len()]);
+        let states = Mutex::new(vec![PartState::Held; rows.len()]);
         let parts = Arc::new(Parts { rows, states });
         let bands = (0..parts.rows.len())
             .map(|index| {
-                let end = Mutex::new(Part::Free);
+                let end = Mutex::new(PartState::Free);
                 let lease = Lease { parts: parts.clone(), index, end };
                 Band::home(Arc::new(lease), array.mapping.clone(), &array.shape)
             })
@@ -128,20 +128,19 @@ impl<T: Element, D: Dimension> Split<T, D> {
     #[allow(clippy::result_large_err, reason = "it hands the split back")]
     pub fn recover(self) -> Result<Recovered<T, D>, Self> {
         let states = self.parts.states.lock().clone();
-        if states.contains(&Part::Held) {
+        if states.contains(&PartState::Held) {
             return Err(self);
         }
-        // What was written through an `Overwrite` that never became a band.
-        self.array.mapping.settle();
         let row = bytes_of::<T>(&self.array.shape()[1..]).unwrap_or(0);
         let mut torn = Vec::new();
         for (rows, state) in self.parts.rows.iter().zip(states) {
             match state {
-                Part::Torn => torn.push(rows.clone()),
-                Part::Undone => {
-                    self.array.mapping.take_back(&undo::Part { rows: rows.clone(), row })
-                }
-                Part::Held | Part::Free => {}
+                PartState::Torn => torn.push(rows.clone()),
+                PartState::Undone => self
+                    .array
+                    .mapping
+                    .restore(&undo::Rows { rows: rows.clone(), bytes_per_row: row }),
+                PartState::Held | PartState::Free => {}
             }
         }
         Ok(Recovered { array: self.array, torn })

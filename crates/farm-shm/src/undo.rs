@@ -50,14 +50,14 @@ const PAGE: usize = 4096;
 
 /// A part of an array: which rows, and how many bytes each has.
 #[derive(Clone, Debug)]
-pub(crate) struct Part {
+pub(crate) struct Rows {
     pub(crate) rows: Range<usize>,
-    pub(crate) row: usize,
+    pub(crate) bytes_per_row: usize,
 }
 
-impl Part {
+impl Rows {
     fn bytes(&self) -> Range<usize> {
-        self.rows.start * self.row..self.rows.end * self.row
+        self.rows.start * self.bytes_per_row..self.rows.end * self.bytes_per_row
     }
 
     /// Nothing can be overwritten in it.
@@ -68,13 +68,13 @@ impl Part {
 
 impl Mapping {
     /// In the master: sees to it that a worker can keep the old rows of `part`, and where.
-    pub(crate) fn undo_for(&self, part: &Part) -> Result<Name, ShmError> {
+    pub(crate) fn undo_for(&self, part: &Rows) -> Result<Name, ShmError> {
         let mut undo = self.undo.lock();
         let undo = match &*undo {
             Some(undo) => undo,
             None => {
                 // A row has a byte at least, so there are no more of them than bytes.
-                let bytes = mark_of(self, self.bytes() / part.row);
+                let bytes = mark_of(self, self.bytes() / part.bytes_per_row);
                 let mapping = Self::create_sparse(bytes)?;
                 undo.insert(Arc::new(Undo { mapping, reserved: Mutex::default() }))
             }
@@ -85,7 +85,7 @@ impl Mapping {
     }
 
     /// In a worker, before the task: keeps the old rows of `part`, or brings them back.
-    pub(crate) fn begin(&self, undo: Name, part: &Part) -> Result<(), ShmError> {
+    pub(crate) fn begin(&self, undo: Name, part: &Rows) -> Result<(), ShmError> {
         let undo = Self::open(undo, Access::Write)?;
         if undo.bytes() <= mark_of(self, part.rows.start) {
             let source = std::io::Error::other("it is too short");
@@ -103,7 +103,7 @@ impl Mapping {
 
     /// In the master, when the task has failed for good and its worker is done with `part`: brings the old rows
     /// back if the task may have touched them.
-    pub(crate) fn take_back(&self, part: &Part) {
+    pub(crate) fn restore(&self, part: &Rows) {
         let Some(undo) = self.undo.lock().clone() else { return };
         if undo.mapping.byte(mark_of(self, part.rows.start)).load(Ordering::Acquire) == YES {
             copy(&undo.mapping, self, part);
@@ -112,10 +112,10 @@ impl Mapping {
 }
 
 impl Undo {
-    fn reserve(&self, array: &Mapping, part: &Part) -> Result<(), ShmError> {
+    fn reserve(&self, array: &Mapping, part: &Rows) -> Result<(), ShmError> {
         let mut reserved = self.reserved.lock();
         for gap in gaps(&reserved.rows, &part.rows) {
-            let bytes = Part { rows: gap.clone(), ..*part }.bytes();
+            let bytes = Rows { rows: gap.clone(), ..*part }.bytes();
             with_patience(|| {
                 check_room(bytes.len())?;
                 self.mapping.reserve(bytes.clone())
@@ -137,7 +137,7 @@ fn mark_of(array: &Mapping, row: usize) -> usize {
 }
 
 /// Copies the bytes of a part to the same place in another segment.
-fn copy(from: &Mapping, to: &Mapping, part: &Part) {
+fn copy(from: &Mapping, to: &Mapping, part: &Rows) {
     let bytes = part.bytes();
     // SAFETY: the part was checked against the array, and the undo, which is larger, against the mark behind it.
     // Whoever calls has the only right to these rows, in the array as in its undo: the master has lent them to this
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn old_rows_are_kept_once_and_brought_back_as_often_as_needed() {
         let array = Mapping::create(12).unwrap();
-        let part = Part { rows: 1..3, row: 4 };
+        let part = Rows { rows: 1..3, bytes_per_row: 4 };
         let set = |bytes: [u8; 12]| {
             for (at, byte) in bytes.into_iter().enumerate() {
                 array.byte(at).store(byte, Ordering::Relaxed);
@@ -168,14 +168,14 @@ mod tests {
         for round in 1..4 {
             set([round; 12]);
             let undo = array.undo_for(&part).unwrap();
-            array.take_back(&part);
+            array.restore(&part);
             assert_eq!(get(), [round; 12], "nobody has begun");
             for _ in 0..3 {
                 array.begin(undo, &part).unwrap();
                 assert_eq!(get()[4..], [round; 8]);
                 set([9; 12]);
             }
-            array.take_back(&part);
+            array.restore(&part);
             let expected: Vec<_> = [9; 4].into_iter().chain([round; 8]).collect();
             assert_eq!(get(), expected, "other rows are left alone");
         }

@@ -24,7 +24,7 @@ use crate::lent::Lent;
 use crate::name::Name;
 use crate::segment::{Access, Mapping};
 use crate::split::Lease;
-use crate::undo::Part;
+use crate::undo::Rows;
 use crate::{ArrayRef, Band, Element};
 
 /// What a worker is lent.
@@ -140,8 +140,7 @@ impl<T: Element, D: Dimension + 'static> Band<T, D> {
         let refuse = |reason: &dyn Display| S::Error::custom(reason);
         match (&self.right, loan::phase()) {
             (Right::PoolRef(lease), Some(Phase::EncodeArgument { repeatable })) => {
-                self.mapping.settle();
-                let part = Part::of::<T, D>(self.rows.clone(), &self.shape);
+                let part = Rows::of::<T, D>(self.rows.clone(), &self.shape);
                 let undo = (repeatable && keeps && !part.is_empty())
                     .then(|| self.mapping.undo_for(&part))
                     .transpose()
@@ -170,7 +169,6 @@ impl<T: Element, D: Dimension + 'static> Band<T, D> {
                 unsafe { lend(away, &grant, serializer) }
             }
             (Right::Lent(lent), Some(Phase::EncodeResult)) => {
-                self.mapping.settle();
                 Return { key: lent.key, rows: self.rows.clone() }.serialize(serializer)
             }
             (Right::Lent(_), Some(Phase::EncodeArgument { .. })) => Err(refuse(&LENT)),
@@ -212,11 +210,11 @@ impl<T: Element, D: Dimension + 'static> Serialize for ArrayRef<T, D> {
     }
 }
 
-impl Part {
+impl Rows {
     /// Some rows of an array, of which the axes but the first are those of `shape`.
     fn of<T: Element, D: Dimension>(rows: Range<usize>, shape: &D) -> Self {
-        let row = shape.slice().iter().skip(1).product::<usize>() * size_of::<T>();
-        Self { rows, row }
+        let bytes_per_row = shape.slice().iter().skip(1).product::<usize>() * size_of::<T>();
+        Self { rows, bytes_per_row }
     }
 }
 
@@ -255,8 +253,7 @@ where
             }
             let lent = Arc::new(Lent::new(key, mapping, rows.clone(), handle));
             if access == Access::Write {
-                let part = Part::of::<T, D>(rows.clone(), &whole);
-                lent.mapping.settle();
+                let part = Rows::of::<T, D>(rows.clone(), &whole);
                 if let Some(undo) = undo {
                     lent.mapping.begin(*undo, &part).map_err(|error| refuse(&error))?;
                 }

@@ -1,4 +1,4 @@
-//! Why a parallel run stops.
+//! The error of a parallel run.
 
 use farm_core::TaskError;
 use farm_shm::ShmError;
@@ -14,17 +14,18 @@ pub enum SimError {
     /// The arrays do not fit into shared memory.
     #[error(transparent)]
     Memory(#[from] ShmError),
-    /// Steps of the heat equation would grow without bound.
+    /// The ratio of the heat equation is outside the stable range: its steps would grow without
+    /// bound.
     #[error(
         "a ratio dt / h^2 of {ratio:?} is unstable; it must be above 0 and at most {largest:?}"
     )]
     Unstable {
         /// dt / h^2.
         ratio: f64,
-        /// The bound.
+        /// The largest stable ratio.
         largest: f64,
     },
-    /// An earlier step failed and took its arrays along.
+    /// An earlier step failed, and its arrays are lost.
     #[error("an earlier step has failed; start again from a saved state")]
     Failed,
 }

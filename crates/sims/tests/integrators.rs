@@ -1,4 +1,5 @@
-//! The integrators against a reference run, their own order, and what gravity conserves.
+//! The integrators compared with a reference run and with their own order, and the quantities that
+//! gravity conserves.
 
 use std::convert::Infallible;
 use std::fmt::Display;
@@ -37,7 +38,7 @@ fn advance(simulation: &mut Simulation<Serial>, dt: f64, steps: usize) {
     }
 }
 
-/// The steps of the reference: of a day, or as the method likes.
+/// The longest step for the reference: one day, or no limit for an adaptive method.
 fn longest(integrator: Integrator) -> f64 {
     if integrator.accuracy().is_some() { f64::INFINITY } else { 1.0 }
 }
@@ -100,8 +101,9 @@ fn halving_the_step_shows_the_order() {
 #[test]
 fn halving_the_longest_step_shows_the_order_of_adaptive_methods() {
     let planets = Ephemeris::De421.initial_conditions(Bodies::Emb);
-    // On an orbit that is all but a circle, steps of nearly half a period follow the order: those of IAS15 must be that
-    // long for the errors not to be of rounding, and the next order then shows a little.
+    // On a nearly circular orbit the errors follow the order even with steps of nearly half a
+    // period. IAS15 needs steps of that length for its errors to exceed rounding, and the next
+    // order then contributes a little.
     let start: System = [0, 2].map(|i| planets.body(i)).into_iter().collect();
     for (integrator, order, dt, tolerance) in
         [(Integrator::Dop853, 8.0, 12.0, 0.2), (Integrator::Ias15, 15.0, 100.0, 0.5)]
@@ -109,7 +111,8 @@ fn halving_the_longest_step_shows_the_order_of_adaptive_methods() {
         let [coarse, middle, fine] = [dt, dt / 2.0, dt / 4.0].map(|longest| {
             let (start, gravity) = (start.clone(), Serial::new(&start));
             let mut run = Simulation::with_accuracy(start, gravity, integrator, f64::INFINITY);
-            // With no error too large, steps grow until the longest is shorter: the same way for all three.
+            // No error is too large, so the steps grow up to the longest allowed one, in the same
+            // way in all three runs.
             run.advance_to(4.0 * dt, dt).expect("the bodies stay apart");
             let grown = run.steps();
             run.advance_to(20.0 * dt, longest).expect("the bodies stay apart");
@@ -143,7 +146,8 @@ fn symplectic_methods_keep_their_order_with_relativity() {
     }
 }
 
-/// Relativity as if light were a hundred times slower: 1e4 times its corrections.
+/// Relativity with the speed of light divided by a hundred, which multiplies the corrections by
+/// 1e4.
 struct Exaggerated(PostNewtonian<Serial>);
 
 impl Forces for Exaggerated {
@@ -209,7 +213,7 @@ fn angular_momentum_is_conserved() {
     let before = run(Integrator::Leapfrog, 1.0, 0).angular_momentum();
     let size = before.map(|l| l * l).iter().sum::<f64>().sqrt();
     for integrator in Integrator::ALL {
-        // Symplectic methods keep it at any step, the others within their error.
+        // Symplectic methods conserve it with any step, the others to within their error.
         let bound = if integrator == Integrator::Hermite4 { 1e-10 } else { 1e-13 };
         let mut run = simulation(integrator, Ephemeris::De421.initial_conditions(Bodies::Emb));
         run.advance_to(365.0, longest(integrator)).expect("the bodies stay apart");
@@ -224,7 +228,7 @@ fn angular_momentum_is_conserved() {
 #[test]
 fn going_back_in_time_returns_to_the_start() {
     for integrator in Integrator::ALL {
-        // A scheme that is not reversible ends where its errors lead it.
+        // A method that is not reversible ends at a distance given by its errors.
         let bound = match integrator {
             Integrator::Hermite4 => 1e-2,
             Integrator::Dop853 => 1e-10,
@@ -263,7 +267,7 @@ fn an_adaptive_method_lands_where_it_is_told_and_forgets_no_step() {
 fn asteroids_do_not_dictate_the_steps() {
     let planets = Ephemeris::De421.initial_conditions(Bodies::Emb);
     let mut belt = belt::asteroid_belt(20, 1, &planets.body(0));
-    // Two of them all but meet.
+    // Two asteroids are very close to each other.
     for c in 0..3 {
         belt.positions[[1, c]] = belt.positions[[0, c]] + 1e-9;
     }
@@ -293,7 +297,7 @@ fn a_closer_accuracy_makes_a_smaller_error() {
 #[test]
 fn a_run_stops_at_the_step_that_loses_a_body_and_names_it() {
     let mut start = Ephemeris::De421.initial_conditions(Bodies::Emb);
-    // So fast that its place is no number at the end of the step.
+    // Mars is so fast that its position is infinite at the end of the step.
     start.velocities[[4, 0]] = 1e308;
     let mut run = simulation(Integrator::Leapfrog, start);
     let told = run.advance_to(200.0, 100.0).expect_err("it cannot go on").to_string();
@@ -315,7 +319,8 @@ fn bodies_on_top_of_each_other_are_named_before_the_first_step() {
 
 #[test]
 fn bodies_that_meet_on_the_way_stop_the_run_at_that_step_and_are_named() {
-    // Tracers, so that nothing but their way brings two of them to one number: from half a day on.
+    // The bodies have no mass, so that only their motion brings two of them to the same position:
+    // from half a day on.
     let body = |name: &str, x: f64, speed: f64| Body {
         name: name.into(),
         gm: 0.0,
@@ -343,7 +348,7 @@ fn bodies_that_meet_on_the_way_stop_the_run_at_that_step_and_are_named() {
     }
 }
 
-/// The time and the step at which a run of a day comes to its end, and what it tells.
+/// The time and the step at which a run of one day stops, and its message.
 fn run_into_each_other<F: Forces<Error: Display>>(
     start: System,
     gravity: F,
@@ -354,7 +359,7 @@ fn run_into_each_other<F: Forces<Error: Display>>(
     (run.time(), run.steps() + 1, told)
 }
 
-/// A body on the axis of x that does not move yet.
+/// A body at rest on the x axis.
 fn resting(name: &str, gm: f64, x: f64) -> Body {
     Body { name: name.into(), gm, position: [x, 0.0, 0.0], velocity: [0.0; 3] }
 }

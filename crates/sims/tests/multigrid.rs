@@ -1,4 +1,5 @@
-//! Multigrid, masks and the bound on the error against the closed form, elimination, and themselves on every pool.
+//! Multigrid, masks and the error bound compared with the closed form, with elimination, and
+//! between all pools.
 
 farm_process::init_before_main!();
 
@@ -45,7 +46,7 @@ fn residual(temperatures: ArrayView2<'_, f64>, mask: Option<&Mask>) -> f64 {
     sum.sqrt()
 }
 
-/// A number between 0 and 1 for each cell, without any pattern.
+/// A pseudo-random number between 0 and 1 for each cell.
 fn noise(i: usize, j: usize) -> f64 {
     let mut x = (i as u64) << 32 | j as u64;
     for _ in 0..3 {
@@ -56,7 +57,7 @@ fn noise(i: usize, j: usize) -> f64 {
 
 type Shape = (&'static str, fn(usize, usize, usize) -> bool);
 
-/// Which cells are held on a plate of n x n cells, by column and row.
+/// The held cells of a plate of n x n cells, as a function of column and row.
 const SHAPES: [Shape; 12] = [
     ("none", |_, _, _| false),
     ("all", |_, _, _| true),
@@ -93,7 +94,7 @@ fn fill(plate: &Plate, mask: &Mask, mut temperatures: ndarray::ArrayViewMut2<'_,
     }
 }
 
-/// The steady state by elimination of one cell after the other.
+/// The steady state by Gaussian elimination.
 fn eliminate(plate: &Plate, mask: &Mask) -> Array2<f64> {
     let mut temperatures = Array2::zeros(plate.shape());
     fill(plate, mask, temperatures.view_mut());
@@ -118,7 +119,7 @@ fn eliminate(plate: &Plate, mask: &Mask) -> Array2<f64> {
             }
         }
     }
-    // Rows are dominated by their diagonal: no pivot is needed.
+    // The rows are diagonally dominant, so no pivoting is needed.
     for k in 0..n {
         for row in k + 1..n.min(k + plate.nx + 1) {
             let factor = a[[row, k]] / a[[k, k]];

@@ -1,4 +1,5 @@
-//! Sweeps of whole plates against 80-bit arithmetic, the closed form, and the bound on their error.
+//! Sweeps of whole plates compared with 80-bit arithmetic, with the closed form, and with the bound
+//! on their error.
 
 use ndarray::{Array2, s};
 use serde::Deserialize;
@@ -86,7 +87,7 @@ fn the_bound_is_never_below_the_error() {
             let (temperatures, update) = sweep(&plate, sweeps);
             let cells = temperatures.slice(s![1..=plate.ny, 1..=plate.nx]);
             let error = (&cells - &steady).fold(0.0_f64, |worst, e| worst.max(e.abs()));
-            // Both errors are those of rounding once the sweeps have converged.
+            // Once the sweeps have converged, both errors are rounding errors.
             let bound = update.l2 * plate.error_factor() + 1e-12;
             assert!(error <= bound, "{plate:?} after {sweeps}: {error:e} > {bound:e}");
         }

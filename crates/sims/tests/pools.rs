@@ -1,5 +1,5 @@
-//! Both simulations on every pool, with different numbers of workers: the reference is met, and the bits
-//! are the same.
+//! Both simulations on every pool, with different numbers of workers: the results agree with the
+//! reference, and have the same bits.
 
 farm_process::init_before_main!();
 
@@ -14,7 +14,7 @@ use sims::nbody::{
 };
 use sims::plate::{Method, Plate, Relaxation, Update};
 
-/// Runs `$body` on each pool, bound to `$farm`, and gives the results in a vector.
+/// Runs `$body` with `$farm` bound to each pool in turn, and returns the results in a vector.
 macro_rules! on_every_pool {
     ($farm:ident => $body:expr) => {{
         let mut results = Vec::new();
@@ -144,7 +144,7 @@ fn every_level_has_its_bits_on_every_pool() {
         let results = on_every_pool!(farm => {
             let mut on_farm = OnFarm::at_level(farm, &start, level).unwrap();
             assert!(!on_farm.inline());
-            // The second time in the arrays of the first.
+            // The second call reuses the arrays of the first.
             gravity(&mut on_farm, x, v).unwrap();
             gravity(&mut on_farm, x, v).unwrap()
         });
@@ -156,7 +156,7 @@ fn every_level_has_its_bits_on_every_pool() {
     }
 }
 
-/// The attraction, and the accelerations and jerks.
+/// Computes the attraction, and the accelerations and jerks.
 fn gravity<F: Forces>(
     forces: &mut F,
     x: ArrayView2<f64>,

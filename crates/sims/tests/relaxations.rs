@@ -1,5 +1,5 @@
-//! The relaxations: the same bits on every pool, for any bands and passes; their known rates; fixed cells; the heat equation
-//! against the exact value of its scheme.
+//! The relaxations: the same bits on every pool and for any bands and passes, the known convergence
+//! rates, fixed cells, and the heat equation compared with the exact solution of its scheme.
 
 farm_process::init_before_main!();
 
@@ -19,12 +19,12 @@ fn plate(nx: usize, ny: usize) -> Plate {
     Plate { nx, ny, top: 100.0, bottom: -3.0, left: 7.0, right: 0.5 }
 }
 
-/// Temperatures without any symmetry, inside the plate too.
+/// Temperatures without any symmetry, also inside the plate.
 fn rough(plate: &Plate) -> Array2<f64> {
     Array2::from_shape_fn(plate.shape(), |(j, i)| ((7 * i + 13 * j * j) as f64).sin())
 }
 
-/// A tenth of the cells, here and there.
+/// A mask of a tenth of the cells, scattered over the plate.
 fn scattered(plate: &Plate) -> Mask {
     let held = Array2::from_shape_fn(plate.shape(), |(j, i)| (31 * i + 17 * j * j) % 10 == 0);
     Mask::new(plate, held.view()).unwrap()
@@ -35,7 +35,8 @@ fn begin(plate: &Plate, method: Method, mask: Option<&Mask>) -> Relaxation {
     Relaxation::with(plate, method, mask, |mut t| t.assign(&rough(plate))).unwrap()
 }
 
-/// The bits of the temperatures and of the last update, after calls of so many sweeps each; the workers do them all.
+/// The bits of the temperatures and of the last update, after one call for each number of sweeps in
+/// `calls`; workers do all the sweeps.
 fn swept(
     farm: &impl Farm,
     plate: &Plate,
@@ -111,7 +112,7 @@ fn the_caller_sweeps_a_small_plate_with_the_bits_of_the_workers() {
     }
 }
 
-/// The largest error and its 2-norm, against the exact discrete solution.
+/// The largest error and the 2-norm of the error, relative to the exact discrete solution.
 fn errors(temperatures: &Array2<f64>, steady: &Array2<f64>) -> (f64, f64) {
     let error = temperatures - steady;
     (error.fold(0.0, |worst, e| worst.max(e.abs())), error.mapv(|e| e * e).sum().sqrt())
@@ -127,7 +128,7 @@ fn steady(plate: &Plate) -> Array2<f64> {
     steady
 }
 
-/// The temperatures after so many sweeps from a plate at zero, and the last update.
+/// The temperatures after `sweeps` sweeps of a plate that starts at zero, and the last update.
 fn relaxed(plate: &Plate, method: Method, sweeps: usize) -> (Array2<f64>, Update) {
     let farm = farm_mono::Pool::new().unwrap();
     let mut relaxation = Relaxation::new(plate, method).unwrap();
@@ -142,7 +143,7 @@ fn over_relaxation_gains_omega_less_one_a_sweep() {
     let h = PI / 96.0;
     let rate = 2.0 / (1.0 + h.sin()) - 1.0;
     let error = |sweeps| errors(&relaxed(&plate, Method::Sor, sweeps).0, &steady).1;
-    // The error is that of a double root: it falls as m rate^m, so slower than rate^m by a little and less and less.
+    // The error belongs to a double root: it falls as m rate^m, which approaches rate^m from above.
     let measured = (error(260) / error(200)).powf(1.0 / 60.0);
     assert!((measured / rate - 1.0).abs() < 0.01, "{measured} {rate}");
     assert!(errors(&relaxed(&plate, Method::Sor, 900).0, &steady).0 < 1e-11);
@@ -158,7 +159,7 @@ fn the_semi_iteration_stays_below_the_bound_of_chebyshev_at_every_sweep() {
         let error = errors(&relaxed(&plate, Method::Chebyshev, sweeps).0, &steady).1;
         let bound = start / (sweeps as f64 * arcosh).cosh();
         assert!(error <= bound + 1e-10, "{sweeps} sweeps: {error:e} > {bound:e}");
-        // Nor is it much better than the bound, or it would be another method.
+        // An error far below the bound would belong to another method.
         assert!(sweeps < 10 || error > 1e-3 * bound, "{sweeps} sweeps: {error:e}, {bound:e}");
     }
     assert!(errors(&relaxed(&plate, Method::Chebyshev, 1500).0, &steady).0 < 1e-11);

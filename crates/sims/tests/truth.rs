@@ -1,5 +1,5 @@
-//! Runs against the ephemerides that they start from: heliocentric errors after one year and after ten, against those of
-//! the models themselves, and runs there and back.
+//! Runs compared with the ephemerides that they start from: heliocentric errors after one year and
+//! after ten, relative to the errors of the models, and runs forth and back.
 
 use ndarray::Array2;
 use serde::Deserialize;
@@ -28,7 +28,8 @@ fn truth(ephemeris: Ephemeris) -> Vec<Row> {
     rows.collect::<Result<_, _>>().expect("the table is well-formed")
 }
 
-/// The errors of converged runs of a model against DE421, in km: the bodies, and theirs after one and ten years.
+/// The errors of converged runs of a model against DE421, in km: each body with its errors after
+/// one and after ten years.
 type Model = [(&'static str, [f64; 2])];
 
 const NEWTON: &Model = &[
@@ -56,7 +57,8 @@ const RELATIVITY: &Model = &[
     ("pluto", [0.27, 4.1]),
 ];
 
-/// Runs ten years, and compares after one and after ten with what the model is worth.
+/// Runs ten years; after one and after ten, the error of each body must be below twice that of the
+/// model.
 fn check<F: Forces<Error: std::fmt::Debug>>(
     mut run: Simulation<F>,
     step: f64,
@@ -90,7 +92,7 @@ fn check<F: Forces<Error: std::fmt::Debug>>(
     }
 }
 
-/// The best integrators, and steps that serve them.
+/// The most accurate integrators, and the longest step for each.
 const BEST: [(Integrator, f64); 3] = [
     (Integrator::Ias15, f64::INFINITY),
     (Integrator::Dop853, f64::INFINITY),

@@ -1,7 +1,8 @@
-//! The work is done by the workers: of the processor time of both simulations on worker processes, at
-//! least nine tenths are theirs.
+//! The workers do the work: at least nine tenths of the processor time of both simulations on
+//! worker processes are theirs.
 //!
-//! This is a test program of its own because the system counts the time of a process, not of a test.
+//! This is a test program of its own, because the system counts the time of a process and not of a
+//! test.
 
 farm_process::init_before_main!();
 
@@ -9,8 +10,8 @@ use farm_core::Farm;
 use sims::nbody::{Bodies, Ephemeris, Integrator, OnFarm, Simulation, belt};
 use sims::plate::{Method, Plate, Relaxation};
 
-/// Clock ticks of this process, and of its children that have ended. Source: proc_pid_stat(5), fields 14
-/// to 17.
+/// The clock ticks of this process, and of its children that have ended. Source: proc_pid_stat(5),
+/// fields 14 to 17.
 fn ticks() -> (u64, u64) {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let fields: Vec<u64> = stat

@@ -1,4 +1,4 @@
-//! Types that together have every attribute of serde which an owned value can have.
+//! Types that together have every attribute of serde that an owned type can have.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Batcher a macro with the name of every type here.
+/// Calls a macro with the names of all types of this module.
 macro_rules! for_every_type {
     ($call:ident!($($before:tt)*)) => {
         $call! { $($before)*
@@ -426,7 +426,7 @@ types! {
         end: u8,
     }
 
-    /// Others of which some need names and some do not.
+    /// A value that contains others, of which some are encoded with names and some without.
     pub(super) struct Packed {
         plain: Plain,
         tagged: Internal,
@@ -464,7 +464,7 @@ fn map<K: Arbitrary + Ord + 'static, V: Arbitrary + 'static>() -> BoxedStrategy<
     prop::collection::btree_map(any::<K>(), any::<V>(), 0..3).boxed()
 }
 
-/// Keys that are no field's name.
+/// A map whose keys are not names of fields.
 fn extras() -> BoxedStrategy<BTreeMap<String, i32>> {
     prop::collection::btree_map("x[0-9]{1,3}", any::<i32>(), 0..3).boxed()
 }
@@ -588,7 +588,7 @@ fn read_seconds<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error
     Ok(Duration::new(seconds, nanoseconds))
 }
 
-/// A value that is there is `Some`, null or not.
+/// Reads a value that is present as `Some`, whether it is null or not.
 fn is_there<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<u8>>, D::Error> {
     Deserialize::deserialize(from).map(Some)
 }
@@ -614,7 +614,7 @@ fn map_without_length<S: Serializer>(
     entries.end()
 }
 
-/// A type of another crate, as it were.
+/// Stands for another crate.
 mod elsewhere {
     #[allow(unreachable_pub)]
     #[derive(Clone, Debug, PartialEq)]
@@ -648,7 +648,7 @@ impl From<PointDefinition> for elsewhere::Point {
     }
 }
 
-/// Written as text, as a number or as a sequence, depending on the value.
+/// Encoded as text, as a number or as a sequence, depending on the value.
 #[derive(Clone, Debug, PartialEq, Arbitrary)]
 pub(super) struct ByValue(u16);
 
@@ -679,7 +679,7 @@ impl<'de> Deserialize<'de> for ByValue {
     }
 }
 
-/// A map whose keys are those of an enum of fields.
+/// A type that is encoded as a map whose keys are variants of an enum.
 #[derive(Clone, Debug, PartialEq, Arbitrary)]
 pub(super) struct Named {
     first: u8,
@@ -730,7 +730,7 @@ impl<'de> Deserialize<'de> for Named {
     }
 }
 
-/// Written in one way for people, and in another for machines.
+/// Encoded differently in human-readable formats.
 #[derive(Clone, Debug, PartialEq, Arbitrary)]
 pub(super) struct Readable {
     number: u32,

@@ -1,17 +1,17 @@
-//! The places at which tests let workers die. Outside the tests of this crate, these functions do
-//! nothing.
+//! The places at which this crate's tests let workers die. Outside these tests, the functions here
+//! do nothing.
 
 #[cfg(test)]
 mod tests;
 
-/// A message is about to be sent or received, or has just been.
+/// Called before and after a message is sent or received.
 #[inline]
 pub(crate) fn at_message() {
     #[cfg(test)]
     tests::MESSAGES.pass();
 }
 
-/// A step of waking the master is done.
+/// Called after each step of waking the master.
 #[inline]
 pub(crate) fn at_wake_step() {
     #[cfg(test)]

@@ -1,7 +1,9 @@
-//! Tests that kill a worker at every boundary between messages, and between the steps of a ring.
+//! Tests that kill a worker at every boundary between messages, and between the steps in which a
+//! worker wakes its master.
 //!
-//! In tests, a worker counts how often it comes to the beginning or the end of a `send` or `receive`, or between two
-//! steps of a ring, and the first that comes to a given one kills itself there.
+//! In these tests, each worker counts how often it comes to the beginning or the end of a `send` or
+//! `receive`, or between two steps of waking the master. The first worker that comes to a given
+//! number kills itself there.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -17,7 +19,8 @@ crate::init_before_main!();
 
 /// Boundaries of one kind.
 pub(crate) struct Boundaries {
-    /// The variable that tells which boundary, and a file that does not exist until a worker has died there.
+    /// The environment variable with the number of the boundary, and the path of a file that does
+    /// not exist until a worker has died there.
     variable: &'static str,
     passed: AtomicUsize,
 }
@@ -45,7 +48,7 @@ impl Boundaries {
     }
 }
 
-/// The file of one round, removed in the end.
+/// The file that tells whether a worker has died in this round. It is removed when this is dropped.
 struct TaskCounter(PathBuf);
 
 impl TaskCounter {
@@ -55,7 +58,7 @@ impl TaskCounter {
         Self(std::env::temp_dir().join(format!("boundary-{}-{n}", std::process::id())))
     }
 
-    /// What tells workers to die at that boundary.
+    /// The value of the environment variable that makes a worker die at that boundary.
     fn at(&self, boundary: usize) -> String {
         format!("{boundary}:{}", self.0.display())
     }
@@ -67,7 +70,8 @@ impl Drop for TaskCounter {
     }
 }
 
-/// Bytes that go through the socket and, the longer half, through blocks beside it.
+/// A task whose argument and result go through the socket, or, for the longer half, through blocks
+/// beside it.
 fn reversed(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes.reverse();
     bytes
@@ -77,7 +81,8 @@ fn items() -> impl Iterator<Item = Vec<u8>> {
     (0..120_u8).map(|n| (0..1000 + 300 * usize::from(n)).map(|i| i as u8 ^ n).collect())
 }
 
-/// Kills a worker at that boundary of its life, and maps meanwhile; returns how many tasks were lost.
+/// Kills a worker at that boundary of its life while the pool maps; returns how many tasks were
+/// lost.
 fn round(
     transport: Transport,
     workers: usize,
@@ -137,9 +142,10 @@ fn a_death_at_a_boundary_costs_one_item_of_an_envelope_at_most() {
 #[test]
 fn without_retries_a_death_at_a_boundary_costs_one_task_if_it_had_been_taken_up() {
     guard("boundaries", || {
-        // One worker, since another would take tasks over, of which the message is then read in vain.
-        // Three messages of two boundaries each come before the first task. Each task has four: before and
-        // after it is received, before and after its answer is sent. It is taken up after the second.
+        // There is one worker, because a second one would take over tasks, and then their messages
+        // would be read in vain. Three messages of two boundaries each come before the first task.
+        // Each task has four boundaries: before and after it is received, before and after its
+        // answer is sent. The worker takes it up after the second of these.
         for transport in [Transport::Lanes, Transport::Channel] {
             for boundary in 1..=90 {
                 let is_between = boundary > 6 && (boundary - 6) % 4 == 3;
@@ -150,13 +156,14 @@ fn without_retries_a_death_at_a_boundary_costs_one_task_if_it_had_been_taken_up(
     });
 }
 
-/// A task that takes so long that who waits for it sleeps.
+/// A task that takes so long that the thread that waits for it sleeps.
 fn after_a_while(n: u32) -> u32 {
     std::thread::sleep(Duration::from_micros(500));
     n + 1
 }
 
-/// Kills a worker at that step of its rings, while a caller sleeps, or else the service thread.
+/// Kills a worker at that step of waking the master, while a caller sleeps, or else the receiver
+/// thread.
 fn ring(boundary: usize, waits: fn(&TaskHandle<u32>)) {
     let mark = TaskCounter::new();
     let pool = Pool::builder()
@@ -164,12 +171,13 @@ fn ring(boundary: usize, waits: fn(&TaskHandle<u32>)) {
         .env(WAKE_STEPS.variable, mark.at(boundary))
         .build()
         .expect("they live until they ring");
-    // Some more after the death: what is not rung for, a worker must not wait for.
+    // The loop goes on for some rounds after the death: the workers must not wait for answers that
+    // the dead worker did not wake the master for.
     let (mut round, mut since) = (0, 0);
     while since < 5 {
         round += 1;
         since += u32::from(mark.0.exists());
-        // Two workers answer at about the same time, and one rings for both.
+        // Two workers answer at about the same time, and one wakes the master for both.
         let handles = [round, round + 7].map(|n| pool.submit(after_a_while, n));
         handles.iter().for_each(waits);
         let results = handles.map(|handle| handle.get().expect("it was answered before the ring"));
@@ -181,7 +189,7 @@ fn ring(boundary: usize, waits: fn(&TaskHandle<u32>)) {
 #[test]
 fn a_worker_that_dies_while_it_rings_leaves_nobody_asleep_and_costs_nothing() {
     guard("rings", || {
-        // A ring has four steps; see `waker`.
+        // A worker that wakes the master passes four steps; see `MasterWaker::notify`.
         for boundary in 1..=12 {
             ring(boundary, TaskHandle::wait);
             ring(boundary, |handle| {

@@ -1,4 +1,5 @@
-//! The control thread: reads what workers, and the pool's own threads, say by the control channel.
+//! The control thread: reads the messages that workers, and the pool's own threads, send by the
+//! control channel.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -16,7 +17,8 @@ use crate::transport::ipc::Contained;
 use crate::transport::outcome::outcome;
 
 impl Dispatcher {
-    /// The body of the control thread. If a waker keeps it for long, another thread goes on.
+    /// The body of the control thread. If a waker keeps this thread for long, another thread
+    /// continues in its place.
     pub(crate) fn run(self: &Arc<Self>, answers: &Arc<Mutex<Answers>>) {
         loop {
             let message = answers.lock().receive();
@@ -39,22 +41,22 @@ impl Dispatcher {
                 Ok(Up::Ended { worker }) => self.lost(worker),
                 Ok(Up::Closed) => return,
                 Err(_) if self.is_over() => return,
-                // What has arrived cannot be read, and does not tell who sent it. So all workers are
-                // replaced: an answer that is missed would be waited for without end.
+                // The message cannot be decoded, and so its sender is not known. Its loss would
+                // make somebody wait without end, so all workers are replaced.
                 Err(Unheard::Unreadable) => self.watch.kill_present(),
                 Err(Unheard::Gone) => self.open_anew(&mut answers.lock()),
             }
         }
     }
 
-    /// Whether the pool has ended, and nothing more is to be heard.
+    /// Whether the pool has ended, and no more messages are needed.
     fn is_over(&self) -> bool {
         let state = self.state.lock();
         state.closed && !state.workers.are_starting()
     }
 
-    /// Opens another channel, since the program has closed that of the workers. They cannot answer, and
-    /// are replaced.
+    /// Opens another channel after the program has closed that of the workers. These cannot answer
+    /// any more, and are replaced.
     fn open_anew(self: &Arc<Self>, answers: &mut Answers) {
         let Ok((up, new)) = control::open() else {
             std::thread::sleep(BEAT);
@@ -63,7 +65,8 @@ impl Dispatcher {
         *answers = new;
         *self.up.lock() = Contained::new(up);
         self.watch.kill_present();
-        // What was sent by the old channel of those that were dead before is lost.
+        // For workers that were dead before, the message `Ended` was sent by the old channel and is
+        // lost.
         let dead = self.state.lock().workers.dead();
         dead.into_iter().for_each(|worker| self.lost(worker));
     }

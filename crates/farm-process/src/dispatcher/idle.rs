@@ -1,22 +1,22 @@
-//! When memory that a pool keeps for more work goes back to the system.
+//! Decides when the memory that a pool keeps for further work goes back to the system.
 
 use std::time::Duration;
 
-/// How long after its last work a pool keeps memory for more.
+/// How long a pool keeps memory after its last work.
 const REST: Duration = Duration::from_secs(3);
 
-/// The times at which memory that is kept is to be looked at.
+/// The times at which to look at the memory that is kept.
 #[derive(Default)]
 pub(crate) struct IdleMemory {
-    /// When there was work last, if memory is kept from then.
+    /// When there was work last; `None` if no memory is kept.
     busy_until: Option<Duration>,
-    /// How long after that it is looked at next.
+    /// How long after that to look next.
     rest: Duration,
 }
 
 impl IdleMemory {
-    /// Notes whether there is work now, and has memory given back once there has been none for a while:
-    /// `give_back` says whether that was all. Returns when to look again.
+    /// Notes whether there is work now, and calls `give_back` once there has been none for a while.
+    /// `give_back` returns whether all memory was given back. Returns when to look again.
     pub(crate) fn look(
         &mut self,
         now: Duration,
@@ -29,7 +29,8 @@ impl IdleMemory {
             self.rest = REST;
         }
         if now >= since + self.rest {
-            // Results that nobody has read yet are looked at more and more seldom.
+            // Results that have not been read keep their memory. They are looked at less and less
+            // often.
             self.rest = 2 * (now - since);
             if give_back() {
                 self.busy_until = None;

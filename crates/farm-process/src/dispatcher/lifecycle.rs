@@ -1,4 +1,4 @@
-//! How workers come and go: they come up, are lost, retire.
+//! What happens to workers: they are started, come up, are lost, retire.
 
 use std::sync::Arc;
 
@@ -29,17 +29,17 @@ impl Dispatcher {
         state.workers.up().map(process).collect()
     }
 
-    /// The process of a worker that is being started, and the link to it.
+    /// Notes the process of a worker that is being started, and the link to it.
     pub(crate) fn started(&self, worker: WorkerId, pid: u32, link: Box<dyn Link>) {
         self.state.lock().workers.insert(worker, pid, link);
     }
 
-    /// Puts a new worker on a core of its own. Where that cannot be, it stays where the system puts it.
+    /// Puts a new worker on a core of its own. If that fails, it stays where the system puts it.
     pub(crate) fn set_apart(&self, worker: WorkerId, pid: u32) {
         let _ = cores::set_apart(pid, self.state.lock().workers.others(worker));
     }
 
-    /// A worker says that it is ready.
+    /// A worker has reported that it is ready.
     pub(super) fn ready(self: &Arc<Self>, worker: WorkerId) {
         let mut state = self.lock();
         let is_closed = state.closed;
@@ -56,7 +56,7 @@ impl Dispatcher {
         self.act(state);
     }
 
-    /// A worker says that it cannot work.
+    /// A worker has reported that it cannot work.
     pub(super) fn unready(self: &Arc<Self>, worker: WorkerId, reason: String) {
         let pid = self.state.lock().workers.pid_at_start(worker);
         let Some(pid) = pid else { return };
@@ -64,13 +64,13 @@ impl Dispatcher {
         self.watch.should_end(worker, self.watch.clock.now() + GRACE);
     }
 
-    /// A worker has not come up.
+    /// The start of a worker has failed.
     pub(crate) fn start_failed(self: &Arc<Self>, worker: WorkerId, error: StartError) {
         self.settle_failed_start(self.lock(), worker, error);
     }
 
-    /// The first to speak of a failed start counts, be it the thread that starts the worker, the watch
-    /// that has seen it die, or the worker.
+    /// The thread that starts a worker, the watch that has seen it die, and the worker itself may
+    /// each report a failed start. Only the first report counts.
     fn settle_failed_start(
         self: &Arc<Self>,
         mut state: MutexGuard<'_, State>,
@@ -98,7 +98,8 @@ impl Dispatcher {
             self.renew_views();
         }
         if died.is_some() {
-            // Behind the last that it has said by its own channel.
+            // This message goes through the workers' own channel, so it arrives after the last
+            // message of the dead worker.
             if send(&self.up(), Up::Ended { worker }).is_err() {
                 self.lost(worker);
             }
@@ -108,7 +109,7 @@ impl Dispatcher {
         }
     }
 
-    /// A worker is dead, and all that it had said is known.
+    /// A worker is dead, and all its messages by the control channel have been received.
     pub(super) fn lost(self: &Arc<Self>, worker: WorkerId) {
         let mut state = self.lock();
         match state.workers.take_dead(worker) {
@@ -128,7 +129,7 @@ impl Dispatcher {
         }
     }
 
-    /// Has a worker end that has done its share.
+    /// Has a worker end that has run as many tasks as it should.
     pub(super) fn retire(&self, state: &mut State, worker: WorkerId) {
         if state.workers.retire(worker) {
             self.renew_views();
@@ -137,7 +138,7 @@ impl Dispatcher {
         }
     }
 
-    /// Waits until a worker is up.
+    /// Waits until a worker is up, or until none will come up.
     pub(crate) fn wait_until_up(&self) -> Result<(), FarmError> {
         let mut state = self.state.lock();
         loop {
@@ -155,7 +156,8 @@ impl Dispatcher {
     }
 }
 
-/// Takes in what a worker that is dead has said by its link, and what it had no time to say.
+/// Receives the last answers of a dead worker from its link, and the results that it had no time to
+/// send.
 fn receive_last(master: &mut Master, worker: WorkerId, link: &mut dyn Link) {
     while let Ok(Some(event)) = link.poll() {
         if let WorkerEvent::Done { answer, ending, body } = event {

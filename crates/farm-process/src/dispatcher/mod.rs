@@ -1,13 +1,14 @@
-//! The dispatcher: the master's decisions, carried out.
+//! The dispatcher: carries out the master's decisions.
 //!
-//! All state is behind one lock ([`State`]). A thread that brings an event (a caller that submits, the
-//! receiver, the control thread, the watch, the thread that starts workers) takes the lock, tells the
-//! master, and sends what the master wants sent; no send waits, see [`crate::transport`]. Outcomes are
-//! delivered after the lock is released. Wakers are called later still, by threads that hold neither the
-//! lock nor the turn to receive ([`Wakers`]), because they are foreign code.
+//! All state is behind one lock ([`State`]). A thread that brings an event (a caller that submits,
+//! the receiver, the control thread, the watch, the thread that starts workers) takes the lock,
+//! tells the master, and sends what the master wants sent; no send waits, see [`crate::transport`].
+//! Outcomes are delivered after the lock is released. Wakers are foreign code, so they are called
+//! later still, by threads that hold neither the lock nor the turn to receive ([`Wakers`]).
 //!
-//! Here are the tasks. `lifecycle` has the workers that come and go, `control` the thread that reads what
-//! they say by the control channel, `receiver` the turn to receive by lanes, `shutdown` the end.
+//! This file handles the tasks. `lifecycle` handles workers that come up and end, `control` is the
+//! thread that reads the control channel, `receiver` is the turn to receive by lanes, `shutdown`
+//! ends the pool.
 
 mod control;
 mod idle;
@@ -50,7 +51,7 @@ use crate::transport::control::Up;
 use crate::transport::ipc::Contained;
 use crate::transport::lane::{Arena, ArenaWriter, LaneConnector, LaneView};
 
-/// What the threads of a pool share.
+/// The state that the threads of a pool share.
 pub(crate) struct Dispatcher {
     pub(crate) settings: Settings,
     pub(crate) environment: BTreeMap<OsString, OsString>,
@@ -59,19 +60,21 @@ pub(crate) struct Dispatcher {
     pub(crate) counters: Counters,
     pub(crate) connector: Box<dyn Connector>,
     state: Mutex<State>,
-    /// Signalled when a worker has come up or failed to, and when the pool has become idle or broken.
+    /// Signalled when a worker has come up or failed to, and when the pool has become idle or
+    /// broken.
     changed: Condvar,
     /// Signalled when fewer tasks wait than `max_queued`.
     room: Condvar,
     up: Mutex<Contained<IpcSender<Up>>>,
     starts: Sender<Start>,
-    /// The program has dropped arrays since the last beat.
+    /// Whether the program has dropped arrays since the last beat. Any thread of the program sets
+    /// this; the watch resets it.
     has_dropped: AtomicBool,
-    /// Where long arguments lie, if the transport has such a place.
+    /// Where long arguments are placed, if the transport has an arena.
     arena: Option<Arc<Arena>>,
-    /// The turn to receive, where tasks travel by lanes.
+    /// The turn to receive, if tasks travel by lanes.
     receiver: Option<Arc<Receiver>>,
-    /// What wakes those that wait for outcomes.
+    /// The threads that call the wakers of futures.
     wakers: Arc<Wakers>,
     here: Here,
 }
@@ -119,32 +122,34 @@ impl Dispatcher {
         }))
     }
 
-    /// Whether this is the process that made the pool, and no fork of it.
+    /// Whether this is the process that made the pool, and not a fork of it.
     pub(crate) fn is_here(&self) -> bool {
         self.here.is_here()
     }
 
-    /// Whether many items may travel in one message: what is on its way by a channel cannot be stolen.
+    /// Whether many items may travel in one message. Items that travel by a channel cannot be
+    /// stolen.
     pub(crate) fn takes_batches(&self) -> bool {
         self.receiver.is_some()
     }
 
-    /// Where an argument is encoded if it is long.
+    /// A writer into the arena for long arguments, if the transport has one.
     pub(crate) fn arena_writer(&self) -> Option<ArenaWriter<'_>> {
         self.arena.as_ref().map(Arena::writer)
     }
 
-    /// A new sender to the control thread.
+    /// A new sender of the channel that the control thread reads.
     pub(crate) fn up(&self) -> IpcSender<Up> {
         self.up.lock().get().clone()
     }
 
-    /// Lets the master act for the first time, which starts the workers.
+    /// Carries out the master's first decisions, which start the workers.
     pub(crate) fn begin(self: &Arc<Self>) {
         self.act(self.lock());
     }
 
-    /// Takes the lock, and tells the master what time it is, if that matters; else each beat does.
+    /// Takes the lock, and tells the master the time if some task has a time limit; otherwise only
+    /// beats do.
     fn lock(&self) -> MutexGuard<'_, State> {
         let mut state = self.state.lock();
         if state.keeps_time {
@@ -153,13 +158,13 @@ impl Dispatcher {
         state
     }
 
-    /// Takes in a task.
+    /// Accepts a task.
     pub(crate) fn submit(self: &Arc<Self>, mut task: Task, slot: Arc<dyn Deliver>, loans: Loans) {
         if let Payload::Owned(bytes) = &task.argument
             && let Some(arena) = &self.arena
             && arena.wants(bytes.len())
         {
-            // A thread of a pool is what makes room.
+            // A thread of a pool must not wait for room, because such threads make room.
             let is_over = || threads::is_this_one_of_ours() || self.takes_nothing_more();
             if let Some(placed) = arena.put_in_time(bytes, is_over) {
                 task.argument = placed;
@@ -180,24 +185,25 @@ impl Dispatcher {
         }
         state.mailbox.expect(task.id(), task.items.len(), slot, loans);
         state.master.on_submitted(task);
-        // A caller that submits many tasks polls in passing; else workers would wait for the receiver
-        // thread.
+        // A caller that submits many tasks polls in passing; otherwise workers would have to wait
+        // for the receiver thread.
         if state.mailbox.len() > 1 {
             self.poll(&mut state);
         }
         self.act(state);
     }
 
-    /// Whether what is submitted now fails at once.
+    /// Whether a task that is submitted now fails at once.
     fn takes_nothing_more(&self) -> bool {
         let state = self.state.lock();
         state.closed || state.master.broken().is_some()
     }
 
-    /// Cancels a task, and says whether that was possible.
+    /// Cancels a task; returns whether that was possible.
     fn cancel(self: &Arc<Self>, task: TaskId, scope: CancelScope) -> bool {
         let mut state = self.lock();
-        // What has been answered is no longer running, and what has not been started waits.
+        // After this, tasks that have been answered do not count as running any more, and the tasks
+        // that follow them count as started.
         self.poll(&mut state);
         let mut cancelled = state.steal_to_cancel(task);
         self.poll(&mut state);
@@ -206,11 +212,11 @@ impl Dispatcher {
         cancelled
     }
 
-    /// The watch has looked at the clock.
+    /// Called by the watch, whenever it has read the clock.
     pub(crate) fn beat(self: &Arc<Self>, now: Duration) -> Wanted {
         let mut state = self.state.lock();
         state.master.set_time(now);
-        // What has ended in time has not run over it.
+        // Answers that have arrived by now are received before time limits are checked.
         if self.poll(&mut state) {
             self.wake_receiver();
         }
@@ -231,7 +237,8 @@ impl Dispatcher {
         Wanted { at: earlier(at, idle), busy }
     }
 
-    /// Takes in what workers have said by their links; says whether there was anything.
+    /// Takes in the messages that have come by the links of workers; returns whether there were
+    /// any.
     fn poll(&self, state: &mut State) -> bool {
         state.poll(|worker| {
             self.renew_views();
@@ -239,7 +246,7 @@ impl Dispatcher {
         })
     }
 
-    /// Carries out what the master has decided; delivers outcomes once the lock is released.
+    /// Carries out the master's decisions, and delivers outcomes once the lock is released.
     fn act(self: &Arc<Self>, state: MutexGuard<'_, State>) {
         let deliveries = self.carry_out(state);
         if !deliveries.is_empty() {
@@ -248,14 +255,15 @@ impl Dispatcher {
         }
     }
 
-    /// Carries out what the master has decided, and returns what is to be delivered.
+    /// Carries out the master's decisions, and returns the outcomes that are to be delivered.
     fn carry_out(self: &Arc<Self>, mut state: MutexGuard<'_, State>) -> Vec<Delivery> {
         let mut deliveries = Vec::new();
         while let Some(action) = state.master.next_action() {
             match action {
                 Action::Start(worker) => {
                     state.workers.expect(worker);
-                    // The thread that starts workers ends after all else, so it is there.
+                    // The thread that starts workers ends after everything else, so it can still
+                    // receive this.
                     let _ = self.starts.send(Start::Worker(worker));
                 }
                 Action::Send(worker, task) => {
@@ -294,7 +302,8 @@ impl Dispatcher {
         deliveries
     }
 
-    /// Delivers outcomes, and returns the wakers of those that wait for them, which are foreign code.
+    /// Delivers outcomes, and returns the wakers of those that wait for them, which are foreign
+    /// code.
     #[must_use]
     fn deliver(&self, deliveries: Vec<Delivery>) -> Vec<Waker> {
         let wakers = deliveries.into_iter().filter_map(Delivery::deliver).collect();
@@ -304,7 +313,7 @@ impl Dispatcher {
         wakers
     }
 
-    /// The body of the receiver thread; `None` where there is nothing for it to do.
+    /// The body of the receiver thread; `None` if the transport needs none.
     pub(crate) fn receiver_thread(self: &Arc<Self>) -> Option<impl FnOnce() + Send + 'static> {
         let (receiver, ours) = (self.receiver.clone()?, self.clone());
         Some(move || receiver.run(&ours))
@@ -334,7 +343,7 @@ impl Incoming for Dispatcher {
             *views = state.workers.views();
         }
         let any = self.poll(&mut state);
-        // No caller sleeps: the turn to receive is this thread's.
+        // No caller sleeps that would have to be woken: this thread has the turn to receive.
         let deliveries = self.carry_out(state);
         wakers.extend(deliveries.into_iter().filter_map(Delivery::deliver));
         any || !wakers.is_empty()
@@ -345,7 +354,7 @@ impl Incoming for Dispatcher {
     }
 }
 
-/// What the handles of a pool's tasks know of it.
+/// The view of a pool that the handles of its tasks have.
 pub(crate) struct Handles(pub(crate) Arc<Dispatcher>);
 
 impl PoolRef for Handles {

@@ -1,4 +1,4 @@
-//! The end of a pool: by `shutdown`, once all is done; by `terminate` or `drop`, at once.
+//! The end of a pool: `shutdown` ends it once all tasks are done, `terminate` and `drop` at once.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,10 +19,11 @@ impl Dispatcher {
         }
     }
 
-    /// Ends the workers, gently if they have nothing to do, and then what is left to do as cancelled.
+    /// Ends the workers, and then cancels the tasks that are left. With `gently`, workers may first
+    /// end by themselves; otherwise they are killed.
     ///
-    /// Those outcomes are kept until the workers are dead: what they can write to is lent to nobody
-    /// before.
+    /// The outcomes of the cancelled tasks are kept until the workers are dead. Until then, nothing
+    /// that a worker can still write to is given back by its loan.
     pub(crate) fn close(self: &Arc<Self>, gently: bool) {
         let mut state = self.lock();
         state.closed = true;

@@ -1,5 +1,5 @@
-//! What the dispatcher's lock protects: the master's decisions, the outcomes that are owed, and the
-//! workers.
+//! The state that the dispatcher's lock protects: the master's decisions, the outcomes that are
+//! owed, and the workers.
 
 use farm_core::TaskId;
 use farm_core::WorkerId;
@@ -17,10 +17,10 @@ pub(crate) struct State {
     pub(crate) closed: bool,
     /// Outcomes that are kept until the workers are dead; see `Dispatcher::close`.
     pub(crate) kept: Vec<Delivery>,
-    /// Something has been submitted since the last beat of the watch.
+    /// Whether anything has been submitted since the last beat of the watch.
     pub(crate) active: bool,
     pub(crate) idle_memory: IdleMemory,
-    /// Some task has a time limit, so that the time of each event matters.
+    /// Whether some task has a time limit, so that the master needs the time of each event.
     pub(crate) keeps_time: bool,
 }
 
@@ -38,8 +38,8 @@ impl State {
         }
     }
 
-    /// Takes in what workers have said by their links; says whether there was anything. `on_broken` is
-    /// told of workers that have written what no worker writes.
+    /// Takes in the messages that have come by the links of workers; returns whether there were
+    /// any. `on_broken` is called for workers that have written something invalid.
     pub(crate) fn poll(&mut self, mut on_broken: impl FnMut(WorkerId)) -> bool {
         let mut polled = false;
         let Self { workers, master, .. } = self;
@@ -67,7 +67,8 @@ impl State {
         polled
     }
 
-    /// Sends a task to a worker; says whether the worker has to be killed because it is out of reach.
+    /// Sends a task to a worker; returns whether the worker must be killed because it cannot be
+    /// reached.
     pub(crate) fn send(&mut self, worker: WorkerId, task: &Task) -> bool {
         let Some(link) = self.workers.link(worker) else { return false };
         let sent = link.send(task);
@@ -79,14 +80,14 @@ impl State {
         sent.is_err()
     }
 
-    /// Takes back a part of a task for another worker.
+    /// Steals a part of a task from a worker, to give it to another.
     pub(crate) fn steal_to_share(&mut self, worker: WorkerId, task: TaskId, amount: StealAmount) {
         let stolen = self.workers.link(worker).and_then(|link| link.steal(task, amount));
         self.master.on_stolen(worker, task, stolen.unwrap_or(0..0), StealReason::Share);
     }
 
-    /// Takes back what workers have been sent of a task and have not started; says whether there was
-    /// any.
+    /// Steals all items of a task that workers have been sent and have not taken up; returns
+    /// whether there were any.
     pub(crate) fn steal_to_cancel(&mut self, task: TaskId) -> bool {
         let mut any = false;
         for worker in self.master.sent_to(task) {
@@ -99,9 +100,9 @@ impl State {
         any
     }
 
-    /// Lets those workers look for tasks without sleeping that were busy last, as far as there are cores
-    /// on which nobody works: a worker counts as if it had just ended what it has, and the program itself
-    /// takes one core. Returns how many workers are busy.
+    /// Allows the workers that were busy last to look for tasks without sleeping, as far as there
+    /// are cores on which nothing else works. For this, a worker counts as if its own tasks had
+    /// just ended, and the program itself takes one core. Returns how many workers are busy.
     pub(crate) fn allow_spinning(&mut self, cores: usize) -> usize {
         let Self { workers, master, .. } = self;
         let (mut busy, mut latest) = (0, None);
@@ -111,7 +112,7 @@ impl State {
         }
         for (worker, tasks, _) in master.ready_workers() {
             let others = busy - usize::from(tasks > 0);
-            // Of several that have nothing to do, only the last.
+            // Of the workers that have nothing to do, only the one that was busy last.
             let is_next = tasks > 0 || latest.is_some_and(|(_, latest)| latest == worker);
             workers.allow_spinning(worker, is_next && others + 2 <= cores);
         }

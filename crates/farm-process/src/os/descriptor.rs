@@ -1,17 +1,19 @@
-//! A descriptor that somebody may close, and open something else under its number.
+//! A descriptor of the farm that other code may close, and then open something else under its
+//! number.
 //!
-//! A program that makes a daemon of itself closes all that it does not know, and a mistake closes what it does not mean.
-//! So whatever would do harm to a file of somebody else's (to write, to read, to close) is done only where the number still
-//! leads to the file that was opened.
+//! A program that turns into a daemon closes all descriptors that it does not know, and a program
+//! may close a wrong descriptor by mistake. So every operation that could harm a file of somebody
+//! else (to write, to read, to close) is done only while the number still leads to the file that
+//! the farm has opened.
 
 use std::io;
 
 use rustix::fd::AsFd;
 use rustix::fs::fstat;
 
-/// Something open that is the farm's own.
+/// An open file of the farm, with its identity.
 pub(crate) struct Own<T: AsFd> {
-    /// Until it is dropped.
+    /// `None` only while it is dropped.
     open: Option<T>,
     id: (u64, u64),
 }
@@ -22,7 +24,7 @@ impl<T: AsFd> Own<T> {
         Ok(Self { open: Some(open), id })
     }
 
-    /// It, as long as its number leads there.
+    /// The open file, as long as its number still leads to it.
     pub(crate) fn get(&self) -> Option<&T> {
         self.open.as_ref().filter(|open| identity(*open).is_ok_and(|id| id == self.id))
     }
@@ -36,7 +38,7 @@ impl<T: AsFd> Drop for Own<T> {
     }
 }
 
-/// Which file it is.
+/// The device and the inode of an open file.
 fn identity(open: &impl AsFd) -> io::Result<(u64, u64)> {
     let found = fstat(open)?;
     Ok((found.st_dev, found.st_ino))
@@ -56,7 +58,8 @@ mod tests {
         let ours = Own::new(ours).unwrap();
         assert!(ours.get().is_some());
         let null = File::open("/dev/null").unwrap();
-        // SAFETY: it is what is tested here. The number belongs to nobody else, and is owned once in the end.
+        // SAFETY: replacing the descriptor is what is tested here. Nothing else in this process
+        // uses the number, and in the end it has one owner.
         let other = unsafe {
             libc::dup2(null.as_raw_fd(), number);
             OwnedFd::from_raw_fd(number)

@@ -1,29 +1,29 @@
-//! Memory of processes: limits on it, addresses, and its peak.
+//! The memory of processes: limits on it, its address space, and its peak.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Limits the memory that this process may allocate for itself.
 ///
-/// The limit is on data (private memory that can be written to), not on addresses: shared arrays do not
-/// count. Source: getrlimit(2), `RLIMIT_DATA`.
+/// The limit counts data (private memory that can be written to), not address space: shared arrays
+/// do not count. Source: getrlimit(2), `RLIMIT_DATA`.
 pub(crate) fn limit_this_process(bytes: u64) -> std::io::Result<()> {
     let former = getrlimit(Resource::Data);
     let current = former.maximum.map_or(bytes, |most| bytes.min(most));
     Ok(setrlimit(Resource::Data, Rlimit { current: Some(current), ..former })?)
 }
 
-/// How many addresses a process has where there is no limit on them.
+/// The size in bytes of the address space of a process without a limit.
 const ALL_ADDRESSES: u64 = 128 << 40;
 
-/// How many of them the threads of a pool and a worker need.
+/// The bytes of address space that the threads of a pool need, and those that each worker adds.
 const POOL: u64 = 32 << 20;
 const WORKER: u64 = 3 << 20;
 
-/// What glibc reserves for an arena, from which it allocates.
+/// The bytes of address space that glibc reserves for each arena from which it allocates.
 #[cfg(target_env = "gnu")]
 const ARENA: u64 = 64 << 20;
 
-/// How many addresses are left to this process. Source: getrlimit(2), `RLIMIT_AS`.
+/// How many bytes of address space are left to this process. Source: getrlimit(2), `RLIMIT_AS`.
 pub(crate) fn addresses_left() -> u64 {
     let Some(limit) = getrlimit(Resource::As).current else { return ALL_ADDRESSES };
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
@@ -32,7 +32,7 @@ pub(crate) fn addresses_left() -> u64 {
     limit.saturating_sub(used).min(ALL_ADDRESSES)
 }
 
-/// Says that there are too few addresses left for a pool of so many workers, if that is so.
+/// Returns an error if too little address space is left for a pool of so many workers.
 pub(crate) fn check_addresses(workers: usize) -> std::io::Result<()> {
     let (needed, left) = (POOL + WORKER * workers as u64, addresses_left());
     if needed <= left {
@@ -44,8 +44,8 @@ pub(crate) fn check_addresses(workers: usize) -> std::io::Result<()> {
     )))
 }
 
-/// Keeps glibc from reserving most of the addresses for the threads of a pool, where they are limited: a quarter is enough
-/// for that, unless the user says otherwise.
+/// Keeps glibc from reserving most of a limited address space for the threads of a pool: its arenas
+/// may take a quarter of the limit, unless the user has configured the allocator.
 pub(crate) fn be_modest_with_arenas() {
     #[cfg(target_env = "gnu")]
     if let Some(limit) = getrlimit(Resource::As).current
@@ -55,7 +55,7 @@ pub(crate) fn be_modest_with_arenas() {
         let most = (limit / 4 / ARENA).max(1);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         if most < 8 * cores as u64 {
-            // SAFETY: it sets a number of the allocator, under the allocator's own lock.
+            // SAFETY: the call sets a number of the allocator, under the allocator's own lock.
             unsafe { libc::mallopt(libc::M_ARENA_MAX, most as libc::c_int) };
         }
     }
@@ -63,13 +63,13 @@ pub(crate) fn be_modest_with_arenas() {
 
 /// The most memory that this process has had resident so far, in bytes.
 ///
-/// A child inherits this from its parent as the start of its own peak, as far as the kernel reports that
-/// after its death; only more than this is known to be its own.
+/// A child inherits this value from its parent as the start of its own peak, in the number that the
+/// kernel reports after its death. Only a larger number is known to be the child's own.
 pub(crate) fn peak_of_this_process() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
-    // Where it is not told, nothing is known of children either.
+    // If /proc does not tell the peak, then no peak of a child is known to be its own.
     kib.map_or(u64::MAX, |kib| kib << 10)
 }
 

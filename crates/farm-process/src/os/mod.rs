@@ -1,4 +1,5 @@
-//! What the pool and its workers need of the system: descriptors, memory, signals, threads.
+//! Wrappers of the system calls that the pool and its workers need: descriptors, memory, signals,
+//! threads.
 
 pub(crate) mod descriptor;
 pub(crate) mod memory;

@@ -1,16 +1,17 @@
 //! Keeps the program's signals and the farm's threads out of each other's way.
 //!
-//! ipc-channel writes to its sockets without `MSG_NOSIGNAL`, so a write to a dead worker raises SIGPIPE,
-//! and it does not repeat a call that a signal has interrupted. A library must not change what the
-//! program does with its signals. So SIGPIPE is blocked for the one call and taken back if it came, and
-//! the threads of the pool block all signals: those are delivered to threads of the program.
+//! ipc-channel writes to its sockets without `MSG_NOSIGNAL`, so a write to a dead worker raises
+//! SIGPIPE; and it does not repeat a call that a signal has interrupted. A library must not change
+//! how the program handles its signals. So SIGPIPE is blocked during each such write, and removed
+//! if the write has raised it; and the threads of the pool block all signals, so that signals are
+//! delivered to threads of the program.
 
 use std::mem::MaybeUninit;
 
-/// A mask of blocked signals of this thread, put back when this is dropped.
+/// Signals that are blocked on this thread. Dropping this restores the former mask.
 struct Blocked {
     former: libc::sigset_t,
-    /// SIGPIPE is to be taken back: it was not pending before.
+    /// Whether to remove a pending SIGPIPE, because none was pending before.
     take_pipe: bool,
 }
 
@@ -66,30 +67,31 @@ fn block(set: &libc::sigset_t) -> libc::sigset_t {
     former
 }
 
-/// Batcher `write` with SIGPIPE contained.
+/// Calls `write` with SIGPIPE blocked, and removes a SIGPIPE that it has raised.
 pub(crate) fn without_sigpipe<T>(write: impl FnOnce() -> T) -> T {
     let _blocked = Blocked::pipe();
     write()
 }
 
-/// Batcher `spawn`; the thread that it starts has all signals blocked.
+/// Calls `spawn`; the thread that it starts has all signals blocked.
 pub(crate) fn none_for_threads_of<T>(spawn: impl FnOnce() -> T) -> T {
     let _blocked = Blocked::all();
     spawn()
 }
 
-/// Gives a worker the signals of a Rust program that has just begun: none blocked, SIGPIPE ignored, and
-/// SIGTSTP, by which it stops itself, as the system has it.
+/// Gives a worker the signals of a Rust program that has just begun: no signal is blocked, SIGPIPE
+/// is ignored, and SIGTSTP, by which the worker stops itself, has its default action.
 ///
-/// It has inherited the mask of the thread that started it, and before `main` nobody has ignored SIGPIPE.
-/// SIGHUP is caught and nothing done: the kernel sends it, before it wakes them, to stopped workers whose
-/// master has died, and they still have to clean up.
+/// A worker has inherited the signal mask of the thread that started it, and before `main` nothing
+/// has ignored SIGPIPE yet. SIGHUP gets a handler that does nothing, unless it is ignored: the
+/// kernel sends it to stopped workers whose master has died before it wakes them, and they still
+/// have to clean up.
 pub(crate) fn begin_as_a_program_does() {
     extern "C" fn nothing(_: libc::c_int) {}
     let nothing: extern "C" fn(libc::c_int) = nothing;
     let none = empty_set();
-    // SAFETY: the set is initialised; the one handler that is installed does nothing, in a process that is
-    // the farm's own.
+    // SAFETY: the set is initialised. The only handler that is installed does nothing, and this
+    // process belongs to the farm.
     unsafe {
         libc::signal(libc::SIGPIPE, libc::SIG_IGN);
         libc::signal(libc::SIGTSTP, libc::SIG_DFL);

@@ -1,4 +1,5 @@
-//! The farm's own threads: they leave the program's signals alone, and never wait for each other.
+//! Starts the farm's own threads, which have all signals blocked, and tells them from other
+//! threads.
 
 use std::cell::Cell;
 use std::io;
@@ -17,7 +18,7 @@ thread_local! {
     static LAST_MADE: LastMade = const { LastMade };
 }
 
-/// What has become of the thread-locals that other libraries have on this thread.
+/// The state of the thread-locals that other libraries have on this thread.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Locals {
     Unused,
@@ -25,7 +26,9 @@ enum Locals {
     Gone,
 }
 
-/// Thread-locals go in the reverse order of their first use: this one before all that were there when it was made.
+/// A thread-local whose destructor notes that others are going to be destroyed. Thread-locals are
+/// destroyed in the reverse order of their first use, so this one before all that had been used
+/// when it was made.
 struct LastMade;
 
 impl Drop for LastMade {
@@ -34,23 +37,25 @@ impl Drop for LastMade {
     }
 }
 
-/// Whether thread-locals of other libraries can be used on this thread, as far as they have been [noted](note_thread_locals).
+/// Whether thread-locals of other libraries can still be used on this thread, as far as they have
+/// been [noted](note_thread_locals).
 pub(crate) fn has_thread_locals() -> bool {
     THREAD_LOCALS.get() != Locals::Gone
 }
 
-/// Some have been used on this thread, and will be gone when it ends.
+/// Notes that thread-locals of other libraries have been used on this thread. They are destroyed
+/// when the thread ends.
 pub(crate) fn note_thread_locals() {
     if THREAD_LOCALS.replace(Locals::Used) == Locals::Unused {
         let _ = LAST_MADE.try_with(|_| ());
     }
 }
 
-/// Does something on another thread, which has all its thread-locals, and waits for it.
+/// Calls `body` on another thread, which has all its thread-locals, and waits for the result.
 ///
 /// # Errors
 ///
-/// If the system refuses a thread.
+/// If the system refuses a thread, or if `body` panics.
 pub(crate) fn elsewhere<T: Send>(body: impl FnOnce() -> T + Send) -> io::Result<T> {
     std::thread::scope(|scope| {
         let there = signals::none_for_threads_of(|| Builder::new().spawn_scoped(scope, body))?;
@@ -77,19 +82,21 @@ fn start(
         .map_err(name_limit_of_threads)
 }
 
-/// Starts a thread for wakers. No pool needs it, so that it may wait for one.
+/// Starts a thread for wakers. It does not count as a thread of a pool: no pool needs it to go on,
+/// so it may wait for one.
 pub(crate) fn spawn_for_wakers(name: &str, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
     start(name, body).map(drop)
 }
 
-/// Does what a thread of a pool does, on a thread that it is lent.
+/// Calls `body` on a thread that counts as a thread of a pool for that time.
 pub(crate) fn as_ours(body: impl FnOnce()) {
     let outer = OURS.replace(true);
     body();
     OURS.set(outer);
 }
 
-/// Has another thread wake, or, if none can be had, this one, which has neither the seat nor a lock.
+/// Hands `wakers` over to other threads. If the system refuses those, calls them on this thread,
+/// which must hold neither the turn to receive nor a lock.
 pub(crate) fn wake(by: &Arc<Wakers>, wakers: Vec<Waker>) {
     let left = by.hand_over(wakers);
     if !left.is_empty() {
@@ -97,8 +104,8 @@ pub(crate) fn wake(by: &Arc<Wakers>, wakers: Vec<Waker>) {
     }
 }
 
-/// Whether this is a thread of a pool. Where it has to wake, which is foreign code, that must wait neither for room in a
-/// queue nor for the end of a pool, which need this thread.
+/// Whether this is a thread of a pool. Wakers are foreign code. One that a thread of a pool calls
+/// must wait neither for room in a queue nor for the end of a pool, because both need this thread.
 pub(crate) fn is_this_one_of_ours() -> bool {
     OURS.get()
 }

@@ -1,4 +1,4 @@
-//! Settings of a pool.
+//! The builder of a pool.
 
 use std::ffi::OsStr;
 use std::fmt::Display;
@@ -13,15 +13,17 @@ use super::Pool;
 use super::settings::{Initializer, Settings, Transport};
 use crate::{init, worker};
 
-/// The most workers that a pool can have.
+/// The largest number of workers that a pool can have.
 const MOST_WORKERS: usize = 1024;
 
-/// The descriptors of a pool itself, of a few large values on their way, and of starts and replacements.
+/// How many descriptors a pool needs beside those of its workers: for itself, for a few large
+/// values on their way, and for workers that start or are replaced.
 const DESCRIPTORS: usize = 40;
-/// Two sockets, a pipe, a process, a lane or a mark.
+/// How many descriptors a worker needs at most: sockets, a pipe, a pidfd, and a lane or a task
+/// counter.
 const DESCRIPTORS_PER_WORKER: usize = 5;
 
-/// How a [`Pool`] is to be made.
+/// Builds a [`Pool`] with settings.
 ///
 /// # Examples
 ///
@@ -48,50 +50,51 @@ impl Builder {
         Self { settings: Settings::default(), bad_initializer: None }
     }
 
-    /// How many workers the pool has; by default one per core that this process may use, its affinity
-    /// and the limits of its control group counted.
+    /// Sets how many workers the pool has; by default one per core that this process may use,
+    /// according to its affinity and to the limits of its control group.
     pub fn workers(mut self, workers: usize) -> Self {
         self.settings.workers = Some(workers);
         self
     }
 
-    /// By what tasks travel; by [lanes](Transport::Lanes) if nothing else is said.
+    /// Sets how tasks travel; by default by [lanes](Transport::Lanes).
     pub fn transport(mut self, transport: Transport) -> Self {
         self.settings.transport = transport;
         self
     }
 
-    /// How many tasks `map` and `imap` keep submitted at a time; by default 65,536 for `map`, of which all results are
-    /// wanted, and for `imap` 64 per worker and at least 256.
+    /// Sets how many tasks `map` and `imap` keep submitted at a time. By default `map`, whose
+    /// results are all wanted, keeps 65,536, and `imap` keeps 64 per worker and at least 256.
     pub fn in_flight(mut self, tasks: usize) -> Self {
         self.settings.in_flight = Some(tasks.max(1));
         self
     }
 
-    /// How many tasks may wait for a worker before `submit` waits too; by default there is no such bound,
-    /// and each waiting task takes the memory of its encoded argument and some 300 bytes.
+    /// Sets how many tasks may wait for a worker before `submit` waits too. By default there is no
+    /// such bound; each waiting task takes the memory of its encoded argument and some 300 bytes.
     pub fn max_queued(mut self, tasks: usize) -> Self {
         self.settings.max_queued = Some(tasks.max(1));
         self
     }
 
-    /// How long a task may take, unless its own options say otherwise; see [`TaskOptions::timeout`].
+    /// Sets how long a task may take, unless its own options say otherwise; see
+    /// [`TaskOptions::timeout`].
     pub fn timeout(self, timeout: Duration) -> Self {
         self.task_options(|options| options.timeout(timeout))
     }
 
-    /// How often a task is started again after the death of its worker, unless its own options say
-    /// otherwise; see [`TaskOptions::retries`].
+    /// Sets how often a task is started again after the death of its worker, unless its own options
+    /// say otherwise; see [`TaskOptions::retries`].
     pub fn retries(self, retries: u32) -> Self {
         self.task_options(|options| options.retries(retries))
     }
 
-    /// Whether a task is started again after a panic, too; see [`TaskOptions::retry_panics`].
+    /// Sets whether a task is started again after a panic, too; see [`TaskOptions::retry_panics`].
     pub fn retry_panics(self, retry: bool) -> Self {
         self.task_options(|options| options.retry_panics(retry))
     }
 
-    /// Whether a task is started again after it has run over its time, too; see
+    /// Sets whether a task is started again after it has exceeded its time limit, too; see
     /// [`TaskOptions::retry_timeouts`].
     pub fn retry_timeouts(self, retry: bool) -> Self {
         self.task_options(|options| options.retry_timeouts(retry))
@@ -102,27 +105,31 @@ impl Builder {
         self
     }
 
-    /// Replaces each worker after so many tasks, for functions that leak; never, by default. A
-    /// replacement is planned: it costs no task and is no loss.
+    /// Replaces each worker after so many tasks, for functions that leak memory; by default never.
+    /// Such a replacement is planned: it costs no task and does not count as a loss.
     pub fn max_tasks_per_worker(mut self, tasks: u64) -> Self {
         self.settings.tasks_per_worker = Some(tasks.max(1));
         self
     }
 
-    /// The most memory, in bytes, that a worker may allocate for itself; no limit by default.
+    /// Limits the memory, in bytes, that a worker may allocate for itself; by default there is no
+    /// limit.
     ///
-    /// Shared arrays do not count. Where an allocation is refused for this, Rust aborts, and the task loses
-    /// its worker. A worker needs a few MiB for itself, and each of its threads some more.
+    /// Shared arrays do not count. When an allocation is refused because of the limit, Rust aborts,
+    /// and the task loses its worker. A worker needs a few MiB for itself, and some more for each
+    /// of its threads.
     pub fn memory_limit(mut self, bytes: u64) -> Self {
         self.settings.memory_limit = Some(bytes);
         self
     }
 
-    /// Keeps each worker on a core, and apart from the others as far as there are cores; not by default.
+    /// Keeps each worker on one core, and apart from the others as far as there are cores; not by
+    /// default.
     ///
-    /// This is for a program that has the machine to itself and gives all workers equally much at a time, again and again: the system
-    /// may wake two of them on one core and leave another without work for longer than such a task takes. What
-    /// a task starts, threads of its own included, stays on the worker's core too.
+    /// This is for a program that has the machine to itself and that, again and again, gives all
+    /// workers the same amount of work at a time: the system may wake two of them on one core, and
+    /// leave another core without work for longer than such a task takes. Everything that a task
+    /// starts, its own threads included, stays on the worker's core too.
     ///
     /// # Examples
     ///
@@ -133,7 +140,8 @@ impl Builder {
     /// fn main() -> Result<(), FarmError> {
     ///     farm_process::init();
     ///     let pool = Pool::builder().workers(2).pinned(true).build()?;
-    ///     let cores = |_: u32| std::thread::available_parallelism().map_or(0, |cores| cores.get());
+    ///     let cores =
+    ///         |_: u32| std::thread::available_parallelism().map_or(0, |cores| cores.get());
     ///     assert_eq!(pool.map(cores, 0..4)?, [1; 4]);
     ///     Ok(())
     /// }
@@ -143,11 +151,11 @@ impl Builder {
         self
     }
 
-    /// Has each worker call `function` on `argument` before its first task: to load a library or a table,
-    /// say, into a static.
+    /// Has each worker call `function` with `argument` before its first task, for example to load a
+    /// library or a table into a static.
     ///
-    /// A worker whose initializer panics does not come up, and one whose initializer takes longer than the
-    /// [start timeout](Self::start_timeout) is killed.
+    /// A worker whose initializer panics does not come up, and one whose initializer takes longer
+    /// than the [start timeout](Self::start_timeout) is killed.
     ///
     /// # Examples
     ///
@@ -186,14 +194,14 @@ impl Builder {
         self
     }
 
-    /// How long a worker may stay stopped, as by SIGSTOP, before it counts as lost; 10 seconds by default.
-    /// While the program itself is stopped, no time passes.
+    /// Sets how long a worker may stay stopped, as by SIGSTOP, before it counts as lost; 10 seconds
+    /// by default. Time in which the program itself is stopped does not count.
     pub fn stopped_after(mut self, time: Duration) -> Self {
         self.settings.stopped_after = time.max(Duration::from_millis(1));
         self
     }
 
-    /// How long a worker may take to come up, its initializer included; 30 seconds by default.
+    /// Sets how long a worker may take to come up, its initializer included; 30 seconds by default.
     pub fn start_timeout(mut self, timeout: Duration) -> Self {
         self.settings.start_timeout = timeout;
         self
@@ -209,10 +217,11 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`FarmError::NotInitialised`] if [`init`](crate::init) was not called, [`FarmError::Nested`] in a
-    /// worker, [`FarmError::Workers`] for a number that no pool can have, [`FarmError::Descriptors`] if the
-    /// limit of those is too low for it, [`FarmError::Initializer`] if that cannot be sent, [`FarmError::Start`] if workers do not come up, [`FarmError::System`] if the system
-    /// refuses what the pool needs.
+    /// [`FarmError::NotInitialised`] if [`init`](crate::init) was not called, [`FarmError::Nested`]
+    /// in a worker or inside a task, [`FarmError::Workers`] for a number of workers that no pool
+    /// can have, [`FarmError::Descriptors`] if the limit on descriptors is too low for the pool,
+    /// [`FarmError::Initializer`] if the initializer cannot be sent, [`FarmError::Start`] if
+    /// workers do not come up, [`FarmError::System`] if the system refuses what the pool needs.
     pub fn build(self) -> Result<Pool, FarmError> {
         if worker::is_this_process() || farm_core::backend::inside_a_task() {
             return Err(FarmError::Nested);
@@ -242,7 +251,7 @@ impl Builder {
     }
 }
 
-/// How many more file descriptors this process may have.
+/// How many more descriptors this process may open.
 fn descriptors_left() -> usize {
     let limit = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| limit as usize);
     let used = std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);

@@ -36,7 +36,7 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A pool of one worker per core that this process may use.
+    /// Starts a pool with one worker per core that this process may use.
     ///
     /// # Errors
     ///
@@ -45,7 +45,7 @@ impl Pool {
         Self::builder().build()
     }
 
-    /// A pool with settings of one's own.
+    /// A builder for a pool with other settings.
     pub fn builder() -> Builder {
         Builder::new()
     }
@@ -73,9 +73,11 @@ impl Pool {
         let ours = pool.dispatcher.clone();
         pool.thread("farm-output", move || ours.watch.outputs.run())?;
         let ours = pool.dispatcher.clone();
-        // Nobody waits for this thread to end: it may be writing to a stderr that is not read.
+        // No other thread waits for this one to end: it may be writing to a stderr that is not
+        // read.
         threads::spawn("farm-stderr", move || ours.watch.outputs.queue.run()).map_err(no_thread)?;
-        // With its first beat workers are started, so it comes when there is nothing that can be refused any more.
+        // The first beat of the watch starts workers. So this thread comes last, when nothing can
+        // be refused any more.
         let ours = pool.dispatcher.clone();
         pool.thread("farm-watch", move || {
             ours.watch.run(|now| ours.beat(now), |worker, end| ours.ended(worker, end));
@@ -94,17 +96,17 @@ impl Pool {
         Ok(())
     }
 
-    /// The worker processes that are up, oldest first, and what each has been given to do.
+    /// The worker processes that are up, oldest first, with the task that each has been given.
     pub fn processes(&self) -> Vec<Process> {
         self.dispatcher.processes()
     }
 
-    /// Ends the pool; with patience, once all tasks have their outcome.
+    /// Ends the pool: patiently once all tasks have their outcome, otherwise at once.
     fn end(&mut self, patiently: bool) {
         let threads = std::mem::take(&mut self.threads);
         if !self.is_here() {
-            // The threads are not in a child that the program has forked, and the workers are not its own. Handles that
-            // are left there can still ask.
+            // This is a child that the program has forked: it has none of the pool's threads, and
+            // the workers are not its own. Handles that are left in it can still ask the pool.
             std::mem::forget(self.handles.clone());
             return;
         }
@@ -122,20 +124,21 @@ impl Pool {
             }
         };
         if threads::is_this_one_of_ours() {
-            // A future that a thread of a pool has woken drops the pool; that thread is needed to end it.
+            // A waker has dropped the pool on one of the pool's own threads, which is needed to end
+            // it. So another thread ends the pool.
             let _ = threads::spawn("farm-end", end);
         } else {
             end();
         }
     }
 
-    /// Where an argument is encoded if it is long.
+    /// A writer into the arena for long arguments, if the transport has one.
     fn writer(&self) -> Option<ArenaWriter<'_>> {
-        // A fork of this process writes to none of its memory.
+        // A fork of this process must not write to the memory of the pool.
         self.dispatcher.arena_writer().filter(|_| self.is_here())
     }
 
-    /// Whether this is the process that made the pool, and no fork of it.
+    /// Whether this is the process that made the pool, and not a fork of it.
     fn is_here(&self) -> bool {
         self.dispatcher.is_here()
     }
@@ -162,7 +165,8 @@ impl Farm for Pool {
         let mut writer = self.writer();
         let arena = writer.as_mut().map(|writer| writer as &mut dyn ArgumentArena);
         let prepared = prepare_in(arena, &options, function, argument);
-        // What was begun there and did not fit takes room from nobody who waits for some.
+        // Gives back the room of an argument that was begun in the arena and did not fit there,
+        // because other threads may wait for it.
         drop(writer);
         match prepared {
             Ok(Prepared { task, slot, loans }) => {
@@ -219,7 +223,7 @@ impl Batching for Pool {
         for (item, name) in task.items.clone().zip(task.names()) {
             self.dispatcher.counters.failed();
             let error = TaskError::NoWorkers { task: name, reason: Arc::clone(&reason) };
-            // Nobody has the handle yet.
+            // The handle is not handed out yet, so there is no waker to call.
             let _ = slot.deliver(item..item + 1, Err(error), Loans::default());
         }
         None
@@ -239,7 +243,7 @@ impl Batching for Pool {
     }
 }
 
-/// How many items of a map are kept submitted if nothing else is said.
+/// How many items of a map are kept submitted, unless the builder says otherwise.
 const MOST_AHEAD: usize = 1 << 16;
 
 impl Drop for Pool {

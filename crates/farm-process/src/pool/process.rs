@@ -1,4 +1,4 @@
-//! What a pool tells of its worker processes.
+//! What a pool tells about its worker processes.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What a pool is told when it is made, as plain data.
+//! The settings of a pool, as plain data.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -8,8 +8,8 @@ use farm_core::TaskOptions;
 use farm_core::backend::FunctionRef;
 use serde::{Deserialize, Serialize};
 
-/// Variables by which numerical libraries choose their threads. A worker is one of many, so by default
-/// it has one thread; what the program's own environment says goes before.
+/// Variables by which numerical libraries choose their number of threads. A worker is one of many
+/// processes, so each of these is 1 in a worker, unless the program's own environment sets it.
 const THREAD_VARIABLES: [&str; 7] = [
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -23,19 +23,19 @@ const THREAD_VARIABLES: [&str; 7] = [
 /// How long a worker that has nothing left to do may take to end by itself.
 pub(crate) const GRACE: Duration = Duration::from_secs(2);
 
-/// By what tasks and results travel between the master and its workers.
+/// How tasks and results travel between the master and its workers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Transport {
     /// Memory that each worker shares with its master: as fast as threads.
     #[default]
     Lanes,
-    /// The sockets of ipc-channel, which start and control the workers in any case. This is for systems on which the
-    /// other is not to be had, and to compare.
+    /// The sockets of ipc-channel, which starts and controls the workers with either transport.
+    /// This is for systems that do not offer the other transport, and for comparison.
     Channel,
 }
 
-/// Settings of a pool; [`Builder`](crate::Builder) has the words on each.
+/// The settings of a pool; [`Builder`](crate::Builder) documents each of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) workers: Option<usize>,
@@ -49,11 +49,11 @@ pub(crate) struct Settings {
     pub(crate) pinned: bool,
     pub(crate) initializer: Option<Initializer>,
     pub(crate) environment: BTreeMap<OsString, OsString>,
-    /// What the options of a task leave open.
+    /// Defaults for the options that a task leaves open.
     pub(crate) task: TaskOptions,
 }
 
-/// What each worker calls before its first task.
+/// The function that each worker calls before its first task, and its argument.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Initializer {
     pub(crate) function: FunctionRef,
@@ -81,7 +81,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The variables that the workers have and this process has not.
+    /// The variables that are set in the workers beyond the program's own environment.
     pub(crate) fn worker_environment(&self) -> BTreeMap<OsString, OsString> {
         let mut environment: BTreeMap<OsString, OsString> = THREAD_VARIABLES
             .into_iter()

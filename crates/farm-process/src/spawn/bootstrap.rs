@@ -1,15 +1,16 @@
 //! How a worker gets its descriptors from its master: through a socket that is its standard input.
 //!
-//! A descriptor that is to be inherited at exec must not be closed at exec, and then any other program that
-//! the master starts at that moment inherits it as well. So the master sends them (`SCM_RIGHTS`, see
-//! unix(7)) before it starts the worker; the message waits in the socket, and is gone with it if the
-//! worker never comes up.
+//! A descriptor that a child inherits across exec must not have the close-on-exec flag, and then
+//! any other program that the master starts at that moment inherits it as well. So the master sends
+//! the descriptors (`SCM_RIGHTS`, see unix(7)) before it starts the worker. The message waits in
+//! the socket, and disappears with it if the worker never comes up.
 //!
-//! One of them is the receiver of the control channel. ipc-channel offers no other first contact than a
-//! socket in a folder among the temporary files, which there need not be. But what it makes are pairs of
-//! sockets. It does not tell the descriptor of a receiver, so that is found: by a token that is sent to it,
-//! and waits there alone. The worker makes a channel of its own, and puts what it was handed in the place of
-//! the receiver's descriptor.
+//! One of the descriptors is the receiver of the control channel. For a first contact, ipc-channel
+//! only offers a socket in the folder for temporary files, which may not exist. But its channels
+//! are pairs of sockets, and these can be handed over. ipc-channel does not tell the descriptor of
+//! a receiver. It is found by a token, which is sent through the channel and waits in that
+//! descriptor alone. The worker makes a channel of its own, and puts the descriptor that it was
+//! handed in the place of the receiver's.
 
 use std::collections::hash_map::RandomState;
 use std::fs::File;
@@ -33,10 +34,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::transport::control::Down;
 
-/// How many descriptors after the next free one are looked at first.
+/// How many descriptors, from the next free one on, are searched first.
 const NEAR: RawFd = 16;
 
-/// Bytes that nothing else sends.
+/// Random bytes that no other message contains.
 #[derive(PartialEq, Serialize, Deserialize)]
 struct Token([u8; 16]);
 
@@ -49,7 +50,7 @@ impl Token {
         Self(bytes)
     }
 
-    /// Whether it waits to be received there. Nothing is changed by asking.
+    /// Whether the token waits to be received at `fd`. Asking changes nothing there.
     fn waits_at(&self, fd: BorrowedFd<'_>) -> bool {
         let mut packet = [0; 256];
         matches!(socket_type(fd), Ok(SocketType::SEQPACKET))
@@ -58,7 +59,7 @@ impl Token {
     }
 }
 
-/// A channel, and the descriptor of its receiver.
+/// Makes a channel; also returns the descriptor of its receiver.
 fn channel() -> io::Result<(IpcSender<Down>, IpcReceiver<Down>, RawFd)> {
     keep_standard_descriptors();
     let next = File::open("/dev/null")?.as_raw_fd();
@@ -68,8 +69,8 @@ fn channel() -> io::Result<(IpcSender<Down>, IpcReceiver<Down>, RawFd)> {
     let token = Token::new();
     sender.send(Token(token.0)).map_err(failed)?;
     let waits_at = |number: &RawFd| {
-        // SAFETY: it is used for questions only, whatever it is; one that is closed, or opened anew meanwhile, answers that
-        // the token is not there.
+        // SAFETY: the descriptor is only queried, whatever it is. If it is closed, or opened anew
+        // meanwhile, the answer is that the token is not there.
         token.waits_at(unsafe { BorrowedFd::borrow_raw(*number) })
     };
     let number = (next..next + NEAR)
@@ -82,44 +83,45 @@ fn channel() -> io::Result<(IpcSender<Down>, IpcReceiver<Down>, RawFd)> {
     Ok((sender.to_opaque().to(), receiver.to_opaque().to(), number))
 }
 
-/// The descriptors of this process.
+/// The numbers of the open descriptors of this process.
 fn numbers() -> impl Iterator<Item = RawFd> {
     let entries = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
-/// A channel to a worker, and a copy of the descriptor of its receiver.
+/// Makes a channel to a worker; returns its sender, and a copy of the descriptor of its receiver.
 pub(crate) fn control_channel() -> io::Result<(IpcSender<Down>, OwnedFd)> {
     let (sender, receiver, number) = channel()?;
-    // SAFETY: it is that of `receiver`, which is there until the end of this function.
+    // SAFETY: the descriptor is that of `receiver`, which lives until after the copy is made.
     let copy = unsafe { BorrowedFd::borrow_raw(number) }.try_clone_to_owned()?;
     drop(receiver);
     Ok((sender, copy))
 }
 
-/// What a worker gets when it starts.
+/// The descriptors that a worker gets when it starts.
 pub(crate) struct Inherited {
-    /// The channel by which the master controls it.
+    /// The channel by which the master controls the worker.
     pub(crate) control: IpcReceiver<Down>,
-    /// By which it knows that its master is the same program still, see [`crate::supervise::image`].
+    /// Tells the worker whether its master is still the same program; see
+    /// [`crate::supervise::image`].
     pub(crate) image: Option<OwnedFd>,
-    /// By which it opens its end of the connection.
+    /// The descriptors by which the worker opens its end of the connection.
     pub(crate) files: Vec<OwnedFd>,
 }
 
-/// How many descriptors a worker can be handed.
+/// The largest number of descriptors that a worker can be handed.
 const MOST_FILES: usize = 8;
 
-/// How often the system is asked to take descriptors along that has too many of them on their way, and
-/// the pause between.
+/// How often the master tries to send descriptors while the system has too many of them on their
+/// way, and the pause between two attempts.
 const ATTEMPTS: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// The socket that is to be the standard input of a worker. The descriptors wait in it.
+/// Makes the socket that will be the standard input of a worker, and sends the descriptors into it.
 ///
 /// # Errors
 ///
-/// If the system refuses the socket, or to take so many descriptors along.
+/// If the system refuses the socket, or refuses to send so many descriptors.
 pub(crate) fn hand_over(
     control: OwnedFd,
     image: Option<OwnedFd>,
@@ -140,7 +142,8 @@ pub(crate) fn hand_over(
         let bytes = [IoSlice::new(&has_image)];
         match sendmsg(&ours, &bytes, &mut ancillary, SendFlags::NOSIGNAL) {
             Ok(_) => return Ok(theirs),
-            // Of all programs of this user, more than it may have open: workers that start take theirs.
+            // The processes of this user have sent more descriptors that are not received yet than
+            // one process may open. Starting workers receive theirs soon.
             Err(Errno::TOOMANYREFS) if attempts < ATTEMPTS => std::thread::sleep(PAUSE),
             Err(error) => return Err(error.into()),
         }
@@ -148,7 +151,7 @@ pub(crate) fn hand_over(
     }
 }
 
-/// A worker takes what it was handed, and has an empty standard input from then on.
+/// Receives the descriptors that this worker was handed, and makes its standard input empty.
 pub(crate) fn take() -> io::Result<Inherited> {
     keep_standard_descriptors();
     let (has_image, files) = receive_files()?;
@@ -156,8 +159,8 @@ pub(crate) fn take() -> io::Result<Inherited> {
     let control = files.next().ok_or_else(|| io::Error::other("the channel was lost"))?;
     let image = if has_image { files.next() } else { None };
     let (_, receiver, number) = channel()?;
-    // SAFETY: the descriptor is that of `receiver`, which leads to what was handed over from then on, and
-    // stays its only owner.
+    // SAFETY: `number` is the descriptor of `receiver`, which stays its only owner. After the call
+    // it leads to the socket that was handed over.
     if unsafe { libc::dup3(control.as_raw_fd(), number, libc::O_CLOEXEC) } != number {
         return Err(io::Error::last_os_error());
     }
@@ -166,7 +169,8 @@ pub(crate) fn take() -> io::Result<Inherited> {
     Ok(Inherited { control: receiver, image, files: files.collect() })
 }
 
-/// What waits in the standard input: whether there is an image among the descriptors, and they.
+/// Receives the message that waits in the standard input: whether there is an image among the
+/// descriptors, and the descriptors.
 fn receive_files() -> io::Result<(bool, Vec<OwnedFd>)> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_FILES))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);

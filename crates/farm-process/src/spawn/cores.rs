@@ -1,12 +1,14 @@
-//! Which core each worker stays on, where the pool is told to keep them apart.
+//! Chooses the core of each worker, where the pool is told to keep its workers apart.
 //!
-//! The system may wake two workers on one core, where they take turns while another core has nothing to do, and it may be
-//! milliseconds until it looks again. So each is put on the core that the fewest other workers are on.
+//! The system may wake two workers on one core, where they take turns while another core is idle,
+//! and it may take milliseconds until the system balances them. So each worker is put on the core
+//! that the fewest other workers are on.
 
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// Puts a process on one of the cores that this thread may use, apart from `others` as far as there are cores.
+/// Puts a process on one of the cores that this thread may use, apart from the processes `others`
+/// as far as there are cores.
 pub(crate) fn set_apart(pid: u32, others: impl Iterator<Item = u32>) -> rustix::io::Result<()> {
     let allowed = sched_getaffinity(None)?;
     let taken: Vec<CpuSet> = others

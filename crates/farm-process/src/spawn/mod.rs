@@ -1,9 +1,10 @@
-//! Bringing up a worker: make the connection to it, start its process, welcome it.
+//! Starts a worker: makes the connection to it, starts its process, sends it a welcome.
 //!
-//! One thread starts the processes, and lives as long as they do: the kernel tells a worker of the end of
-//! the thread that started it, see `supervise/lifeline.rs`. Each worker is then welcomed by a thread of its
-//! own, so that a pool comes up as fast as its slowest worker. That thread waits for the worker only where
-//! what it sends is too long for a packet, until the worker has read it or is dead.
+//! One thread starts the processes, and lives as long as they do, because the kernel tells a worker
+//! when the thread that started it ends; see `supervise/lifeline.rs`. Each worker is then welcomed
+//! by a thread of its own, so that a pool comes up as fast as its slowest worker. That thread waits
+//! for the worker only if the welcome is too long for a packet, until the worker has read it or is
+//! dead.
 
 pub(crate) mod bootstrap;
 pub(crate) mod cores;
@@ -35,16 +36,16 @@ use crate::transport::{Connection, TransportConfig};
 /// Set once, before the program ends; it guards no other data.
 static ENDING: AtomicBool = AtomicBool::new(false);
 
-/// Lets no pool of this program start another worker.
+/// Keeps all pools of this program from starting another worker.
 ///
-/// This is for a program that is about to end without dropping its pools, as on Ctrl-C. Workers need no
-/// such care: they end with the program.
+/// This is for a program that is about to end without dropping its pools, as on Ctrl-C. Workers
+/// need no such care: they end with the program.
 pub fn prepare_exit() {
     ENDING.store(true, Ordering::Relaxed);
 }
 
-/// The body of the thread that starts workers: brings up each that is asked for, and tells the dispatcher
-/// what goes wrong; if all goes well, the worker itself says that it is ready.
+/// The body of the thread that starts workers. It starts each worker that is asked for, and reports
+/// failures to the dispatcher. If all goes well, the worker itself reports that it is ready.
 pub(crate) fn run(dispatcher: &Arc<Dispatcher>, wanted: &Receiver<Start>) {
     while let Ok(Start::Worker(worker)) = wanted.recv() {
         let launched = contained(|| launch(dispatcher, worker)).and_then(|launched| {
@@ -61,7 +62,7 @@ pub(crate) fn run(dispatcher: &Arc<Dispatcher>, wanted: &Receiver<Start>) {
     }
 }
 
-/// Tells the dispatcher of a start that has failed, and ends what there is of the worker.
+/// Reports a failed start to the dispatcher, and kills the worker if its process was started.
 fn report(dispatcher: &Arc<Dispatcher>, worker: WorkerId, outcome: Result<(), StartError>) {
     if let Err(error) = outcome {
         dispatcher.start_failed(worker, error);
@@ -69,7 +70,8 @@ fn report(dispatcher: &Arc<Dispatcher>, worker: WorkerId, outcome: Result<(), St
     }
 }
 
-/// Calls what may panic because the system refuses ipc-channel something.
+/// Calls a function that panics if the system refuses ipc-channel memory or descriptors, and
+/// returns such a panic as an error.
 fn contained<T>(call: impl FnOnce() -> Result<T, StartError>) -> Result<T, StartError> {
     let refused = |said: String| failed(0, why_refused(&said));
     farm_core::backend::contained(call).map_err(refused).and_then(|outcome| outcome)
@@ -109,7 +111,7 @@ fn launch(dispatcher: &Arc<Dispatcher>, worker: WorkerId) -> Result<Launched, St
     Ok(Launched { pid, control, config })
 }
 
-/// Gives the worker what it needs to begin.
+/// Sends the worker all that it needs to begin.
 fn welcome(
     dispatcher: &Dispatcher,
     worker: WorkerId,
@@ -126,7 +128,7 @@ fn welcome(
     if dispatcher.settings.pinned {
         dispatcher.set_apart(worker, pid);
     }
-    // A worker that is dead cannot be reached; the watch knows how it ended, and says so.
+    // A dead worker cannot be reached; the watch reports how it ended.
     match send_patiently(&control, welcome) {
         Err(error) if !is_gone(&error) => {
             Err(failed(pid, format!("it cannot be reached: {error}")))
@@ -135,9 +137,11 @@ fn welcome(
     }
 }
 
-/// Starts the running executable, whatever has become of its file, with the arguments of this process.
+/// Starts the running executable, whatever has become of its file, with the arguments of this
+/// process.
 ///
-/// The worker leads a process group of its own: Ctrl-C and Ctrl-Z in a terminal are the program's affair.
+/// The worker leads a process group of its own, so that Ctrl-C and Ctrl-Z in a terminal concern the
+/// program alone.
 fn spawn(dispatcher: &Arc<Dispatcher>, worker: WorkerId, stdin: OwnedFd) -> io::Result<Child> {
     let output = dispatcher.watch.outputs.add(worker)?;
     let start = || {

@@ -1,5 +1,6 @@
-//! What the workers of a pool start with: the folder, the environment and the rights that the program had when it made the
-//! pool, whatever it has become since. So a replacement is like those that it replaces.
+//! What the workers of a pool start with: the working directory, the environment and the rights
+//! that the program had when it made the pool, whatever it has changed since. So a replacement is
+//! like the worker that it replaces.
 
 use std::ffi::OsString;
 use std::fs::read_to_string;
@@ -12,7 +13,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::os::descriptor::Own;
 
-/// The rights of a process, by their names in proc_pid_status(5), and what they are called.
+/// The rights of a process: their names in proc_pid_status(5), and their names in messages.
 const RIGHTS: [(&str, &str); 8] = [
     ("Uid:", "user"),
     ("Gid:", "group"),
@@ -25,14 +26,14 @@ const RIGHTS: [(&str, &str); 8] = [
 ];
 
 pub(crate) struct Origin {
-    /// `None` where the program had none that it could open.
+    /// The working directory; `None` if the program had none that it could open.
     folder: Option<Own<OwnedFd>>,
     pub(crate) environment: Vec<(OsString, OsString)>,
     rights: Vec<String>,
 }
 
 impl Origin {
-    /// What the program has now.
+    /// What the program has at this moment.
     pub(crate) fn new() -> io::Result<Self> {
         let folder =
             openat(CWD, ".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
@@ -40,8 +41,8 @@ impl Origin {
         Ok(Self { folder, environment: std::env::vars_os().collect(), rights: rights()? })
     }
 
-    /// Where to find the folder, also if its name is gone: for a child, which inherits the descriptor until it is another
-    /// program.
+    /// A path to the folder that is valid even if the folder's name is gone. It is for a child,
+    /// which inherits the descriptor until it executes another program.
     pub(crate) fn folder(&self) -> io::Result<Option<PathBuf>> {
         let Some(folder) = &self.folder else { return Ok(None) };
         match folder.get() {
@@ -52,7 +53,8 @@ impl Origin {
         }
     }
 
-    /// Says that no worker like the others can be started, if that is so.
+    /// Returns an error if the program's rights have changed, so that no worker like the others can
+    /// be started.
     pub(crate) fn check_rights(&self) -> io::Result<()> {
         let now = rights()?;
         let changed =
@@ -65,7 +67,7 @@ impl Origin {
     }
 }
 
-/// Those of this thread, which what it starts inherits.
+/// The rights of this thread, which the processes that it starts inherit.
 fn rights() -> io::Result<Vec<String>> {
     let status = read_to_string("/proc/thread-self/status")?;
     let value =

@@ -1,7 +1,7 @@
-//! Wakes the watch when it is needed earlier than it knew when it went to sleep.
+//! Wakes the watch if it is needed earlier than it knew when it went to sleep.
 //!
-//! To [wake](PollWaker) it costs a system call and the waking of a thread, so it is done only if the watch sleeps, and config to
-//! sleep for too long.
+//! To [wake](PollWaker) it costs a system call and the waking of a thread. So this is done only if
+//! the watch sleeps, and means to sleep for too long.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +16,9 @@ pub(crate) struct Alarm {
 }
 
 enum Sleep {
-    /// The watch is awake, and will be wanted at that time.
+    /// The watch is awake, and is needed again at that time at the latest.
     Awake(Option<Duration>),
-    /// It sleeps until that time.
+    /// The watch sleeps until that time.
     Until(Option<Duration>),
 }
 
@@ -27,14 +27,14 @@ impl Alarm {
         Ok(Self { wake: PollWaker::new()?, sleep: Mutex::new(Sleep::Awake(None)) })
     }
 
-    /// Sees to it that the watch is awake at `at`.
+    /// Makes sure that the watch is awake at `at`.
     pub(crate) fn wake_by(&self, at: Duration) {
         let mut sleep = self.sleep.lock();
         match &mut *sleep {
             Sleep::Awake(wanted) => *wanted = earlier(*wanted, Some(at)),
             Sleep::Until(Some(until)) if *until <= at => {}
             Sleep::Until(until) => {
-                // Whoever comes next and can wait as long need not ring again.
+                // A later caller that can wait until `at` need not wake the watch again.
                 *until = Some(at);
                 drop(sleep);
                 self.wake_now();
@@ -47,13 +47,13 @@ impl Alarm {
         self.wake.wake();
     }
 
-    /// The watch is awake.
+    /// Called by the watch when it is awake.
     pub(crate) fn mark_awake(&self) {
         self.wake.ends().drain();
         *self.sleep.lock() = Sleep::Awake(None);
     }
 
-    /// The watch goes to sleep, and is told until when.
+    /// Called by the watch before it sleeps; returns until when to sleep.
     pub(crate) fn mark_asleep(&self, until: Option<Duration>) -> Option<Duration> {
         let mut sleep = self.sleep.lock();
         let until = match *sleep {
@@ -64,7 +64,7 @@ impl Alarm {
         until
     }
 
-    /// What the watch sleeps on.
+    /// The descriptors that the watch sleeps on.
     pub(crate) fn ends(&self) -> Arc<Ends> {
         self.wake.ends()
     }

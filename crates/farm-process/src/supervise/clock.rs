@@ -1,20 +1,20 @@
-//! The farm's own time, which stands still while the master does.
+//! The farm's own time, which stands still while the master is stopped.
 //!
-//! While there is work, the watch looks at the clock several times a second. A longer gap than [`LONGEST`]
-//! config that the master was stopped, by Ctrl-Z or a debugger, or that there was no work; its tasks are
-//! not to blame for that.
+//! While there is work, the watch reads the clock several times a second. A gap of [`LONGEST`] or
+//! more means that the master was stopped, by Ctrl-Z or a debugger, or that there was no work. Tasks
+//! are not to blame for that, so such a gap counts as one [`BEAT`].
 
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-/// How often the clock is looked at while there is work, at least.
+/// How often the clock is read while there is work, at least.
 pub(crate) const BEAT: Duration = Duration::from_millis(250);
 
-/// A longer gap does not count.
+/// Shorter gaps between two readings count in full.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Counts the time in which the master was not stopped.
+/// Counts the time in which the master was not stopped. Any thread of the pool may read it.
 pub(crate) struct Clock(Mutex<Reading>);
 
 struct Reading {
@@ -27,7 +27,7 @@ impl Clock {
         Self(Mutex::new(Reading { time: Duration::ZERO, at: Instant::now() }))
     }
 
-    /// What time it is, from the pool's start.
+    /// The time that has passed since the pool was made.
     pub(crate) fn now(&self) -> Duration {
         let mut last = self.0.lock();
         let at = Instant::now();

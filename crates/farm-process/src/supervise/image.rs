@@ -1,8 +1,10 @@
-//! How workers know that their master has become another program (exec), which keeps its process id and its start time.
+//! Tells workers that their master has become another program (exec), which keeps its process id
+//! and its start time.
 //!
-//! What ends with the program is its memory. So it holds a lock by a mapping, which nothing else ends: it has no descriptor
-//! that could be closed, and a fork does not have it. Workers get another descriptor of the file, by
-//! which they ask.
+//! Only the memory of a program ends with it in this case. So the master holds a file lock by a
+//! mapping, which nothing else ends: the lock has no descriptor that could be closed, and a fork
+//! does not inherit the mapping. Workers get another descriptor of the file, by which they ask
+//! whether the lock is held.
 
 use std::fs::File;
 use std::io;
@@ -16,9 +18,9 @@ use rustix::io::Errno;
 
 use crate::os::descriptor::Own;
 
-/// What this program holds as long as it is this program.
+/// The lock that this program holds as long as it is this program.
 struct Image {
-    /// A fork is another.
+    /// The process that has made the lock. In a fork it is another one.
     process: u32,
     _held: MmapRaw,
     asked: Own<File>,
@@ -31,7 +33,8 @@ impl Image {
         farm_os::limits::keep_standard_descriptors();
         let file = File::from(memfd_create("farm-image", MemfdFlags::CLOEXEC)?);
         file.try_lock()?;
-        // Nothing is at that address: what counts is that the open file is held.
+        // The mapped address has no memory behind it: the mapping is there to keep the open file,
+        // and so its lock.
         let held = MmapOptions::new().len(1).map_raw_read_only(&file)?;
         held.advise(Advice::DontFork)?;
         held.advise(Advice::DontDump)?;
@@ -40,22 +43,23 @@ impl Image {
     }
 }
 
-/// A copy of the descriptor by which workers ask. Where there is none, they do without.
+/// A copy of the descriptor by which workers ask. If the system refuses one, they do without it.
 pub(crate) fn descriptor() -> Option<OwnedFd> {
     let mut image = IMAGE.lock();
     if image.as_ref().is_none_or(|image| image.process != std::process::id()) {
-        // What is inherited by a fork is not mapped there.
+        // A fork inherits this value, but the memory is not mapped in it, so it must not be
+        // unmapped there.
         forget(image.take());
         *image = Image::new().ok();
     }
     Some(image.as_ref()?.asked.get()?.try_clone().ok()?.into())
 }
 
-/// The master's, in a worker.
+/// The image of the master, in a worker.
 pub(crate) struct MastersImage(Own<File>);
 
 impl MastersImage {
-    /// `None` where nothing is locked there.
+    /// `None` if nothing holds a lock on the file.
     pub(crate) fn new(file: OwnedFd) -> Option<Self> {
         let image = Self(Own::new(file.into()).ok()?);
         image.is_held().then_some(image)
@@ -66,7 +70,7 @@ impl MastersImage {
         asked == Some(Err(Errno::WOULDBLOCK))
     }
 
-    /// Whether it is proven that the master is that program no more.
+    /// Whether it is proven that the master is not that program any more.
     pub(crate) fn is_gone(&self) -> bool {
         let asked = self.0.get().map(|file| flock(file, FlockOperation::NonBlockingLockShared));
         asked == Some(Ok(()))

@@ -1,5 +1,5 @@
-//! Supervision: the watch sees workers die and kills those that have to, the output threads keep what
-//! they print, and the lifeline ends a worker with its master.
+//! Supervision of the workers: the watch notices their death and kills those that must end, the
+//! output threads keep what they print, and the lifeline ends a worker together with its master.
 
 pub(crate) mod alarm;
 pub(crate) mod clock;

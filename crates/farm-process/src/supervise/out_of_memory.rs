@@ -1,13 +1,13 @@
-//! Whether the kernel has killed for want of memory.
+//! Tells whether the kernel has killed a process because memory ran out.
 
 use std::path::PathBuf;
 
 use parking_lot::Mutex;
 
-/// Tells whether the kernel has killed for want of memory, by the count that it keeps per control group.
+/// Detects kills for want of memory by the counter that the kernel keeps for each control group.
 pub(crate) struct OutOfMemory {
     counter: Option<PathBuf>,
-    /// As many kills are accounted for.
+    /// How many of the counted kills are accounted for.
     seen: Mutex<u64>,
 }
 
@@ -19,7 +19,7 @@ impl OutOfMemory {
         Self { counter, seen: Mutex::new(seen) }
     }
 
-    /// Whether there has been a kill that is not accounted for, which it then is.
+    /// Whether there has been a kill that is not accounted for. It then is.
     pub(crate) fn has_struck(&self) -> bool {
         let Some(now) = self.counter.as_ref().and_then(kills) else { return false };
         let mut seen = self.seen.lock();
@@ -29,8 +29,8 @@ impl OutOfMemory {
     }
 }
 
-/// Where the count may be, the best place first. Sources: cgroups(7), the kernel's documentation of memory
-/// control groups (versions 1 and 2), proc_vmstat(5).
+/// The files that may have the counter, the best first. Sources: cgroups(7), the kernel's
+/// documentation of memory control groups (versions 1 and 2), proc_vmstat(5).
 fn counters(groups: &str) -> Vec<PathBuf> {
     let path_of = |prefix: &str| {
         let line = groups.lines().find_map(|line| line.split_once(prefix));

@@ -1,10 +1,10 @@
-//! What workers write: it goes on to the program's stderr, and the last of it is kept for the error that
-//! tells of a worker's death.
+//! The output of workers: it is passed on to the program's stderr, and its end is kept for the
+//! error that reports a worker's death.
 //!
-//! stdout and stderr of a worker are one pipe. One thread of the pool reads the pipes, whole lines at a time, so that
-//! those of different workers do not mix, and another writes them to stderr, see [`Queue`]. When a worker dies, the
-//! watch takes what is still in the pipe; it does not wait for its end, because a program that the worker has started
-//! may hold it open.
+//! stdout and stderr of a worker are one pipe. One thread of the pool reads the pipes and passes on
+//! whole lines, so that those of different workers do not mix; another thread writes them to
+//! stderr, see [`Queue`]. When a worker dies, the watch reads the rest of its pipe. It does not
+//! wait for the end of the pipe, because a program that the worker has started may hold it open.
 
 use std::collections::BTreeMap;
 use std::io::{self, PipeReader, PipeWriter, Read};
@@ -19,16 +19,16 @@ use super::poll_waker::PollWaker;
 use super::tail::Tail;
 use crate::os::descriptor::Own;
 
-/// A line that is longer is passed on in parts.
+/// A longer line is passed on in parts.
 pub(crate) const LONGEST_LINE: usize = 8192;
 
-/// The part of a line that has come is passed on after so long without the rest.
+/// An incomplete line is passed on if its rest has not arrived after this time.
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 /// The outputs of a pool's workers.
 pub(crate) struct Outputs {
     state: Mutex<State>,
-    /// What is on its way to stderr.
+    /// The output that stderr has not taken yet.
     pub(crate) queue: Queue,
     wake: PollWaker,
 }
@@ -41,13 +41,13 @@ struct State {
 
 struct Output {
     pipe: Own<PipeReader>,
-    /// Locked while the pipe is read, but not while something is passed on.
+    /// Locked while the pipe is read, but not while lines are passed on.
     lines: Mutex<Lines>,
 }
 
 #[derive(Default)]
 struct Lines {
-    /// The part of a line that has come.
+    /// The part of an incomplete line that has arrived.
     part: Vec<u8>,
     tail: Tail,
     at_end: bool,
@@ -58,7 +58,8 @@ impl Outputs {
         Ok(Self { state: Mutex::default(), queue: Queue::new(), wake: PollWaker::new()? })
     }
 
-    /// A pipe for a worker that is about to be started: what it gets as stdout and stderr.
+    /// Makes the pipe of a worker that is about to be started; returns the end that becomes its
+    /// stdout and stderr.
     pub(crate) fn add(&self, worker: WorkerId) -> io::Result<PipeWriter> {
         let (pipe, end) = io::pipe()?;
         rustix::io::ioctl_fionbio(&pipe, true)?;
@@ -68,12 +69,13 @@ impl Outputs {
         Ok(end)
     }
 
-    /// The worker is dead: takes the rest of what it has written, and gives its last lines.
+    /// The worker is dead: passes on the rest of its output, and returns the lines that are kept
+    /// for the error.
     pub(crate) fn last_words(&self, worker: WorkerId) -> Arc<str> {
         let Some(output) = self.state.lock().living.remove(&worker) else { return "".into() };
         let mut lines = output.lines.lock();
         let mut left = Vec::new();
-        // More than a pipe holds is not the dead worker's.
+        // If there is more than a pipe can hold, another process is writing it.
         while left.len() < MOST_WAITING && lines.read(&output.pipe, &mut left) {}
         left.append(&mut lines.part);
         if left.last().is_some_and(|byte| *byte != b'\n') {
@@ -84,14 +86,15 @@ impl Outputs {
         lines.tail.last()
     }
 
-    /// No more workers will be added; waits for the last output, as long as it is taken.
+    /// Notes that no more workers will be added, and waits until stderr has taken the last output,
+    /// or takes no more.
     pub(crate) fn close(&self) {
         self.state.lock().closed = true;
         self.wake();
         self.queue.wait_until_written();
     }
 
-    /// The body of the thread that reads.
+    /// The body of the thread that reads the pipes.
     pub(crate) fn run(&self) {
         loop {
             let (outputs, last) = {
@@ -119,7 +122,7 @@ impl Outputs {
         }
     }
 
-    /// Sleeps until there is something to read; says whether nothing has come for a while.
+    /// Sleeps until there is something to read; returns whether nothing has arrived for a while.
     fn sleep(&self, outputs: &[Arc<Output>]) -> bool {
         let ends = self.wake.ends();
         let mut polled: Vec<_> = ends.receiver().into_iter().collect();
@@ -133,7 +136,7 @@ impl Outputs {
                 polled.push(PollFd::new(pipe, PollFlags::IN));
             }
         }
-        // Without what it is woken by, it looks again after a while.
+        // If the descriptor by which this thread is woken is gone, it looks again after a while.
         let ready = poll(&mut polled, (has_part || ends.receiver().is_none()).then_some(&PATIENCE));
         ends.drain();
         ready == Ok(0)
@@ -145,8 +148,8 @@ impl Outputs {
 }
 
 impl Lines {
-    /// Reads what there is, at most a buffer full, and moves whole lines to `whole`; says whether there was
-    /// anything.
+    /// Reads what the pipe has, at most one buffer full, and moves whole lines to `whole`; returns
+    /// whether the pipe had anything.
     fn read(&mut self, pipe: &Own<PipeReader>, whole: &mut Vec<u8>) -> bool {
         let Some(mut pipe) = pipe.get() else {
             self.at_end = true;
@@ -159,7 +162,7 @@ impl Lines {
                 0
             }
             Ok(n) => n,
-            // Nothing there, or interrupted.
+            // The pipe is empty, or the call was interrupted.
             Err(_) => 0,
         };
         let news = &buffer[..n];

@@ -1,9 +1,10 @@
-//! What workers have printed and stderr has not taken yet.
+//! The output of workers that stderr has not taken yet.
 //!
-//! The program may hold stderr, as by `stderr().lock()`, or nobody may read it. So one thread alone writes there, and
-//! whoever brings something waits no longer than a write takes that gets on: while stderr is slow, workers are held up
-//! in printing as any program would be; when it has taken nothing for [`PATIENCE`], what is beyond [`MOST_WAITING`] is
-//! dropped. How much that was is written in its place.
+//! The program may hold stderr, as by `stderr().lock()`, or nothing may read it. So only one thread
+//! writes there, and a thread that adds output waits only while the writing makes progress: while
+//! stderr is slow, workers are slowed down in printing, as any program would be. When stderr has
+//! taken nothing for [`PATIENCE`], output beyond [`MOST_WAITING`] is dropped, and a line with the
+//! number of dropped bytes takes its place.
 
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
@@ -12,15 +13,15 @@ use parking_lot::{Condvar, Mutex};
 
 use super::output::LONGEST_LINE;
 
-/// How much may wait.
+/// How many bytes may wait.
 pub(crate) const MOST_WAITING: usize = 1 << 20;
 
-/// A stderr that takes nothing for so long counts as one that is not read.
+/// A stderr that takes nothing for this long counts as one that is not read.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(crate) struct Queue {
     state: Mutex<State>,
-    /// Signalled when something is there to be written, and when no more will come.
+    /// Signalled when there is something to write, and when no more will be added.
     news: Condvar,
     /// Signalled when something has been written, and at the end.
     written: Condvar,
@@ -29,11 +30,11 @@ pub(crate) struct Queue {
 #[derive(Default)]
 struct State {
     bytes: Vec<u8>,
-    /// How many bytes were dropped behind those.
+    /// How many bytes were dropped after `bytes`.
     dropped: u64,
-    /// How many bytes have been taken out and are not written yet.
+    /// How many bytes have been taken out of `bytes` and are not written yet.
     on_their_way: usize,
-    /// Since when stderr has taken nothing, if there is something for it.
+    /// Since when stderr has taken nothing; `None` while there is nothing for it.
     waits_since: Option<Instant>,
     closed: bool,
     ended: bool,
@@ -44,7 +45,7 @@ impl Queue {
         Self { state: Mutex::default(), news: Condvar::new(), written: Condvar::new() }
     }
 
-    /// Brings whole lines; waits for room while stderr takes something now and then.
+    /// Adds whole lines; waits for room as long as stderr makes progress.
     pub(crate) fn push(&self, lines: &[u8]) {
         let mut state = self.state.lock();
         while !state.has_room(lines.len(), MOST_WAITING)
@@ -55,7 +56,7 @@ impl Queue {
         self.push_if_there_is_room(&mut state, lines, MOST_WAITING);
     }
 
-    /// Brings what a dead worker has left; does not wait. There is some more room for that.
+    /// Adds the last output of a dead worker. This does not wait, and may use twice the room.
     pub(crate) fn push_of_the_dead(&self, lines: &[u8]) {
         self.push_if_there_is_room(&mut self.state.lock(), lines, 2 * MOST_WAITING);
     }
@@ -74,16 +75,16 @@ impl Queue {
         self.news.notify_all();
     }
 
-    /// No more will come.
+    /// Notes that no more output will be added.
     pub(crate) fn close(&self) {
         self.state.lock().closed = true;
         self.news.notify_all();
     }
 
-    /// Waits until all is written and no more will come, or until stderr is not read.
+    /// Waits until all output is written and no more will be added, or until stderr takes nothing.
     pub(crate) fn wait_until_written(&self) {
         let mut state = self.state.lock();
-        // If nothing is there, what is still to come has that long.
+        // If nothing waits, output that is still to be added has the same time.
         let begun = Instant::now();
         while !state.ended {
             let patience = state.waits_since.unwrap_or(begun) + PATIENCE;
@@ -94,7 +95,7 @@ impl Queue {
         }
     }
 
-    /// The body of the thread that writes.
+    /// The body of the thread that writes to stderr.
     pub(crate) fn run(&self) {
         let mut state = self.state.lock();
         loop {
@@ -113,7 +114,8 @@ impl Queue {
             while !rest.is_empty() {
                 let (lines, others) = rest.split_at(end_of_lines(rest));
                 parking_lot::MutexGuard::unlocked(&mut state, || {
-                    // The program's stderr may be closed: then nobody is there to be told.
+                    // The program's stderr may be closed, and then there is no other place to write
+                    // to.
                     let _ = io::stderr().write_all(lines);
                 });
                 rest = others;
@@ -132,7 +134,7 @@ impl State {
         self.bytes.len() + self.on_their_way + bytes <= most
     }
 
-    /// Until when it makes sense to wait for room.
+    /// How long to wait for room at most; `None` if stderr takes nothing.
     fn patience(&self) -> Option<Instant> {
         let patience = self.waits_since? + PATIENCE;
         (patience > Instant::now()).then_some(patience)
@@ -149,7 +151,7 @@ impl State {
     }
 }
 
-/// Where the last line ends of those that are written at a time.
+/// The end of the lines that are written at a time.
 fn end_of_lines(bytes: &[u8]) -> usize {
     let some = &bytes[..bytes.len().min(LONGEST_LINE)];
     some.iter().rposition(|byte| matches!(byte, b'\n' | b'\r')).map_or(some.len(), |at| at + 1)

@@ -1,8 +1,9 @@
 //! Wakes a thread that sleeps in poll(2).
 //!
-//! It is a pair of sockets and not an event descriptor: one of those cannot be told from another, and so not from what the
-//! program has opened under the number of one that it has closed. Who sleeps holds what it sleeps on, whatever is closed; and
-//! it wakes when the other end is.
+//! This is a pair of sockets and not an event descriptor (eventfd(2)), because one event descriptor
+//! cannot be told from another, and so not from one that the program has opened under the number of
+//! a closed one. A thread that sleeps holds the descriptors that it sleeps on, whatever number is
+//! closed, and it wakes when the other end is closed.
 
 use std::io;
 use std::sync::Arc;
@@ -19,7 +20,8 @@ use crate::os::descriptor::Own;
 
 pub(crate) struct PollWaker(Mutex<Arc<Ends>>);
 
-/// What is slept on, and what is rung.
+/// The two ends of a pair: a thread sleeps on `receiver`, and another wakes it by writing to
+/// `waker`.
 pub(crate) struct Ends {
     receiver: Own<OwnedFd>,
     waker: Own<OwnedFd>,
@@ -30,18 +32,19 @@ impl PollWaker {
         Ok(Self(Mutex::new(Arc::new(Ends::new()?))))
     }
 
-    /// Wakes who sleeps, or is about to.
+    /// Wakes the thread that sleeps, or keeps it from going to sleep.
     pub(crate) fn wake(&self) {
         self.ends().wake();
     }
 
-    /// What to sleep on. Who has slept, and before it looks for what to do, [hears](Ends::drain).
+    /// The ends to sleep on. A thread that has woken must [drain](Ends::drain) them before it looks
+    /// for what to do.
     pub(crate) fn ends(&self) -> Arc<Ends> {
         let mut ends = self.0.lock();
         if (ends.receiver.get().is_none() || ends.waker.get().is_none())
             && let Ok(new) = Ends::new()
         {
-            // For who sleeps on the old.
+            // A thread may still sleep on the old ends.
             ends.wake();
             *ends = Arc::new(new);
         }
@@ -59,17 +62,18 @@ impl Ends {
 
     fn wake(&self) {
         if let Some(waker) = self.waker.get() {
-            // Where it is full, it has been rung.
+            // If the socket is full, a wakeup waits in it already.
             let _ = send(waker, &[1], SendFlags::NOSIGNAL);
         }
     }
 
-    /// What becomes readable when it is rung, as long as it is there.
+    /// What to poll: it becomes readable when the thread is woken. `None` if the descriptor is
+    /// lost.
     pub(crate) fn receiver(&self) -> Option<PollFd<'_>> {
         self.receiver.get().map(|receiver| PollFd::new(receiver, PollFlags::IN))
     }
 
-    /// Takes what has been rung.
+    /// Removes the wakeups that have arrived.
     pub(crate) fn drain(&self) {
         if let Some(receiver) = self.receiver.get() {
             while let Ok((_, 64)) = recv(receiver, &mut [0; 64], RecvFlags::empty()) {}

@@ -1,26 +1,26 @@
-//! The last of what a worker has written, for the error that tells of its death.
+//! The end of a worker's output, for the error that reports the worker's death.
 //!
-//! The backtrace of a panic is longer than what is kept, and stands behind the message, so it is left out. It is on
-//! stderr, where it was written to.
+//! The backtrace of a panic is longer than what is kept, and follows the message, so it is left out
+//! here. It is still written to stderr.
 
 use std::sync::Arc;
 
 use super::output::LONGEST_LINE;
 
-/// How much is kept.
+/// How many bytes are kept.
 const KEPT: usize = 4096;
 
 #[derive(Default)]
 pub(crate) struct Tail {
     bytes: Vec<u8>,
-    /// The part of a line that has come.
+    /// The part of an incomplete line that has arrived.
     line: Vec<u8>,
-    /// The last line was one of a backtrace.
+    /// Whether the last line was one of a backtrace.
     is_in_backtrace: bool,
 }
 
 impl Tail {
-    /// Adds what has come.
+    /// Adds output that has arrived.
     pub(crate) fn add(&mut self, news: &[u8]) {
         for piece in news.split_inclusive(|byte| *byte == b'\n') {
             self.line.extend_from_slice(piece);
@@ -45,7 +45,7 @@ impl Tail {
         self.line.clear();
     }
 
-    /// Keeps the last whole lines, or what fits of a longer one.
+    /// Keeps the last whole lines, or the end of a line that is longer.
     fn shorten(&mut self) {
         let too_much = self.bytes.len().saturating_sub(KEPT);
         if too_much > 0 {
@@ -55,7 +55,7 @@ impl Tail {
         }
     }
 
-    /// All that is kept.
+    /// The text that is kept.
     pub(crate) fn last(&mut self) -> Arc<str> {
         self.end_line();
         self.shorten();
@@ -63,7 +63,8 @@ impl Tail {
     }
 }
 
-/// Whether a line goes on with a backtrace: `  12: path::of::a::function`, or `      at file:line:column`.
+/// Whether a line continues a backtrace: `  12: path::of::a::function`, or
+/// `      at file:line:column`.
 fn is_of_backtrace(line: &[u8]) -> bool {
     let text = line.trim_ascii_start();
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -72,7 +73,7 @@ fn is_of_backtrace(line: &[u8]) -> bool {
     text.len() < line.len() && (is_frame || text.starts_with(b"at ") || is_omission)
 }
 
-/// Whether the runtime says how to get a backtrace, or a longer one.
+/// Whether the runtime explains in this line how to get a backtrace, or a longer one.
 fn is_advice_on_backtraces(line: &[u8]) -> bool {
     line.starts_with(b"note: ") && line.windows(14).any(|part| part == b"RUST_BACKTRACE")
 }

@@ -1,14 +1,17 @@
-//! The watch: a thread that sees workers die, and sees to it that they do.
+//! The watch: a thread that notices when workers die, and kills those that must end.
 //!
-//! It sleeps on the pidfds of all workers, so a death is noticed at once and whatever else the worker's
-//! sockets may be inherited by. But a program may close those, or have something else under their numbers: so they only wake
-//! it, and whether a worker is dead, or is to be killed, goes by its process id, which is no other's until it is reaped. While there is work it wakes for each beat of the clock: then it lets the
-//! master look at its time limits, kills workers that have not come up or gone in time, and looks for
-//! workers that are stopped.
+//! It sleeps on the pidfds of all workers. So it notices a death at once, whichever processes have
+//! inherited the worker's sockets. But the program may close the pidfds, or open other files under
+//! their numbers. So they only wake the thread. Whether a worker is dead is decided by its process
+//! id, and so is which process to kill; the id belongs to no other process until the worker is
+//! reaped. While there is work, the thread wakes for each beat of the clock. Then it lets the
+//! master check its time limits, kills workers that have not come up or ended in time, and looks
+//! for workers that are stopped.
 //!
-//! A worker that has stopped itself because its master was (see [`super::lifeline`]) is told by the signal,
-//! SIGTSTP, and goes on as soon as the master does. One that is stopped by any other signal may go on when
-//! whoever stopped it wants; after a while it counts as lost.
+//! A worker that has stopped itself because its master was stopped (see [`super::lifeline`]) is
+//! recognised by the signal, SIGTSTP, and continues as soon as the master does. A worker that was
+//! stopped by any other signal may be continued by whatever stopped it. After a while it counts as
+//! lost.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -35,7 +38,8 @@ use super::output::Outputs;
 use crate::os::descriptor::Own;
 use crate::os::memory;
 
-/// The living workers.
+/// The workers that live, and how they are watched. Any thread may call the methods, apart from
+/// `run`, which is the body of the watch's own thread.
 pub(crate) struct Watch {
     living: Mutex<Living>,
     none_left: Condvar,
@@ -44,14 +48,14 @@ pub(crate) struct Watch {
     pub(crate) outputs: Outputs,
     out_of_memory: OutOfMemory,
     limits: Limits,
-    /// Dead workers that cannot be reaped yet.
+    /// Dead workers that cannot be reaped yet, because a debugger holds them.
     unreaped: Mutex<Vec<Pid>>,
 }
 
-/// What the watch knows of the pool's settings.
+/// The settings of the pool that concern the watch.
 #[derive(Clone, Copy)]
 pub(crate) struct Limits {
-    /// How long a worker may stay stopped.
+    /// How long a worker may stay stopped before it counts as lost.
     pub(crate) stopped_after: Duration,
     pub(crate) memory: Option<u64>,
 }
@@ -59,41 +63,41 @@ pub(crate) struct Limits {
 #[derive(Default)]
 struct Living {
     workers: BTreeMap<WorkerId, Watched>,
-    /// Whoever is added is killed.
+    /// The pool ends at once: any worker that is added is killed.
     killing: bool,
-    /// No more will be added.
+    /// No more workers will be added.
     closed: bool,
 }
 
 struct Watched {
     pid: Pid,
-    /// Shared with the thread while it sleeps, so that no descriptor is needed to sleep.
+    /// Shared with the thread while it sleeps, so that sleeping needs no copy of the descriptor.
     pidfd: Arc<Own<OwnedFd>>,
-    /// When it must have come up, or have gone.
+    /// When the worker must have come up, or have ended.
     deadline: Option<Duration>,
     is_late: bool,
     stopped_since: Option<Duration>,
-    /// How long it had been stopped when it was killed for that.
+    /// How long the worker had been stopped when it was killed for that.
     stopped: Option<Duration>,
     killed: bool,
-    /// The peak of memory that it has inherited.
+    /// The peak of memory that the worker has inherited from the master, in bytes.
     inherited: u64,
-    /// As whom its tasks make arrays of their own.
+    /// The owner of the shared arrays that tasks of this worker make.
     owner: Option<Owner>,
 }
 
-/// The end of a worker.
+/// How a worker has ended.
 pub(crate) struct End {
     pub(crate) loss: Loss,
-    /// It was killed because it had not come up in time.
+    /// The worker was killed because it had not come up or ended in time.
     pub(crate) late: bool,
 }
 
-/// What the pool asks for at a beat.
+/// The answer of the pool to a beat.
 pub(crate) struct Wanted {
-    /// When to come back at the latest.
+    /// When the next beat is due, at the latest.
     pub(crate) at: Option<Duration>,
-    /// Whether there is work, so that workers have to be looked after.
+    /// Whether there is work, so that workers must be checked at each beat.
     pub(crate) busy: bool,
 }
 
@@ -111,13 +115,13 @@ impl Watch {
         })
     }
 
-    /// Sees to it that the watch looks around at `at`.
+    /// Makes sure that the thread wakes and looks around at `at`.
     pub(crate) fn wake_by(&self, at: Duration) {
         self.alarm.wake_by(at);
     }
 
-    /// Starts to watch a process that has just been started, and must have come up by `deadline`. If the
-    /// pool is closed, it is killed at once.
+    /// Watches a process that has just been started, and must come up by `deadline`. If the pool is
+    /// ending, or the deadline has passed, the process is killed at once.
     pub(crate) fn add(
         &self,
         worker: WorkerId,
@@ -157,14 +161,14 @@ impl Watch {
         Ok(())
     }
 
-    /// The worker is up.
+    /// Notes that a worker is up.
     pub(crate) fn came_up(&self, worker: WorkerId) {
         if let Some(watched) = self.living.lock().workers.get_mut(&worker) {
             watched.deadline = None;
         }
     }
 
-    /// The worker is about to end by itself, and has until `deadline` to do so.
+    /// Notes that a worker is about to end by itself, and has until `deadline` to do so.
     pub(crate) fn should_end(&self, worker: WorkerId, deadline: Duration) {
         if let Some(watched) = self.living.lock().workers.get_mut(&worker) {
             watched.deadline = Some(deadline);
@@ -172,26 +176,26 @@ impl Watch {
         self.wake_by(deadline);
     }
 
-    /// Kills a worker; its death is reported like any other.
+    /// Kills a worker; its death is reported like any other death.
     pub(crate) fn kill(&self, worker: WorkerId) {
         if let Some(watched) = self.living.lock().workers.get_mut(&worker) {
             watched.kill();
         }
     }
 
-    /// Kills all workers, and any that is added later.
+    /// Kills all workers, and any that are added later.
     pub(crate) fn kill_all(&self) {
         let mut living = self.living.lock();
         living.killing = true;
         living.workers.values_mut().for_each(Watched::kill);
     }
 
-    /// Kills the workers that live now.
+    /// Kills the workers that are watched now.
     pub(crate) fn kill_present(&self) {
         self.living.lock().workers.values_mut().for_each(Watched::kill);
     }
 
-    /// Waits until no worker lives, or until `deadline`; says whether none does.
+    /// Waits until no worker lives, or until `deadline`; returns whether no worker lives.
     pub(crate) fn wait_until_none_left(&self, deadline: Option<Instant>) -> bool {
         let mut living = self.living.lock();
         while !living.workers.is_empty() {
@@ -207,14 +211,14 @@ impl Watch {
         living.workers.is_empty()
     }
 
-    /// Ends the thread when no worker lives any more.
+    /// Lets the thread end once no worker lives any more.
     pub(crate) fn close(&self) {
         self.living.lock().closed = true;
         self.alarm.wake_now();
     }
 
-    /// The body of the thread. `beat` is called with the time whenever it wakes; `report` for each death,
-    /// and the dead is reaped by then.
+    /// The body of the thread. It calls `beat` with the time whenever it wakes, and `report` for
+    /// each death, after the dead worker was reaped as far as that was possible.
     pub(crate) fn run(&self, beat: impl Fn(Duration) -> Wanted, report: impl Fn(WorkerId, End)) {
         loop {
             self.alarm.mark_awake();
@@ -237,11 +241,11 @@ impl Watch {
         }
     }
 
-    /// Kills who is late or has been stopped for too long; says when to look again.
+    /// Kills workers that are late or have been stopped for too long; returns when to look again.
     fn look_around(&self, living: &mut Living, now: Duration, busy: bool) -> Option<Duration> {
         let mut next = busy.then(|| now + BEAT.min(self.limits.stopped_after / 4));
         if living.workers.values().any(|watched| watched.killed) {
-            // Its end is not missed, whatever has become of its pidfd.
+            // The end of a killed worker is noticed even if its pidfd is lost.
             next = Some(now + BEAT);
         }
         for watched in living.workers.values_mut().filter(|watched| !watched.killed) {
@@ -264,7 +268,7 @@ impl Watch {
         next
     }
 
-    /// Sleeps until a worker dies, the waker rings or the time has come.
+    /// Sleeps until a worker dies, the alarm wakes this thread, or the time has come.
     fn sleep(&self, now: Duration, until: Option<Duration>) {
         let fds: Vec<Arc<Own<OwnedFd>>> =
             self.living.lock().workers.values().map(|w| w.pidfd.clone()).collect();
@@ -275,7 +279,7 @@ impl Watch {
         let until = if receiver.is_some() { until } else { earlier(until, Some(now + BEAT)) };
         polled.extend(receiver);
         let timeout = self.alarm.mark_asleep(until).map(|at| {
-            // The clock takes a longer sleep for one of the master.
+            // The clock would take a longer sleep for a stop of the master.
             let left = at.saturating_sub(now).min(BEAT);
             Timespec {
                 tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
@@ -291,10 +295,10 @@ impl Watch {
         living.workers.extract_if(.., |_, watched| watched.is_found_dead()).collect()
     }
 
-    /// Reaps a dead worker, and gathers what is known of its end.
+    /// Reaps a dead worker, and collects what is known of its end.
     fn bury(&self, worker: WorkerId, watched: &Watched) -> End {
-        // The dead leader keeps its group's id from being used again until it is reaped, which this thread
-        // alone does, unless the program reaps children that it has not started.
+        // Until the dead leader of the group is reaped, the id of the group is not used again. Only
+        // this thread reaps the leader, unless the program reaps children that it has not started.
         let _ = kill_process_group(watched.pid, Signal::KILL);
         let mut loss = Loss::new(worker, watched.pid.as_raw_nonzero().get().cast_unsigned());
         match reap(watched.pid) {
@@ -322,13 +326,15 @@ impl Watch {
 impl Watched {
     fn kill(&mut self) {
         self.killed = true;
-        // What is no child any more has been reaped by others, and the number may be anybody's.
+        // If the process is not a child any more, somebody else has reaped it, and the number may
+        // belong to another process.
         if self.state() == State::Lives {
             let _ = kill_process(self.pid, Signal::KILL);
         }
     }
 
-    /// What the system tells the parent of a process, which leaves it as it is.
+    /// Whether the process has ended, as the system tells its parent. The process stays to be
+    /// reaped.
     fn state(&self) -> State {
         let ended = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         match waitid(WaitId::Pid(self.pid), ended) {
@@ -337,7 +343,7 @@ impl Watched {
         }
     }
 
-    /// Whether it is proven that it is dead.
+    /// Whether it is proven that the worker is dead.
     fn is_found_dead(&mut self) -> bool {
         if self.state() == State::Ended {
             return true;
@@ -346,14 +352,16 @@ impl Watched {
         if pidfd.is_some_and(|pidfd| has_become(pidfd).is_empty()) {
             return false;
         }
-        // A debugger has it, whose affair its end is first; or the number is not that of the pidfd any more.
+        // The pidfd is ready, but the parent is not told of an end: either a debugger holds the
+        // process and is told of its end first, or the number does not lead to the pidfd any more.
         let Ok(pidfd) = open(self.pid) else { return false };
         let is_dead = pidfd.get().is_some_and(|pidfd| has_become(pidfd) == PollFlags::IN);
         self.pidfd = Arc::new(pidfd);
         is_dead
     }
 
-    /// The kernel tells each change once, and only the last of several.
+    /// Notes whether the worker is stopped, and continues a worker that has stopped itself. The
+    /// kernel tells each change once, and only the last of several.
     fn look_whether_stopped(&mut self, now: Duration) {
         let changes = WaitIdOptions::STOPPED | WaitIdOptions::CONTINUED | WaitIdOptions::NOHANG;
         while let Ok(Some(status)) = waitid(WaitId::Pid(self.pid), changes) {
@@ -368,19 +376,20 @@ impl Watched {
     }
 }
 
-/// What a process does, as its parent sees it.
+/// Whether a process lives, as its parent sees it.
 #[derive(PartialEq, Eq)]
 enum State {
     Lives,
     Ended,
 }
 
-/// The pidfd of a process that has not been reaped.
+/// Opens the pidfd of a process that has not been reaped.
 fn open(pid: Pid) -> io::Result<Own<OwnedFd>> {
     Own::new(pidfd_open(pid, PidfdFlags::empty())?)
 }
 
-/// What poll(2) says of a descriptor: of a pidfd, that it can be read, once the process has ended, and nothing else.
+/// The result of poll(2) for a pidfd, which is `IN` alone once the process has ended, and empty
+/// before.
 fn has_become(pidfd: &OwnedFd) -> PollFlags {
     let mut fds = [PollFd::new(pidfd, PollFlags::IN)];
     let _ = poll(&mut fds, Some(&Timespec::default()));
@@ -388,20 +397,20 @@ fn has_become(pidfd: &OwnedFd) -> PollFlags {
 }
 
 enum Reaped {
-    /// How it ended, and the peak of its memory in bytes.
+    /// The exit status of the process, and the peak of its memory in bytes.
     Now(ExitStatus, u64),
-    /// A debugger has not let go of it.
+    /// The process cannot be reaped while a debugger holds it.
     Later,
     /// The program reaps all children, or has the system do so.
     ByOthers,
 }
 
-/// Takes a dead child off the system's list.
+/// Reaps a dead child, if that is possible without waiting.
 fn reap(pid: Pid) -> Reaped {
     let mut status = 0;
-    // SAFETY: all zeros are a valid `rusage`, which is plain numbers.
+    // SAFETY: a `rusage` consists of plain numbers, for which zeros are valid.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: both pointers are to values that live through the call.
+    // SAFETY: both pointers lead to values that outlive the call.
     let reaped =
         unsafe { libc::wait4(pid.as_raw_nonzero().get(), &mut status, libc::WNOHANG, &mut usage) };
     match reaped {

@@ -1,21 +1,23 @@
-//! What the adaptive integrators have in common: whose errors count, and how steps meet a given time.
+//! The common parts of the adaptive integrators: the bodies whose errors count, and steps that end
+//! at a given time.
 //!
-//! An error is the largest over the *heavy* bodies, those of at least 1e-12 of all mass, taken in the order of the
-//! bodies. A mean would let thousands of quiet asteroids hide the error of a planet; and asteroids so light that
-//! nothing feels them shall not shorten the steps of all when two of them meet. With light bodies around, the
-//! steps are thus those of the planets; a light body that comes close to a heavy one is followed with steps that
-//! do not know of it.
+//! An error is the largest over the *heavy* bodies, which have at least 1e-12 of the total mass,
+//! taken in the order of the bodies. A mean would let thousands of quiet asteroids hide the error
+//! of a planet; and two asteroids that are too light to affect any other body shall not shorten the
+//! steps of all bodies when they meet. So the steps do not depend on light bodies, and a light body
+//! that comes close to a heavy one does not shorten them.
 
 use ndarray::ArrayView2;
 
 use super::System;
 use super::vector::{Vector, dot, row, sub};
 
-/// The least part of the whole mass that makes a body heavy.
+/// The least fraction of the total mass that makes a body heavy.
 const HEAVY: f64 = 1e-12;
-/// No step is shorter, in days: a hundredth of a microsecond.
+/// The shortest step, in days: a hundredth of a microsecond.
 pub(crate) const SHORTEST: f64 = 1e-13;
-/// Bodies that fall together in so many days are about to meet: a tenth of a second.
+/// Two bodies are about to meet if they would fall together within this many days, a tenth of a
+/// second.
 const MEETING: f64 = 1e-6;
 
 /// The indices of the bodies whose errors count; all of them if none has a mass.
@@ -25,12 +27,12 @@ pub(crate) fn heavy(system: &System) -> Vec<usize> {
     if found.is_empty() { (0..system.len()).collect() } else { found }
 }
 
-/// The length of the longest row among `bodies`; NaN if one has no length.
+/// The length of the longest row among `bodies`; NaN if a length is NaN.
 pub(crate) fn longest(bodies: &[usize], rows: ArrayView2<f64>) -> f64 {
     longest_of(bodies.iter().map(|&i| row(rows, i)))
 }
 
-/// The length of the longest vector; NaN if one has no length.
+/// The length of the longest vector; NaN if a length is NaN.
 pub(crate) fn longest_of(vectors: impl Iterator<Item = Vector>) -> f64 {
     let square = vectors.map(|v| dot(v, v)).fold(0.0, |longest: f64, square| {
         if square > longest || square.is_nan() { square } else { longest }
@@ -38,8 +40,9 @@ pub(crate) fn longest_of(vectors: impl Iterator<Item = Vector>) -> f64 {
     square.sqrt()
 }
 
-/// The first step of a run, a small part of the time in which a velocity changes. Where all bodies rest nobody knows that
-/// time, and the first step is as short as any: too long a one can jump over a meeting and look right.
+/// The first step of a run: a small part of the time in which a velocity changes. If all bodies are
+/// at rest that time is unknown, and the first step is the shortest one: a step that is too long
+/// can jump over a meeting unnoticed.
 pub(crate) fn first_step(
     bodies: &[usize],
     velocities: ArrayView2<f64>,
@@ -53,20 +56,21 @@ pub(crate) fn first_step(
     if least.is_finite() { (0.01 * least).max(1e-6) } else { 1e-6 }
 }
 
-/// A step of at most `proposed` days on a way of `left`: the way is cut into equal steps, so that the last one before
-/// a given time is no stump.
+/// A step of at most `proposed` days towards a time `left` days away: the interval is divided into
+/// equal steps, so that the last one before the given time is not very short.
 pub(crate) fn share(left: f64, proposed: f64) -> f64 {
     let steps = (left.abs() / proposed).ceil();
     if steps > 1.0 { left / steps } else { left }
 }
 
-/// The next step after one of `done` days that was `proposed` longer: a step cut to a stump tells nothing new.
+/// The step to propose after a step of `done` days where `proposed` were proposed. A step that was
+/// cut very short does not change the proposal.
 pub(crate) fn remembered(next: f64, done: f64, proposed: f64) -> f64 {
     if done.abs() < 0.25 * proposed { proposed } else { next }
 }
 
-/// The two bodies that are the next to meet, if any are about to, or so close that half the digits of their distance are gone. Light
-/// bodies cut no step short.
+/// The two bodies that will meet first, if any two are about to meet, or are so close that half the
+/// digits of their distance are lost. Only heavy bodies are considered.
 pub(crate) fn about_to_meet(system: &System) -> Option<[usize; 2]> {
     let (x, gm, heavy) = (system.positions.view(), &system.gm, heavy(system));
     let pairs =

@@ -1,10 +1,12 @@
 //! A seeded belt of light asteroids, for runs with more bodies than the planets.
 //!
-//! The asteroids come from one generator, a fixed number of draws each, so that asteroid k depends on the seed and k
-//! alone and a larger belt starts with the smaller one. Numbers are made from the generator's 64-bit words by hand
-//! and angles without libm: neither a new version of a distribution nor another platform's sine changes a bit.
+//! All asteroids come from one generator, with a fixed number of draws each, so asteroid k depends
+//! on the seed and k alone, and a larger belt starts with the smaller one. The code derives numbers
+//! from the generator's 64-bit words itself, and computes angles without libm: neither a new
+//! version of a distribution nor another platform's sine changes a bit.
 //!
-//! Equations: r = p / (1 + e cos nu) with p = a (1 - e^2), and dr/dt, r dnu/dt = sqrt(GM / p) (e sin nu, 1 + e cos nu).
+//! Equations: r = p / (1 + e cos nu) with p = a (1 - e^2), and dr/dt, r dnu/dt = sqrt(GM / p) (e
+//! sin nu, 1 + e cos nu).
 //!
 //! Source: Murray and Dermott, Solar System Dynamics (1999), section 2.8.
 
@@ -13,23 +15,23 @@ use rand_pcg::Pcg64;
 
 use super::{Body, System};
 
-/// Distances from the Sun that no orbit leaves, AU.
+/// The smallest and the largest distance from the Sun on any orbit, in AU.
 const INNER: f64 = 2.1;
 const OUTER: f64 = 3.3;
 const ECCENTRICITY: f64 = 0.05;
 const SIN_INCLINATION: f64 = 0.1;
-/// GM of an asteroid, in that of the Sun.
+/// The GM of an asteroid as a fraction of the Sun's.
 const MASS: f64 = 1e-15;
 /// Cosine and sine of the obliquity of the ecliptic at J2000, 23.4392911 degrees.
 const OBLIQUITY: (f64, f64) = (0.917_482_062_146_320_9, 0.397_777_155_753_990_6);
-/// Selects one sequence of the generator. Any number does, but another number is another belt.
+/// Selects a sequence of the generator. Any number works, but each gives another belt.
 const STREAM: u128 = 0x6265_6c74;
 
-/// `n` asteroids of 1e-15 solar masses around `sun`, named `asteroid-000001` and so on.
+/// A belt of `n` asteroids of 1e-15 solar masses around `sun`, named `asteroid-000001` and so on.
 ///
-/// The orbits stay between 2.1 and 3.3 AU; eccentricities are up to 0.05, and inclinations to the ecliptic up to 5.7
-/// degrees. Positions and velocities are equatorial, as those of an [`Ephemeris`](super::Ephemeris), and relative to the same
-/// origin as those of `sun`.
+/// The orbits stay between 2.1 and 3.3 AU; eccentricities are up to 0.05, and inclinations to the
+/// ecliptic up to 5.7 degrees. Positions and velocities are equatorial, as those of an
+/// [`Ephemeris`](super::Ephemeris), and relative to the same origin as those of `sun`.
 ///
 /// # Examples
 ///
@@ -49,7 +51,8 @@ pub fn asteroid_belt(n: usize, seed: u64, sun: &Body) -> System {
 
 fn asteroid(k: usize, draws: &mut Draws, sun: &Body) -> Body {
     let e = ECCENTRICITY * draws.uniform();
-    // The perihelion is not inside the belt's inner edge, nor the aphelion outside its outer one.
+    // Neither is the perihelion within the belt's inner edge, nor the aphelion beyond its outer
+    // one.
     let (nearest, farthest) = (INNER / (1.0 - e), OUTER / (1.0 + e));
     let a = nearest + (farthest - nearest) * draws.uniform();
     let sin_i = SIN_INCLINATION * draws.uniform();
@@ -72,7 +75,7 @@ fn asteroid(k: usize, draws: &mut Draws, sun: &Body) -> Body {
     }
 }
 
-/// How an orbit lies in the ecliptic frame: three angles, each as its cosine and sine.
+/// The orientation of an orbit in the ecliptic frame: three angles, each as its cosine and sine.
 struct Orientation {
     node: (f64, f64),
     perihelion: (f64, f64),
@@ -80,7 +83,8 @@ struct Orientation {
 }
 
 impl Orientation {
-    /// Turns a vector of the orbit's plane, x towards the perihelion, into the equatorial frame.
+    /// Turns a vector of the orbital plane, whose x axis points to the perihelion, into the
+    /// equatorial frame.
     fn equatorial(&self, x: f64, y: f64) -> [f64; 3] {
         let (x, y) = rotate(self.perihelion, x, y);
         let (y, z) = rotate(self.inclination, y, 0.0);
@@ -107,17 +111,17 @@ impl Draws {
         (self.0.next_u64() >> 11) as f64 / TWO_TO_53
     }
 
-    /// The cosine and sine of an angle of the whole circle.
+    /// The cosine and sine of an angle that is uniform over the circle.
     fn direction(&mut self) -> (f64, f64) {
         cos_sin(self.uniform())
     }
 }
 
-/// The cosine and sine of `turns` whole turns, from sums and products alone.
+/// The cosine and sine of `turns` full turns, computed from sums and products alone.
 fn cos_sin(turns: f64) -> (f64, f64) {
     let quarter = (4.0 * turns).round();
     let angle = (4.0 * turns - quarter) * std::f64::consts::FRAC_PI_2;
-    // |angle| <= pi/4, where the terms left out of both series are below 1e-18.
+    // |angle| <= pi/4, where the omitted terms of both series are below 1e-18.
     let (mut cos, mut sin) = (1.0, 1.0);
     for k in (1..=8).rev() {
         let m = f64::from(2 * k);

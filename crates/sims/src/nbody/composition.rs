@@ -1,8 +1,9 @@
 //! Leapfrogs of different lengths, one after the other, whose errors cancel.
 //!
-//! A composition of drift-kick-drift leapfrogs with lengths w_1 dt, ..., w_s dt, the same read backwards, is symplectic
-//! and reversible as the leapfrog is, and of a higher order for the right w. Neighbouring drifts are one, so a step
-//! costs s evaluations of the forces. Some lengths are negative: there is no other way beyond order 2.
+//! A composition of drift-kick-drift leapfrogs with lengths w_1 dt, ..., w_s dt, a sequence that
+//! reads the same backwards, is symplectic and reversible as the leapfrog is, and has a higher
+//! order for suitable w. Adjacent drifts are merged, so a step costs s evaluations of the forces.
+//! Some lengths are negative, which is unavoidable beyond order 2.
 //!
 //! Source: Yoshida, Phys. Lett. A 150 (1990) 262; McLachlan, SIAM J. Sci. Comput. 16 (1995) 151.
 
@@ -20,7 +21,8 @@ pub struct Composition {
 }
 
 impl Composition {
-    /// The composition with lengths `weights` times that of the step; they add up to 1.
+    /// The composition of leapfrogs with `weights` times the length of the step; the weights add up
+    /// to 1.
     #[must_use]
     pub(crate) fn new(weights: &'static [f64]) -> Self {
         Self { weights, attraction: Array2::zeros((0, 3)) }

@@ -1,16 +1,17 @@
-//! Dormand and Prince's method of order 8 with error estimates of orders 5 and 3, and adaptive steps.
+//! Dormand and Prince's method of order 8 with error estimates of orders 5 and 3, and adaptive
+//! steps.
 //!
-//! An explicit Runge-Kutta method for d(x, v)/dt = (v, a). Order 8; twelve evaluations of the forces a step, eleven a
-//! step that is done again.
+//! An explicit Runge-Kutta method for d(x, v)/dt = (v, a). It takes twelve evaluations of the
+//! forces a step, and eleven for a step that is repeated.
 //!
-//! `accuracy` is the relative error that a step may have: the largest over the heavy bodies (see
-//! [`adaptive`](super::adaptive)) of the estimated error of the position over the distance from the origin, or of the
-//! velocity over the speed. It is 1e-13 where nothing else is said. A body near the origin or at rest is given the
-//! thousandth part of the largest distance or speed instead. The errors of steps add up: ten years of the planets
-//! and the Moon end within 1e-9 AU.
+//! `accuracy` is the largest allowed relative error of a step: the largest over the heavy bodies
+//! (see [`adaptive`](super::adaptive)) of the estimated error of the position over the distance
+//! from the origin, or of the velocity over the speed. Its default is 1e-13. For a body near the
+//! origin or at rest, a thousandth of the largest distance or speed takes the place of its own. The
+//! errors of steps add up: ten years of the planets and the Moon end within 1e-9 AU.
 //!
-//! Source: Hairer, Norsett and Wanner, Solving Ordinary Differential Equations I, 2nd ed. (1993), sections II.5 and
-//! II.10.
+//! Source: Hairer, Norsett and Wanner, Solving Ordinary Differential Equations I, 2nd ed. (1993),
+//! sections II.5 and II.10.
 
 use ndarray::{Array2, ArrayView2};
 
@@ -20,21 +21,21 @@ use super::integrator::{Halt, Stepper};
 use super::vector::{dot, row};
 use super::{Forces, State};
 
-/// The accuracy where nothing else is said.
+/// The default accuracy.
 pub const ACCURACY: f64 = 1e-13;
-/// A step that fits is this part of the one that would just do.
+/// The next step is this fraction of the step that would have exactly the allowed error.
 const SAFETY: f64 = 0.9;
-/// A step shrinks to a third at most, and grows to six times itself.
+/// The least and the largest factor from one step to the next.
 const CHANGE: (f64, f64) = (1.0 / 3.0, 6.0);
-/// The least scale of positions and velocities, in the largest of them.
+/// The least scale of positions and velocities, relative to the largest of them.
 const LEAST_SCALE: f64 = 1e-3;
 
-/// The method, with what it remembers of its last step.
+/// The method, with the data of its last step.
 #[derive(Debug)]
 pub struct Dop853 {
     accuracy: f64,
     heavy: Vec<usize>,
-    /// The length that the next step should have, in days; 0 before the first.
+    /// The proposed length of the next step, in days; 0 before the first step.
     proposed: f64,
     /// The accelerations at the end of the last step.
     accelerations: Option<Array2<f64>>,
@@ -47,7 +48,7 @@ impl Dop853 {
         Self { accuracy, heavy: Vec::new(), proposed: 0.0, accelerations: None }
     }
 
-    /// The error of a step from (x0, v0), in what is allowed.
+    /// The error of a step from (x0, v0), relative to the allowed error.
     fn error(&self, stages: &Stages, x0: ArrayView2<f64>, v0: ArrayView2<f64>, dt: f64) -> f64 {
         let last = STAGES[11];
         let difference = |rates: &[Array2<f64>]| {
@@ -68,7 +69,8 @@ impl Dop853 {
                 x.max(v).powi(2)
             };
             let (fifth, third) = (square(&x5, &v5), square(&x3, &v3));
-            // The estimate of order 5, made sharper where that of order 3 shows the step to be short.
+            // The estimate of order 5, reduced where the estimate of order 3 shows that the step is
+            // short.
             let error = if fifth > 0.0 { fifth / (fifth + 0.01 * third).sqrt() } else { fifth };
             if error > largest || error.is_nan() { error } else { largest }
         })
@@ -104,7 +106,7 @@ impl<F: Forces> Stepper<F> for Dop853 {
             stages.fill(state, forces, dt)?;
             let error = self.error(&stages, state.positions(), state.velocities(), dt);
             let factor = (SAFETY * error.powf(-1.0 / 8.0)).max(CHANGE.0);
-            // An error that is no number is left to the caller, who finds out which body it was.
+            // A NaN is left to the caller, which finds the body that it belongs to.
             if error > 1.0 {
                 (proposed, again) = (dt.abs() * factor, true);
                 continue;
@@ -133,7 +135,7 @@ impl Stages {
         Self { velocities: vec![v0.to_owned()], accelerations: vec![a0] }
     }
 
-    /// Computes all stages but the first, which is that of the start.
+    /// Computes all stages but the first, which is the start of the step.
     fn fill<F: Forces>(
         &mut self,
         state: &State,
@@ -168,7 +170,7 @@ fn combined(rates: &[Array2<f64>], row: Row, dt: f64) -> Array2<f64> {
 mod tests {
     use super::*;
 
-    /// When each stage is, in the step.
+    /// The times of the stages, as fractions of the step.
     fn times() -> Vec<f64> {
         let rows = STAGES[..11].iter().map(|row| row.iter().map(|(_, a)| a).sum());
         std::iter::once(0.0).chain(rows).collect()

@@ -1,4 +1,5 @@
-//! The coefficients of [`dop853`](super::dop853), as pairs of a stage and its factor; what is left out is zero.
+//! The coefficients of [`dop853`](super::dop853), as pairs of a stage and its factor; all other
+//! factors are zero.
 //!
 //! Source: Prince and Dormand's tableau with the error estimators of Hairer, Norsett and Wanner, Solving Ordinary
 //! Differential Equations I, 2nd ed. (1993), section II.10, and the program DOP853 that belongs to it.
@@ -6,7 +7,7 @@
 /// Stages and their factors.
 pub(crate) type Row = &'static [(usize, f64)];
 
-/// What leads from the start of a step to stages 1 to 11, and to its end.
+/// The factors that lead from the start of a step to stages 1 to 11, and to the end of the step.
 pub(crate) const STAGES: [Row; 12] = [
     &[(0, 0.052_600_151_958_767_73)],
     &[(0, 0.019_725_056_984_537_9), (1, 0.059_175_170_953_613_7)],
@@ -76,7 +77,7 @@ pub(crate) const STAGES: [Row; 12] = [
     ],
 ];
 
-/// The difference to a formula of order 5.
+/// The difference between the result of order 8 and a formula of order 5.
 pub(crate) const ERROR_5: Row = &[
     (0, 0.013_120_044_994_194_88),
     (5, -1.225_156_446_376_204_4),
@@ -88,6 +89,7 @@ pub(crate) const ERROR_5: Row = &[
     (11, -0.022_355_307_863_886_294),
 ];
 
-/// The difference to a formula of order 3, which has these factors where the others are those of the step's end.
+/// The factors of a formula of order 3; the error estimate is the difference from the result of
+/// order 8.
 pub(crate) const OF_ORDER_3: Row =
     &[(0, 0.244_094_488_188_976_4), (8, 0.733_846_688_281_611_8), (11, 0.022_058_823_529_411_766)];

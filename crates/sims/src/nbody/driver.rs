@@ -1,11 +1,12 @@
 //! Gravity on a farm: each worker sums the pulls of a part of the pairs.
 //!
-//! The work of a step is the pairs, of which there are n^2; what an integrator does with the accelerations, of which
-//! there are n, stays with the master. It packs the bodies into shared memory and freezes them; each task sums its
-//! shares of the pairs, each into a row of its own; the master adds up the rows. The shares and the order of the rows
-//! come from the number of bodies, so the number of workers changes no bit.
+//! The cost of a step is the n^2 pairs. The integrator's own work, which grows as n, stays with the
+//! master. The master packs the bodies into shared memory and freezes them; each task sums its
+//! shares of the pairs, each share into a row of its own; the master adds up the rows. The shares
+//! and the order of the rows depend on the number of bodies alone, so the number of workers changes
+//! no bit.
 //!
-//! Few bodies are not worth it, see [`inline_below`]: the master then sums the pairs itself, with the same bits.
+//! For few bodies, see [`inline_below`], the master sums the pairs itself, with the same bits.
 
 use farm_core::Farm;
 use farm_shm::{ArrayRef, Band, Overwrite, SharedArray};
@@ -17,19 +18,20 @@ use super::gravity::{
 use super::{Forces, System};
 use crate::SimError;
 
-/// The number of bodies below which a farm of so many workers is not asked.
+/// The number of bodies below which a simulation does not use a farm of `workers` workers.
 ///
-/// A step on worker processes costs 6 us more than its pairs while all are awake, and up to 80 us where somebody has to be
-/// woken. On as many cores as workers, each on a core of its own, two are worth it from 768 bodies on, whose pairs take one core
-/// 200 us with AVX-512. But the system may wake both on one core and leave them there for a millisecond; 2000
-/// bodies are enough that this too costs less than a twentieth. One worker gains nothing, and loses less than that from
-/// 4096 bodies on.
+/// A step on worker processes costs 6 us more than its pairs while all workers are awake, and up to
+/// 80 us where a worker has to be woken. With a core for each worker, two workers are faster from
+/// 768 bodies on, whose pairs take one core 200 us with AVX-512. But the system may wake both
+/// workers on one core and leave them there for a millisecond; with 2000 bodies this too costs less
+/// than a twentieth. A single worker gains nothing, and loses less than that from 4096 bodies on.
 #[must_use]
 pub fn inline_below(workers: usize) -> usize {
     if workers == 1 { 4096 } else { ONE_BELOW }
 }
 
-/// Newton's gravity, computed by a farm; to the bit what [`Serial`](super::Serial) computes.
+/// Newton's gravity, computed by a farm. The result has the same bits as that of
+/// [`Serial`](super::Serial).
 ///
 /// # Examples
 ///
@@ -50,15 +52,16 @@ pub struct OnFarm<'a, F> {
     farm: &'a F,
     gm: Vec<f64>,
     pairs: PairSum,
-    /// In place of the farm.
+    /// The sum on the caller's thread, if the farm is not used.
     inline: Option<DirectSum>,
-    /// A call that fails loses its arrays, and the next one makes others.
+    /// The arrays of the attraction. A call that fails loses them, and the next call makes new
+    /// ones.
     attraction: Option<Arrays>,
-    /// The same, made by the first call that needs them.
+    /// The arrays of the accelerations and jerks; the first call that needs them makes them.
     jerks: Option<Arrays>,
 }
 
-/// What the tasks read and write.
+/// The arrays that the tasks read and write.
 #[derive(Debug)]
 struct Arrays {
     /// The packed bodies.
@@ -77,28 +80,29 @@ impl Arrays {
 }
 
 impl<'a, F: Farm> OnFarm<'a, F> {
-    /// Makes room in shared memory for the gravity of the bodies of a system, to be computed by the fastest instructions
-    /// that this processor has.
+    /// Allocates shared memory for the gravity of the bodies of a system, which is computed with
+    /// the fastest instructions that this processor has.
     ///
-    /// The room takes about 120 bytes a body below 4096 bodies, 190 up to 16383 and 240 above, and twice that more once jerks
-    /// are asked for; none where the farm is not asked.
+    /// The arrays take about 120 bytes a body below 4096 bodies, 190 up to 16383 and 240 above, and
+    /// twice that in addition once jerks are computed; none if the farm is not used.
     ///
     /// # Errors
     ///
-    /// [`SimError::Memory`] if there is no room for it.
+    /// [`SimError::Memory`] if the arrays do not fit into shared memory.
     pub fn new(farm: &'a F, system: &System) -> Result<Self, SimError> {
         Self::at_level(farm, system, Level::best())
     }
 
-    /// The same, by the instructions of `level`, which all workers must have.
+    /// As [`new`](Self::new), with the instructions of `level`, which all workers must have.
     ///
     /// # Errors
     ///
-    /// [`SimError::Memory`] if there is no room for it.
+    /// [`SimError::Memory`] if the arrays do not fit into shared memory.
     ///
     /// # Panics
     ///
-    /// When this processor lacks them.
+    /// If this processor lacks the instructions of `level`: here if the farm is not used, and
+    /// otherwise in the first call that computes forces.
     pub fn at_level(farm: &'a F, system: &System, level: Level) -> Result<Self, SimError> {
         let inline = system.len() < inline_below(farm.workers());
         let pairs = PairSum { level, n: system.len() };
@@ -112,7 +116,8 @@ impl<'a, F: Farm> OnFarm<'a, F> {
         })
     }
 
-    /// Whether the master computes alone, which it does below [`inline_below`] bodies and only there.
+    /// Whether the master computes alone, which it does exactly if there are fewer than
+    /// [`inline_below`] bodies.
     #[must_use]
     pub fn inline(&self) -> bool {
         self.inline.is_some()
@@ -124,7 +129,7 @@ impl<'a, F: Farm> OnFarm<'a, F> {
         self.pairs.level
     }
 
-    /// Sums the pairs on the farm; on success the arrays come back.
+    /// Sums the pairs on the farm, and gives the arrays back unless a task fails.
     fn sum<L: Law<IN, OUT> + 'static, const IN: usize, const OUT: usize>(
         &self,
         arrays: Arrays,
@@ -150,7 +155,7 @@ impl<'a, F: Farm> OnFarm<'a, F> {
     }
 }
 
-/// The task: the pairs of the shares whose rows are in the band.
+/// The task: sums the pairs of the shares whose rows are in the band.
 fn sum_shares<L: Law<IN, OUT>, const IN: usize, const OUT: usize>(
     (pairs, bodies, band): (PairSum, ArrayRef<f64, Ix1>, Overwrite<f64, Ix2>),
 ) -> Band<f64, Ix2> {
@@ -166,7 +171,7 @@ fn sum_shares<L: Law<IN, OUT>, const IN: usize, const OUT: usize>(
 impl<F: Farm> Forces for OnFarm<'_, F> {
     type Error = SimError;
 
-    /// The attraction, by one task for each worker.
+    /// Computes the attraction, by one task for each worker.
     ///
     /// # Errors
     ///
@@ -193,11 +198,12 @@ impl<F: Farm> Forces for OnFarm<'_, F> {
         Ok(())
     }
 
-    /// Both, by one task for each worker.
+    /// Computes both, by one task for each worker.
     ///
     /// # Errors
     ///
-    /// The failure of a task, or [`SimError::Memory`] if there is no room for the jerks.
+    /// The failure of a task, or [`SimError::Memory`] if the arrays of the jerks do not fit into
+    /// shared memory.
     fn accelerations_and_jerks(
         &mut self,
         positions: ArrayView2<f64>,

@@ -1,16 +1,16 @@
-//! What gravity conserves: energy and angular momentum.
+//! The quantities that gravity conserves: energy and angular momentum.
 //!
-//! With G folded into the masses these are G times the usual quantities:
+//! Because G is part of the masses, these are G times the usual quantities:
 //!
 //! G E = sum over i of GM_i v_i^2 / 2 - sum over i < j of GM_i GM_j / |x_i - x_j|,
 //!
 //! G L = sum over i of GM_i x_i cross v_i.
 //!
-//! The sums carry their rounding errors along, since good integrators change the energy by less than a plain sum
-//! would get wrong.
+//! The sums are corrected for their rounding errors, because a good integrator changes the energy
+//! by less than the error of a plain sum.
 //!
-//! Source of the summation: Neumaier, Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen,
-//! Z. angew. Math. Mech. 54 (1974) 39.
+//! Source of the summation: Neumaier, Rundungsfehleranalyse einiger Verfahren zur Summation
+//! endlicher Summen, Z. angew. Math. Mech. 54 (1974) 39.
 
 use ndarray::{ArrayView1, ArrayView2};
 
@@ -30,7 +30,8 @@ impl System {
     }
 }
 
-/// G times the kinetic and potential energy. The relative error of a run is its change over its first value.
+/// G times the sum of kinetic and potential energy. The relative error of a run is the change of
+/// this value over its initial value.
 ///
 /// # Shapes
 ///
@@ -42,7 +43,7 @@ impl System {
 ///
 /// # Panics
 ///
-/// When the shapes do not fit.
+/// If the shapes do not match.
 #[must_use]
 pub fn total_energy(
     gm: ArrayView1<f64>,
@@ -73,7 +74,7 @@ pub fn total_energy(
 ///
 /// # Panics
 ///
-/// When the shapes do not fit.
+/// If the shapes do not match.
 #[must_use]
 pub fn angular_momentum(
     gm: ArrayView1<f64>,
@@ -92,7 +93,7 @@ pub fn angular_momentum(
     momentum.map(Sum::value)
 }
 
-/// One vector for each body.
+/// The rows of `array` as vectors, one for each body.
 fn rows(gm: ArrayView1<f64>, array: ArrayView2<f64>) -> Vec<[f64; 3]> {
     assert_eq!(array.dim(), (gm.len(), 3), "an array does not fit gm");
     array.rows().into_iter().map(|row| [row[0], row[1], row[2]]).collect()
@@ -102,7 +103,7 @@ fn squared([x, y, z]: [f64; 3]) -> f64 {
     x * x + y * y + z * z
 }
 
-/// Neumaier's sum: the plain sum, and beside it what its roundings have lost.
+/// Neumaier's sum: the plain sum, and the sum of its rounding errors.
 #[derive(Clone, Copy, Default)]
 struct Sum {
     plain: f64,

@@ -1,8 +1,8 @@
 //! The solar system at J2000 (JD 2451545.0 TDB), built into the program.
 //!
-//! Either the Earth and the Moon are one body at their barycentre, or they are two; counting both would add the same
-//! mass twice, so [`Bodies`] has no such variant. The units are those of [`System`]. An AU is 149597870.6996262 km in
-//! DE421 and 149597870.7 km in DE440.
+//! The Earth and the Moon are either one body at their barycentre, or two bodies. Both at once
+//! would count the same mass twice, so [`Bodies`] has no such variant. The units are those of
+//! [`System`]. An AU is 149597870.6996262 km in DE421 and 149597870.7 km in DE440.
 //!
 //! Source: JPL ephemerides DE421 and DE440; see `data/README.md` of this crate.
 
@@ -10,13 +10,13 @@ use serde::Deserialize;
 
 use super::{Body, System};
 
-/// The Julian date of the start, TDB.
+/// The Julian date of the initial state, TDB.
 pub const EPOCH: f64 = 2_451_545.0;
 
 const DE421: &str = include_str!("../../data/de421_initial_conditions.csv");
 const DE440: &str = include_str!("../../data/de440_initial_conditions.csv");
 
-/// Which bodies stand for the Earth and the Moon.
+/// The bodies that represent the Earth and the Moon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Bodies {
     /// Their barycentre `emb`: ten bodies in all.
@@ -25,18 +25,18 @@ pub enum Bodies {
     EarthMoon,
 }
 
-/// Whose measure of the solar system a run starts from.
+/// The ephemeris that the initial state is taken from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Ephemeris {
-    /// JPL's of 2008.
+    /// JPL's ephemeris of 2008.
     #[default]
     De421,
-    /// JPL's of 2020.
+    /// JPL's ephemeris of 2020.
     De440,
 }
 
 impl Ephemeris {
-    /// Its name in lower case: `de421` or `de440`.
+    /// The ephemeris's name in lower case: `de421` or `de440`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -1,44 +1,46 @@
-//! What an integrator asks of gravity.
+//! The trait by which an integrator computes accelerations.
 //!
-//! The integrators know this trait alone, so the same step runs on [`Serial`](super::Serial) and on a farm. All calls
-//! may fail, because on a farm they may; serial gravity has the error type
-//! [`Infallible`](std::convert::Infallible).
+//! The integrators use nothing but this trait, so the same step runs on [`Serial`](super::Serial)
+//! and on a farm. All calls may fail, because calls on a farm may; serial gravity has the error
+//! type [`Infallible`](std::convert::Infallible).
 //!
-//! Accelerations come in two parts. The *attraction* depends on the positions alone and is what costs, as the number
-//! of pairs. What depends on velocities too is small and costs as the number of bodies; symplectic integrators need it
-//! apart, because only for the attraction is a kick simply v += dt a(x).
+//! Accelerations have two parts. The *attraction* depends on the positions alone, and its cost,
+//! which dominates, grows as the number of pairs. The corrections depend on velocities too, are
+//! small, and cost as much as the number of bodies. Symplectic integrators need the parts
+//! separately, because a kick is v += dt a(x) for the attraction alone.
 
 use ndarray::{ArrayView2, ArrayViewMut2};
 
-/// A law of gravity for bodies that it knows the masses of.
+/// A law of gravity for bodies of given masses.
 ///
 /// # Shapes
 ///
-/// All arrays are `(n, 3)`, row-major and contiguous, one row a body; what was in those to be written is forgotten.
+/// All arrays are `(n, 3)`, row-major and contiguous, with one row for each body. Output arrays are
+/// overwritten.
 ///
 /// # Units
 ///
 /// AU, AU/day, AU/day^2 and AU/day^3.
 pub trait Forces {
-    /// Why gravity could not be computed.
+    /// The reason that gravity could not be computed.
     type Error;
 
     /// Writes the accelerations that depend on the positions alone.
     ///
     /// # Errors
     ///
-    /// As the implementation says.
+    /// As defined by the implementation.
     fn attraction(
         &mut self,
         positions: ArrayView2<f64>,
         out: ArrayViewMut2<f64>,
     ) -> Result<(), Self::Error>;
 
-    /// Writes the accelerations of the bodies, and the rates at which these change.
+    /// Writes the accelerations of the bodies, and their rates of change, the jerks.
     ///
     /// # Errors
     ///
-    /// As the implementation says.
+    /// As defined by the implementation.
     fn accelerations_and_jerks(
         &mut self,
         positions: ArrayView2<f64>,
@@ -52,7 +54,7 @@ pub trait Forces {
         false
     }
 
-    /// Adds to `out` the accelerations that depend on velocities; nothing if the law has none.
+    /// Adds the accelerations that depend on velocities to `out`; does nothing if the law has none.
     fn add_corrections(
         &self,
         _positions: ArrayView2<f64>,

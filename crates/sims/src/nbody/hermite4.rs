@@ -1,12 +1,14 @@
 //! The Hermite scheme: predict, evaluate once, correct (PEC).
 //!
-//! Accelerations a and their rates of change j at both ends of a step fix it to order 4:
+//! The accelerations a and their rates of change j at both ends of a step determine it to order 4:
 //!
-//! predict x + dt v + dt^2/2 a + dt^3/6 j and v + dt a + dt^2/2 j, evaluate a1 and j1 there, and correct
-//! v1 = v0 + dt/2 (a0 + a1) + dt^2/12 (j0 - j1), x1 = x0 + dt/2 (v0 + v1) + dt^2/12 (a0 - a1).
+//! predict x + dt v + dt^2/2 a + dt^3/6 j and v + dt a + dt^2/2 j, evaluate a1 and j1 there, and
+//! correct v1 = v0 + dt/2 (a0 + a1) + dt^2/12 (j0 - j1), x1 = x0 + dt/2 (v0 + v1) + dt^2/12 (a0 -
+//! a1).
 //!
-//! Order 4, one evaluation a step, of accelerations and jerks. Neither symplectic nor reversible: the energy drifts, but
-//! close encounters are followed well. The next step starts from a1 and j1 as they are.
+//! Order 4, with one evaluation of accelerations and jerks a step. The scheme is neither symplectic
+//! nor reversible: the energy drifts, but close encounters are followed well. The next step starts
+//! from a1 and j1, which are not evaluated again at the corrected positions.
 //!
 //! Source: Makino and Aarseth, Publ. Astron. Soc. Japan 44 (1992) 141.
 
@@ -15,7 +17,7 @@ use ndarray::{Array2, Zip};
 use super::integrator::{Halt, Stepper};
 use super::{Forces, State};
 
-/// The Hermite scheme, with accelerations and jerks at the end of its last step.
+/// The Hermite scheme, with the accelerations and jerks at the end of its last step.
 #[derive(Debug, Default)]
 pub struct Hermite4 {
     last: Option<[Array2<f64>; 2]>,
@@ -42,7 +44,7 @@ impl<F: Forces> Stepper<F> for Hermite4 {
             .for_each(|x, v, a, j| *x += dt * (v + dt / 2.0 * (a + dt / 3.0 * j)));
         Zip::from(&mut v).and(&a0).and(&j0).for_each(|v, a, j| *v += dt * (a + dt / 2.0 * j));
         let [a1, j1] = evaluate(&x, &v)?;
-        // The changes take the place of what was predicted.
+        // Overwrites the predicted values with the changes of v and x.
         Zip::from(&mut v)
             .and(&a0)
             .and(&a1)

@@ -1,23 +1,26 @@
 //! IAS15: a Gauss-Radau integrator of order 15 with adaptive steps.
 //!
-//! Within a step of dt, h going from 0 to 1, the acceleration is a polynomial through its values at eight Radau nodes:
+//! Within a step of length dt, with h from 0 to 1, the acceleration is a polynomial through its
+//! values at eight Radau nodes:
 //!
 //! a(h) = a0 + b0 h + b1 h^2 + ... + b6 h^7, v(h) = v0 + dt h (a0 + b0 h/2 + ... + b6 h^7/8),
 //! x(h) = x0 + dt h v0 + dt^2 h^2 (a0/2 + b0 h/6 + ... + b6 h^7/72).
 //!
-//! The b come from the positions that they give: they start from the last step's, continued, and are corrected until
-//! they are settled, as a rule in two or three rounds. Order 15; the evaluations of a step are one and seven a round,
-//! fifteen to twenty-two as a rule.
+//! The b follow from the accelerations at the positions that they themselves give. They start from
+//! the extrapolated b of the last step, and are corrected until they have converged, usually in two
+//! or three rounds. A step costs one evaluation of the forces and seven a round, usually fifteen to
+//! twenty-two.
 //!
-//! A step is (5040 `accuracy`)^(1/7) of the shortest time in which the acceleration of a heavy body changes (see
-//! [`adaptive`](super::adaptive)), so that `accuracy` is about the part that the last term of the series has in the
-//! acceleration; 1e-9 where nothing else is said. The error of a step is smaller by many digits: with 1e-9 it is that
-//! of rounding, the planets end ten years within 1e-12 AU, and their energy is kept to 1e-15.
+//! The length of a step is (5040 `accuracy`)^(1/7) times the shortest time in which the
+//! acceleration of a heavy body changes (see [`adaptive`](super::adaptive)), so that `accuracy` is
+//! about the share of the last term of the series in the acceleration; its default is 1e-9. The
+//! error of a step is smaller by many digits: with 1e-9 it is that of rounding, the planets end ten
+//! years within 1e-12 AU, and their energy is kept to 1e-15.
 //!
-//! Source: Rein and Spiegel, IAS15: a fast, adaptive, high-order integrator for gravitational dynamics, accurate to
-//! machine precision over a billion orbits, Mon. Not. R. Astron. Soc. 446 (2015) 1424; Everhart, in Dynamics of Comets
-//! (1985) 185; the length of a step: Pham, Rein and Spiegel, A new timestep criterion for N-body simulations, Open J.
-//! Astrophys. 7 (2024).
+//! Source: Rein and Spiegel, IAS15: a fast, adaptive, high-order integrator for gravitational
+//! dynamics, accurate to machine precision over a billion orbits, Mon. Not. R. Astron. Soc. 446
+//! (2015) 1424; Everhart, in Dynamics of Comets (1985) 185; the length of a step: Pham, Rein and
+//! Spiegel, A new timestep criterion for N-body simulations, Open J. Astrophys. 7 (2024).
 
 use ndarray::{Array2, ArrayView2};
 
@@ -26,9 +29,9 @@ use super::integrator::{Halt, Stepper};
 use super::vector::{add, dot, row, scaled};
 use super::{Forces, State};
 
-/// The accuracy where nothing else is said.
+/// The default accuracy.
 pub const ACCURACY: f64 = 1e-9;
-/// The nodes: the roots of (P7 + P8)(2 h - 1), P being Legendre's polynomials.
+/// The nodes: the roots of (P7 + P8)(2 h - 1), where the P are Legendre polynomials.
 const NODES: [f64; 8] = [
     0.0,
     0.056_262_560_536_922_15,
@@ -39,27 +42,28 @@ const NODES: [f64; 8] = [
     0.885_320_946_839_095_8,
     0.977_520_613_561_287_5,
 ];
-/// A step changes by this factor at most, and is done again if it was too long by more.
+/// The largest factor by which a step may be longer than the last one. A step that was too long by
+/// more than this factor is repeated.
 const CHANGE: f64 = 4.0;
-/// Rounds of correction, at most.
+/// The largest number of rounds of correction.
 const ROUNDS: usize = 12;
-/// A change of b6 that moves no body, in the largest acceleration.
+/// A change of b6, relative to the largest acceleration, that is too small to move a body.
 const SETTLED: f64 = 1e-12;
-/// The b of a step are of no use for one that is longer by more.
+/// The b of the last step are not extrapolated to a step that is longer by more than this factor.
 const TOO_DIFFERENT: f64 = 20.0;
 
-/// The coefficients of all coordinates: b, or g, the same in Newton's form of the polynomial.
+/// The coefficients of all coordinates: the b, or the g of Newton's form of the same polynomial.
 type Series = [Vec<f64>; 7];
 
-/// IAS15, with what it remembers of its last step.
+/// IAS15, with the data of its last step.
 #[derive(Debug)]
 pub struct Ias15 {
     accuracy: f64,
     tables: Tables,
     heavy: Vec<usize>,
-    /// The length that the next step should have, in days; 0 before the first.
+    /// The proposed length of the next step, in days; 0 before the first step.
     proposed: f64,
-    /// The length of the last step, its b, and what they had been expected to be.
+    /// The length of the last step, its b, and the b that had been predicted for it.
     last: f64,
     b: Series,
     expected: Series,
@@ -80,7 +84,8 @@ impl Ias15 {
         }
     }
 
-    /// The b of the last step continued to a step of `dt`, without and with what was wrong with them then.
+    /// The b of the last step extrapolated to a step of `dt`, without and with the error of the
+    /// last prediction added.
     fn continued(&self, dt: f64, coordinates: usize) -> [Series; 2] {
         let q = dt / self.last;
         if self.last == 0.0 || q.abs() > TOO_DIFFERENT {
@@ -121,7 +126,8 @@ impl<F: Forces> Stepper<F> for Ias15 {
             let dt = share(left, proposed);
             let [expected, mut b] = self.continued(dt, 3 * state.len());
             self.correct(state, forces, &a0, &mut b, dt)?;
-            // Where all is quiet this is infinite. A body without a place has no say; the caller finds it.
+            // The factor is infinite if no acceleration changes. Positions that are not finite do
+            // not affect it; the caller finds them.
             let factor = self.part_of_time_scale() * shortest(&self.heavy, &a0, &b);
             if factor < 1.0 / CHANGE {
                 proposed = dt.abs() * factor;
@@ -139,13 +145,14 @@ impl<F: Forces> Stepper<F> for Ias15 {
 }
 
 impl Ias15 {
-    /// The length of a step, in the time in which accelerations change.
+    /// The length of a step, as a factor of the time in which accelerations change.
     fn part_of_time_scale(&self) -> f64 {
-        // 7!, from the last term of the series of a.
+        // 5040 is 7!, from the last term of the series of a.
         (5040.0 * self.accuracy).powf(1.0 / 7.0)
     }
 
-    /// Corrects the b of a step until they are those of the accelerations on the way that they describe.
+    /// Corrects the b of a step until they are those of the accelerations along the path that they
+    /// describe.
     fn correct<F: Forces>(
         &self,
         state: &State,
@@ -174,9 +181,9 @@ impl Ias15 {
             }
             let largest = longest(&self.heavy, a.view());
             let change = longest_of(self.heavy.iter().map(|&i| at(&last_changes, i))) / largest;
-            // Another round would change b6 by less than this one as much as this one by less than that before it.
+            // The change of b6 should shrink in the next round by the same factor as in this one.
             let next = if before < f64::INFINITY { change * (change / before) } else { change };
-            // What is no number will not settle: the caller finds out which body it was.
+            // A NaN does not converge: the caller finds the body that it belongs to.
             if next < SETTLED || next.is_nan() {
                 break;
             }
@@ -186,14 +193,14 @@ impl Ias15 {
     }
 }
 
-/// The numbers of the method, derived from its nodes.
+/// The constants of the method, derived from its nodes.
 #[derive(Debug)]
 struct Tables {
     /// `c[j][k]`: the factor of h^(k+1) in h (h - h_1) ... (h - h_j).
     c: [[f64; 7]; 7],
     /// `d[j][k]`: the factor of h (h - h_1) ... (h - h_k) in h^(j+1).
     d: [[f64; 7]; 7],
-    /// `binomials[k][j]`: j + 1 over k + 1.
+    /// `binomials[k][j]`: the binomial coefficient (j + 1 over k + 1).
     binomials: [[f64; 7]; 7],
 }
 
@@ -216,7 +223,7 @@ impl Tables {
         Self { c, d, binomials }
     }
 
-    /// The g of b.
+    /// The g that belong to `b`.
     fn newtons_form(&self, b: &Series) -> Series {
         std::array::from_fn(|k| {
             let sum = |i: usize| (k..7).rev().map(|j| self.d[j][k] * b[j][i]).sum();
@@ -224,7 +231,8 @@ impl Tables {
         })
     }
 
-    /// Makes the polynomial of g meet the acceleration `a` at node n, and returns the changes of g_(n-1).
+    /// Makes the polynomial of `g` meet the acceleration `a` at node n, and returns the changes of
+    /// g_(n-1).
     fn refine(&self, g: &mut Series, n: usize, a: &Array2<f64>, a0: &Array2<f64>) -> Vec<f64> {
         let inverse: [f64; 8] = std::array::from_fn(|k| 1.0 / (NODES[n] - NODES[k]));
         let (known, unknown) = g.split_at_mut(n - 1);
@@ -240,7 +248,7 @@ impl Tables {
             .collect()
     }
 
-    /// The changes of positions and velocities from the start of a step to the part h of it.
+    /// The changes of positions and velocities from the start of a step to its fraction h.
     fn change(
         &self,
         v0: ArrayView2<f64>,
@@ -251,7 +259,8 @@ impl Tables {
     ) -> (Array2<f64>, Array2<f64>) {
         let mut dx = Array2::zeros(a0.raw_dim());
         let mut dv = Array2::zeros(a0.raw_dim());
-        // The terms' factors: 1 / ((k + 2) (k + 3)) for positions, 1 / (k + 2) for velocities.
+        // The factors of the terms: 1 / ((k + 2) (k + 3)) for positions, 1 / (k + 2) for
+        // velocities.
         let power: [f64; 7] = std::array::from_fn(|k| h.powi(k as i32 + 1));
         let of_v: [f64; 7] = std::array::from_fn(|k| power[k] / (k + 2) as f64);
         let of_x: [f64; 7] = std::array::from_fn(|k| of_v[k] / (k + 3) as f64);
@@ -270,8 +279,9 @@ impl Tables {
     }
 }
 
-/// The shortest time in which the acceleration of a body changes at the end of a step, in steps:
-/// t^2 = 2 y2^2 / (y3^2 + y2 y4), with y2, y3 and y4 the acceleration and its first two derivatives.
+/// The shortest time in which the acceleration of one of `bodies` changes at the end of a step, in
+/// units of the step: t^2 = 2 y2^2 / (y3^2 + y2 y4), where y2, y3 and y4 are the acceleration and
+/// its first two derivatives.
 fn shortest(bodies: &[usize], a0: &Array2<f64>, b: &Series) -> f64 {
     let squares = bodies.iter().map(|&i| {
         let [mut y2, mut y3, mut y4] = [row(a0.view(), i), [0.0; 3], [0.0; 3]];
@@ -290,7 +300,7 @@ fn zeros(coordinates: usize) -> Series {
     std::array::from_fn(|_| vec![0.0; coordinates])
 }
 
-/// The three coordinates of body i.
+/// The three coordinates of body `i`.
 fn at(coordinates: &[f64], i: usize) -> [f64; 3] {
     [coordinates[3 * i], coordinates[3 * i + 1], coordinates[3 * i + 2]]
 }

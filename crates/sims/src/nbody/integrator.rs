@@ -1,4 +1,4 @@
-//! The integrators by name, for programs that let their user choose, and what they have in common.
+//! The integrators by name, for programs that let their user choose, and their common trait.
 
 use super::composition::Composition;
 use super::dop853::{self, Dop853};
@@ -7,7 +7,7 @@ use super::ias15::{self, Ias15};
 use super::leapfrog::Leapfrog;
 use super::{Forces, State, symplectic8, yoshida4};
 
-/// A way to advance a system in time.
+/// A method that advances a system in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Integrator {
     /// Order 2, symplectic, one evaluation a step: see [`leapfrog`](super::leapfrog).
@@ -25,7 +25,7 @@ pub enum Integrator {
 }
 
 impl Integrator {
-    /// All of them, from the simplest up.
+    /// All integrators, from the simplest to the most accurate.
     pub const ALL: [Self; 6] = [
         Self::Leapfrog,
         Self::Yoshida4,
@@ -35,7 +35,7 @@ impl Integrator {
         Self::Ias15,
     ];
 
-    /// Its name in lower case, such as `leapfrog`.
+    /// The integrator's name in lower case, such as `leapfrog`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -48,8 +48,8 @@ impl Integrator {
         }
     }
 
-    /// The accuracy of an adaptive method where nothing else is said; what it means is in the method's own words.
-    /// `None` if the length of the steps is fixed.
+    /// The default accuracy of an adaptive method; the method's module defines its meaning. `None`
+    /// if the method has steps of fixed length.
     #[must_use]
     pub fn accuracy(self) -> Option<f64> {
         match self {
@@ -59,7 +59,8 @@ impl Integrator {
         }
     }
 
-    /// The integrator at work, before its first step. Methods of fixed steps have no use for an accuracy.
+    /// A stepper for this integrator, before its first step. Methods of fixed steps ignore the
+    /// accuracy.
     pub(crate) fn stepper<F: Forces>(self, accuracy: f64) -> Box<dyn Stepper<F>> {
         match self {
             Self::Leapfrog => Box::new(Leapfrog::default()),
@@ -72,11 +73,13 @@ impl Integrator {
     }
 }
 
-/// An integrator at work on one system, with what it remembers of the last steps.
+/// An integrator applied to one system, with the data of the last steps.
 pub trait Stepper<F: Forces> {
-    /// Advances the bodies by one step towards `dt` days from now, and returns the days that it has gone.
+    /// Advances the bodies by one step towards `dt` days from now, and returns the length of the
+    /// step in days.
     ///
-    /// A method of fixed steps goes all of `dt`; an adaptive one as far as its accuracy allows, and never beyond.
+    /// A method of fixed steps goes all of `dt`. An adaptive method goes as far as its accuracy
+    /// allows, and never beyond `dt`.
     ///
     /// # Errors
     ///
@@ -84,7 +87,7 @@ pub trait Stepper<F: Forces> {
     fn step(&mut self, state: &mut State, forces: &mut F, dt: f64) -> Result<f64, Halt<F::Error>>;
 }
 
-/// Why a step did not come to its end.
+/// The reason that a step was not completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Halt<E> {
     /// The forces could not be computed.

@@ -1,8 +1,8 @@
-//! The ellipse that a body would go on if it and one other were alone.
+//! The ellipse that a body would follow if it and one other body were alone.
 //!
-//! With r and v relative to the other and mu = GM_i + GM_j: the vector e = (v x (r x v)) / mu - r / |r| points to the
-//! pericentre, the axis is a = 1 / (2 / |r| - v^2 / mu), and the places are a (cos E - e) along e and
-//! a sqrt(1 - e^2) sin E across.
+//! With r and v relative to the other body and mu = GM_i + GM_j, the vector e = (v x (r x v)) / mu
+//! - r / |r| points to the pericentre, the semi-major axis is a = 1 / (2 / |r| - v^2 / mu), and the
+//! points of the ellipse are a (cos E - e) along e and a sqrt(1 - e^2) sin E across.
 //!
 //! Source: Murray and Dermott, Solar System Dynamics (1999), sections 2.3 and 2.4.
 
@@ -11,8 +11,8 @@ use std::f64::consts::TAU;
 use super::System;
 use super::vector::{add, cross, dot, row, scaled, sub};
 
-/// Places on the present ellipse of body `i` around body `around`, relative to that one; the last is the first again.
-/// `None` if the body is not bound.
+/// Points on the present ellipse of body `i` around body `around`, relative to `around`. There are
+/// `places + 1` points, because the last one equals the first. `None` if the body is not bound.
 ///
 /// # Units
 ///
@@ -20,7 +20,7 @@ use super::vector::{add, cross, dot, row, scaled, sub};
 ///
 /// # Panics
 ///
-/// When there is no body `i` or `around`.
+/// If there is no body `i` or `around`.
 ///
 /// # Examples
 ///
@@ -45,7 +45,7 @@ pub fn ellipse(system: &System, i: usize, around: usize, places: usize) -> Optio
     if !(axis.is_finite() && axis > 0.0 && e < 1.0 && dot(momentum, momentum) > 0.0) {
         return None;
     }
-    // A circle has no pericentre; any place will do.
+    // A circle has no pericentre, so any direction will do.
     let along = if e > 1e-12 { scaled(1.0 / e, eccentric) } else { scaled(1.0 / distance, r) };
     let across = cross(scaled(1.0 / dot(momentum, momentum).sqrt(), momentum), along);
     let place = |k: usize| {

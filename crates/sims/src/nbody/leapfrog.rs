@@ -1,8 +1,9 @@
 //! The leapfrog (velocity Verlet), kick-drift-kick: half a kick, a whole drift, half a kick.
 //!
-//! Order 2, symplectic, reversible in time. One evaluation of the forces a step, since the last kick of a step and
-//! the first of the next share theirs. The error after a fixed time goes as dt^2 and that of the energy stays
-//! bounded: within 3e-6 of it for the solar system at one day.
+//! Order 2, symplectic, reversible in time. A step takes one evaluation of the forces, because the
+//! last kick of a step and the first kick of the next share one. The error after a fixed time is
+//! proportional to dt^2. The error of the energy stays bounded: for the solar system with steps of
+//! one day it is within 3e-6 of the energy.
 //!
 //! Source: Hairer, Lubich and Wanner, Geometric Numerical Integration, 2nd ed. (2006), section I.1.4.
 

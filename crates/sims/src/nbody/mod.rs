@@ -1,11 +1,13 @@
-//! Gravitating point masses: what there is, how it pulls and how it moves.
+//! Gravitating point masses: their state, their forces and their motion.
 //!
-//! Frame ICRF/J2000 (equatorial), origin at the solar-system barycentre; AU, days, and GM in AU^3/day^2, so that the
-//! gravitational constant appears nowhere.
+//! The frame is ICRF/J2000 (equatorial), with its origin at the solar-system barycentre. The units
+//! are AU and days, and masses are given as GM in AU^3/day^2, so the gravitational constant appears
+//! nowhere.
 //!
-//! [`Ephemeris`] and [`belt`] make a [`System`]; [`gravity`] gives its accelerations, and [`relativity`] the Sun's beyond
-//! Newton's; a [`Simulation`] moves the system by an [`Integrator`], asking [`Forces`], which is where serial and
-//! parallel runs differ; [`energy`] tells how well it went.
+//! [`Ephemeris`] and [`belt`] make a [`System`]. [`gravity`] computes its accelerations, and
+//! [`relativity`] adds the Sun's relativistic term. A [`Simulation`] moves the system by an
+//! [`Integrator`], which calls [`Forces`]; serial and parallel runs differ only in the implementor
+//! of that trait. [`energy`] measures how well the conserved quantities were kept.
 //!
 //! ```
 //! use sims::nbody::{Bodies, Ephemeris, Integrator, Serial, Simulation};

@@ -1,26 +1,29 @@
-//! The Sun's gravity beyond Newton's, to first order in 1/c^2 (the 1PN term, which turns Mercury's perihelion):
+//! The relativistic correction of the Sun's gravity, to first order in 1/c^2 (the 1PN term, which
+//! turns Mercury's perihelion):
 //!
-//! a_i += GM_sun / (c^2 r^3) [(4 GM_sun / r - v^2) r + 4 (r.v) v], r = x_i - x_sun, v = v_i - v_sun,
+//! a_i += GM_sun / (c^2 r^3) [(4 GM_sun / r - v^2) r + 4 (r.v) v], r = x_i - x_sun, v = v_i -
+//! v_sun,
 //!
-//! a_sun -= sum over i of (GM_i / GM_sun) a_i(1PN), so that the momentum is kept.
+//! a_sun -= sum over i of (GM_i / GM_sun) a_i(1PN), which conserves the momentum.
 //!
-//! Its cost is that of the bodies, not of the pairs. Body 0 is the Sun.
+//! Its cost grows as the number of bodies, not of pairs. Body 0 is the Sun.
 //!
-//! With the Earth and the Moon at their barycentre the term makes the Earth *worse* than Newton alone, since a missing
-//! quadrupole of the two nearly cancels it: take both or neither.
+//! If the Earth and the Moon are one body at their barycentre, the term makes the Earth *worse*
+//! than Newton alone, because the missing quadrupole of the two bodies nearly cancels it. Use both
+//! the term and two separate bodies, or neither.
 //!
-//! Source: Einstein, Infeld and Hoffmann (1938), for light bodies around a heavy one in harmonic coordinates; in
-//! this form Anderson et al., Astrophys. J. 200 (1975) 221.
+//! Source: Einstein, Infeld and Hoffmann (1938), for light bodies around a heavy one in harmonic
+//! coordinates; in this form Anderson et al., Astrophys. J. 200 (1975) 221.
 
 use ndarray::{ArrayView1, ArrayView2, ArrayViewMut2};
 
 use super::vector::{Vector, add, dot, row, scaled, sub};
 use super::{Forces, System};
 
-/// The speed of light, AU/day.
+/// The speed of light in AU/day.
 pub const SPEED_OF_LIGHT: f64 = 173.144_632_674_240_3;
 
-/// A law of gravity, and the 1PN term of body 0 on top of it.
+/// A Newtonian law of gravity, and the 1PN term of body 0 in addition to it.
 ///
 /// # Examples
 ///
@@ -43,14 +46,14 @@ pub struct PostNewtonian<F> {
 }
 
 impl<F: Forces> PostNewtonian<F> {
-    /// Puts the term on top of the Newtonian gravity of the same bodies.
+    /// Adds the term to the Newtonian gravity of the same bodies.
     #[must_use]
     pub fn new(newton: F, system: &System) -> Self {
         let sun = system.gm.first().copied().unwrap_or(0.0);
         Self { newton, sun, masses: system.gm.iter().map(|gm| gm / sun).collect() }
     }
 
-    /// The law that it stands on.
+    /// The Newtonian law that the term is added to.
     #[must_use]
     pub fn newton(&self) -> &F {
         &self.newton
@@ -111,12 +114,13 @@ impl<F: Forces> Forces for PostNewtonian<F> {
     }
 }
 
-/// What the 1PN term adds to G times the energy, in AU^5/day^4:
+/// The 1PN term of G times the energy, in AU^5/day^4:
 ///
 /// sum over i of GM_i / c^2 [3/8 v^4 + 3/2 v^2 GM_sun / r + 1/2 (GM_sun / r)^2].
 ///
-/// With it the energy of a body around the Sun is kept; between planets terms of the order of their masses over c^2
-/// are left out, so that of the whole solar system is kept to 1e-13 in a year and 1e-11 in ten.
+/// With this term the energy of a body around the Sun is conserved. Terms between planets, which
+/// are of the order of their masses over c^2, are left out, so the energy of the whole solar system
+/// is conserved to 1e-13 in a year and 1e-11 in ten.
 ///
 /// # Shapes
 ///
@@ -132,7 +136,7 @@ pub fn energy(gm: ArrayView1<f64>, positions: ArrayView2<f64>, velocities: Array
     terms.sum::<f64>() / (SPEED_OF_LIGHT * SPEED_OF_LIGHT)
 }
 
-/// The term for one body at `r`, moving with `v`, both as seen from a Sun of `gm`.
+/// The term for one body at `r` with velocity `v`, both relative to a Sun of `gm`.
 fn acceleration(gm: f64, r: Vector, v: Vector) -> Vector {
     let r2 = dot(r, r);
     let distance = r2.sqrt();
@@ -141,7 +145,7 @@ fn acceleration(gm: f64, r: Vector, v: Vector) -> Vector {
     add(scaled(k * along, r), scaled(4.0 * k * dot(r, v), v))
 }
 
-/// The rate at which [`acceleration`] changes while `v` changes with `a`.
+/// The rate of change of [`acceleration`], if `v` changes at the rate `a`.
 fn jerk(gm: f64, r: Vector, v: Vector, a: Vector) -> Vector {
     let r2 = dot(r, r);
     let distance = r2.sqrt();
@@ -150,7 +154,7 @@ fn jerk(gm: f64, r: Vector, v: Vector, a: Vector) -> Vector {
     let along = 4.0 * gm / distance - dot(v, v);
     let d_along = -4.0 * gm * rv / (r2 * distance) - 2.0 * dot(v, a);
     let d_rv = dot(v, v) + dot(r, a);
-    // Of k: -3 (r.v) / r^2 times itself.
+    // The relative rate of change of k: -3 (r.v) / r^2.
     let d_k = -3.0 * rv / r2;
     let of_r = d_k * along + d_along;
     let of_v = 4.0 * (d_k * rv + d_rv) + along;

@@ -1,5 +1,5 @@
-//! Newton's gravity in the memory of one thread: the plain implementation of [`Forces`], and the one that parallel
-//! drivers are compared with, to the bit.
+//! Newton's gravity in the memory of one thread: the plain implementation of [`Forces`]. Parallel
+//! drivers must give the same bits.
 
 use std::convert::Infallible;
 
@@ -30,17 +30,18 @@ pub struct Serial {
 }
 
 impl Serial {
-    /// The gravity of the bodies of a system, by the fastest instructions that this processor has.
+    /// The gravity of the bodies of a system, computed with the fastest instructions that this
+    /// processor has.
     #[must_use]
     pub fn new(system: &System) -> Self {
         Self::at_level(system, Level::best())
     }
 
-    /// The same, by the instructions of `level`.
+    /// As [`new`](Self::new), with the instructions of `level`.
     ///
     /// # Panics
     ///
-    /// When this processor lacks them.
+    /// If this processor lacks the instructions of `level`.
     #[must_use]
     pub fn at_level(system: &System, level: Level) -> Self {
         Self { sum: DirectSum::new(system.gm.view(), level) }

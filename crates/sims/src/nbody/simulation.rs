@@ -1,8 +1,9 @@
-//! Bodies, their gravity and an integrator: what a program runs.
+//! A simulation: bodies, their gravity and an integrator.
 //!
-//! Positions and velocities are in the memory of the caller, whoever computes the forces. After each step they are
-//! looked at: numbers that are none stop the run at that step, with the name of the body. Two bodies at one place are found
-//! where forces are computed, before numbers are lost.
+//! Positions and velocities are in the caller's memory, even if a farm computes the forces. They
+//! are checked after each step: a value that is not finite stops the run at that step, and the
+//! error names the body. Two bodies at one place are found when the forces are computed, before any
+//! value is lost.
 
 use ndarray::{ArrayView2, ArrayViewMut2};
 use thiserror::Error;
@@ -13,7 +14,7 @@ use super::state::two_sum;
 use super::system::first_at_one_place;
 use super::{Forces, Integrator, InvalidSystem, State, System};
 
-/// A system on its way through time.
+/// A system that moves through time.
 ///
 /// # Examples
 ///
@@ -32,20 +33,21 @@ pub struct Simulation<F: Forces> {
     forces: Watched<F>,
     integrator: Integrator,
     stepper: Box<dyn Stepper<Watched<F>>>,
-    /// Days since the start, and what rounding has cut off them.
+    /// Days since the start, and the rounding error of that sum.
     time: (f64, f64),
     steps: u64,
 }
 
 impl<F: Forces> Simulation<F> {
-    /// A system at time 0, and an integrator of the accuracy that it has where nothing else is said.
+    /// A simulation of a system at time 0, with the default accuracy of its integrator.
     #[must_use]
     pub fn new(system: System, forces: F, integrator: Integrator) -> Self {
         let accuracy = integrator.accuracy().unwrap_or(0.0);
         Self::with_accuracy(system, forces, integrator, accuracy)
     }
 
-    /// A system at time 0, and an adaptive integrator of some accuracy; one of fixed steps ignores it.
+    /// A simulation of a system at time 0, with the given accuracy for an adaptive integrator; an
+    /// integrator of fixed steps ignores it.
     #[must_use]
     pub fn with_accuracy(system: System, forces: F, integrator: Integrator, accuracy: f64) -> Self {
         Self {
@@ -58,25 +60,25 @@ impl<F: Forces> Simulation<F> {
         }
     }
 
-    /// The system as it is now.
+    /// The system at the present time.
     #[must_use]
     pub fn system(&self) -> &System {
         self.state.system()
     }
 
-    /// Gives the system back.
+    /// Returns the system.
     #[must_use]
     pub fn into_system(self) -> System {
         self.state.into_system()
     }
 
-    /// What computes the forces.
+    /// The implementation of the forces.
     #[must_use]
     pub fn forces(&self) -> &F {
         &self.forces.forces
     }
 
-    /// What advances the system.
+    /// The integrator that advances the system.
     #[must_use]
     pub fn integrator(&self) -> Integrator {
         self.integrator
@@ -88,24 +90,24 @@ impl<F: Forces> Simulation<F> {
         self.time.0
     }
 
-    /// Steps taken.
+    /// The number of steps taken.
     #[must_use]
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// How often the forces on all bodies have been computed.
+    /// The number of times that the forces on all bodies have been computed.
     #[must_use]
     pub fn evaluations(&self) -> u64 {
         self.forces.evaluations
     }
 
-    /// Advances the system by one step: of `dt` days with a method of fixed steps, of at most `dt` with an adaptive
-    /// one. Returns the days that it has gone.
+    /// Advances the system by one step, of `dt` days with a method of fixed steps and of at most
+    /// `dt` days with an adaptive one. Returns the length of the step in days.
     ///
     /// # Errors
     ///
-    /// [`Stopped`]; the state is then not to be trusted.
+    /// [`Stopped`]; the state may be wrong after that.
     pub fn step(&mut self, dt: f64) -> Result<f64, Stopped<F::Error>> {
         if self.steps == 0 {
             self.state.system().check().map_err(Stopped::Invalid)?;
@@ -127,7 +129,7 @@ impl<F: Forces> Simulation<F> {
         }
     }
 
-    /// Why the step after the last one has not come to its end, with names.
+    /// The reason that the step after the last one failed, with the names of the bodies.
     fn stopped(&self, halt: Halt<Refused<F::Error>>) -> Stopped<F::Error> {
         let (system, step, time) = (self.system(), self.steps + 1, self.time.0);
         let met = match halt {
@@ -141,8 +143,8 @@ impl<F: Forces> Simulation<F> {
         }
     }
 
-    /// Advances the system to a time in days since the start, later or earlier, and lands on it exactly. No step is
-    /// longer than `longest` days; those of a method of fixed steps are equal.
+    /// Advances the system to a time in days since the start, later or earlier, and ends exactly at
+    /// it. No step is longer than `longest` days; the steps of a method of fixed steps are equal.
     ///
     /// # Errors
     ///
@@ -150,7 +152,7 @@ impl<F: Forces> Simulation<F> {
     ///
     /// # Panics
     ///
-    /// When `longest` is not above zero.
+    /// If `longest` is not above zero.
     pub fn advance_to(&mut self, time: f64, longest: f64) -> Result<(), Stopped<F::Error>> {
         assert!(longest > 0.0, "the longest step is {longest} days");
         let left = |now: (f64, f64)| (time - now.0) - now.1;
@@ -173,30 +175,30 @@ impl<F: Forces> Simulation<F> {
     }
 }
 
-/// Why a run has stopped before its end.
+/// The reason that a run has stopped before its end.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum Stopped<E> {
     /// The forces could not be computed.
     #[error("{0}")]
     Forces(E),
-    /// No run can start from the system as it is.
+    /// The initial system is not valid.
     #[error(transparent)]
     Invalid(InvalidSystem),
-    /// The place or velocity of a body is no number any more.
+    /// The position or velocity of a body is not finite any more.
     #[error(
         "step {step} has left {body} without a finite place or velocity, {time} days from the start"
     )]
     NotFinite {
         /// The first such body.
         body: String,
-        /// The step that did it, counted from 1.
+        /// The step that caused it, counted from 1.
         step: u64,
         /// Days from the start after that step.
         time: f64,
     },
-    /// Two bodies have come to one place, were it in a trial within the step, or too close to each other for the shortest step
-    /// of an adaptive method.
+    /// Two bodies have come to one place, if only in a trial within the step, or too close to each
+    /// other for the shortest step of an adaptive method.
     #[error("{one} and {other} have met in step {step}, {time} days from the start")]
     Met {
         /// The first of them.
@@ -208,7 +210,8 @@ pub enum Stopped<E> {
         /// Days from the start before that step.
         time: f64,
     },
-    /// An adaptive method finds no step that is short enough, though no bodies are about to meet.
+    /// An adaptive method finds no step that is short enough, though no two bodies are about to
+    /// meet.
     #[error(
         "step {step} has become too short to go on, {time} days from the start: ask for less accuracy"
     )]
@@ -220,17 +223,17 @@ pub enum Stopped<E> {
     },
 }
 
-/// Counts how often forces are computed, and finds bodies that have met.
+/// Forces that are counted, and checked for bodies that have met.
 struct Watched<F> {
     forces: F,
     evaluations: u64,
 }
 
-/// Why there are no forces.
+/// The reason that there are no forces.
 enum Refused<E> {
     /// They could not be computed.
     Forces(E),
-    /// These bodies are at one place.
+    /// The two bodies with these indices are at one place.
     OnePlace([usize; 2]),
 }
 
@@ -275,9 +278,10 @@ impl<F: Forces> Forces for Watched<F> {
     }
 }
 
-/// Looks for bodies at one place where accelerations are not finite; those of such bodies are so in no direction.
+/// Looks for bodies at one place if an acceleration is not finite. The accelerations of such bodies
+/// are not finite in any direction.
 fn apart<E>(positions: ArrayView2<f64>, accelerations: ArrayView2<f64>) -> Result<(), Refused<E>> {
-    // One direction is enough, and costs next to nothing beside the pairs even of the planets alone.
+    // One component is enough, and costs little beside the pairs even for the planets alone.
     if accelerations.column(0).iter().all(|a| a.is_finite()) {
         return Ok(());
     }

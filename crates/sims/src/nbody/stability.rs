@@ -1,11 +1,12 @@
-//! The longest steps that methods of fixed steps bear.
+//! The longest stable steps of methods with fixed steps.
 //!
-//! On a circular orbit of period P a coordinate swings as a spring does, with w = 2 pi / P. A method whose step is
-//! longer than some dt w makes the swing grow without end, whatever its order: with the leapfrog that is 2, or P / pi.
-//! Much shorter steps are needed to be right; these are senseless.
+//! On a circular orbit of period P each coordinate oscillates with the angular frequency w = 2 pi /
+//! P. If dt w of a method exceeds a limit, the oscillation grows without bound, whatever the order
+//! of the method. The limit of the leapfrog is 2, which is a step of P / pi. Accurate results need
+//! much shorter steps; steps beyond the limit are useless.
 //!
-//! Source: Hairer, Lubich and Wanner, Geometric Numerical Integration, 2nd ed. (2006), section I.5.2 (exercise) and
-//! section V.3.
+//! Source: Hairer, Lubich and Wanner, Geometric Numerical Integration, 2nd ed. (2006), section
+//! I.5.2 (exercise) and section V.3.
 
 use std::f64::consts::TAU;
 
@@ -13,7 +14,7 @@ use super::adaptive::heavy;
 use super::vector::{dot, row, sub};
 use super::{Integrator, System};
 
-/// The step of a method on a system beyond which it is unstable.
+/// The longest stable step of a method on a system, and the orbit that limits it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bound {
     /// The step, in days.
@@ -25,7 +26,8 @@ pub struct Bound {
 }
 
 impl Integrator {
-    /// The largest dt w at which a swing of cos(w t) does not grow; `None` if the method chooses its steps.
+    /// The largest dt w at which an oscillation of cos(w t) does not grow; `None` if the method
+    /// chooses its steps.
     #[must_use]
     pub fn stability(self) -> Option<f64> {
         match self {
@@ -37,8 +39,8 @@ impl Integrator {
         }
     }
 
-    /// The longest step for a system as it is now: that of its shortest orbit. `None` if nothing orbits anything, or the
-    /// method chooses its steps.
+    /// The longest stable step for the present state of a system, which its shortest orbit
+    /// determines. `None` if no body orbits another, or if the method chooses its steps.
     ///
     /// # Examples
     ///
@@ -119,7 +121,7 @@ mod tests {
         }
     }
 
-    /// How far a swing of 1 has got after some thousand steps.
+    /// The amplitude after 3000 steps of an oscillation that starts with the amplitude 1.
     fn swing(integrator: Integrator, dt: f64) -> f64 {
         let body = Body {
             name: "weight".into(),

@@ -1,7 +1,8 @@
-//! A [`System`] on its way: positions and velocities that change by small amounts very often.
+//! A [`System`] in motion: positions and velocities that change very often by small amounts.
 //!
-//! A sum of many small steps loses half a digit's unit at each. What an addition cuts off is kept beside the number and
-//! added with the next step, so that the rounding of thousands of steps is that of a few.
+//! Each addition of a small step loses half a unit in the last digit. The rounding error of an
+//! addition is kept beside the number and added with the next step, so that thousands of steps have
+//! the rounding error of a few.
 //!
 //! Source: Knuth, The Art of Computer Programming 2, 3rd ed. (1998), section 4.2.2, theorem B (the error of a sum is
 //! itself a number); Kahan, Comm. ACM 8 (1965) 40 (carrying it along).
@@ -10,7 +11,7 @@ use ndarray::{Array2, ArrayView2, Zip};
 
 use super::System;
 
-/// A system and the digits that its positions and velocities have lost.
+/// A system and the rounding errors of its positions and velocities.
 #[derive(Clone, Debug)]
 pub struct State {
     system: System,
@@ -19,7 +20,7 @@ pub struct State {
 }
 
 impl State {
-    /// A system at the start of its way.
+    /// The initial state of a system.
     #[must_use]
     pub fn new(mut system: System) -> Self {
         for array in [&mut system.positions, &mut system.velocities] {
@@ -31,13 +32,13 @@ impl State {
         Self { lost_of_positions: zeros.clone(), lost_of_velocities: zeros, system }
     }
 
-    /// The system as it is now.
+    /// The system at the present time.
     #[must_use]
     pub fn system(&self) -> &System {
         &self.system
     }
 
-    /// Gives the system back.
+    /// Returns the system.
     #[must_use]
     pub fn into_system(self) -> System {
         self.system
@@ -62,7 +63,7 @@ impl State {
         add(&mut system.positions, lost_of_positions, dt, system.velocities.view());
     }
 
-    /// What rounding has cut off the positions; (n, 3).
+    /// The rounding errors of the positions; (n, 3).
     pub(crate) fn lost_of_positions(&self) -> ArrayView2<'_, f64> {
         self.lost_of_positions.view()
     }
@@ -78,14 +79,15 @@ impl State {
     }
 }
 
-/// Adds k `change` and what has been lost before to `sum`, and keeps what is lost now.
+/// Adds k `change` and the earlier rounding errors `lost` to `sum`, and stores the new errors in
+/// `lost`.
 fn add(sum: &mut Array2<f64>, lost: &mut Array2<f64>, k: f64, change: ArrayView2<f64>) {
     Zip::from(sum).and(lost).and(change).for_each(|sum, lost, &change| {
         (*sum, *lost) = two_sum(*sum, k * change + *lost);
     });
 }
 
-/// A sum, and the exact error of its rounding.
+/// The rounded sum, and the exact error of the rounding.
 pub(crate) fn two_sum(a: f64, b: f64) -> (f64, f64) {
     let sum = a + b;
     let of_b = sum - a;

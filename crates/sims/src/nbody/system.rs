@@ -1,6 +1,6 @@
-//! The state of n bodies, as arrays, and one body of it, as a value.
+//! The state of n bodies as arrays, and one body of it as a value.
 //!
-//! Arrays are what the kernels read; a [`Body`] is how a system is put together, one row at a time.
+//! The kernels read the arrays. A [`Body`] is one row of each, to build a system from.
 
 use std::cmp::Ordering;
 
@@ -16,7 +16,7 @@ use super::vector::row;
 /// `gm` in AU^3/day^2, `position` in AU, `velocity` in AU/day.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Body {
-    /// What it is called.
+    /// The name.
     pub name: String,
     /// Gravitational constant times mass.
     pub gm: f64,
@@ -32,14 +32,14 @@ pub struct Body {
 ///
 /// # Shapes
 ///
-/// All four fields have n rows, and whoever changes one keeps it so.
+/// All four fields have n rows; code that changes a field must keep it so.
 ///
 /// # Units
 ///
 /// `gm` in AU^3/day^2, `positions` in AU, `velocities` in AU/day.
 #[derive(Clone, Debug, PartialEq)]
 pub struct System {
-    /// What each body is called.
+    /// The names of the bodies.
     pub names: Vec<String>,
     /// `(n,)`: gravitational constant times mass.
     pub gm: Array1<f64>,
@@ -77,7 +77,7 @@ impl System {
     ///
     /// # Panics
     ///
-    /// When there is no body `i`.
+    /// If there is no body `i`.
     #[must_use]
     pub fn body(&self, i: usize) -> Body {
         let row = |array: &Array2<f64>| [array[[i, 0]], array[[i, 1]], array[[i, 2]]];
@@ -94,11 +94,11 @@ impl System {
         (0..self.len()).map(|i| self.body(i))
     }
 
-    /// Looks for what no run could start from.
+    /// Checks that a run can start from the system.
     ///
     /// # Errors
     ///
-    /// [`InvalidSystem`], with the first bodies that are wrong.
+    /// [`InvalidSystem`], with the first bodies that are invalid.
     pub fn check(&self) -> Result<(), InvalidSystem> {
         let name = |i: usize| self.names[i].clone();
         let no_mass = self.gm.iter().position(|gm| !(gm.is_finite() && *gm >= 0.0));
@@ -111,8 +111,8 @@ impl System {
         }
     }
 
-    /// The first body whose place is not finite, or else whose velocity is not: a place that is lost spoils the
-    /// velocities of all.
+    /// The first body whose position is not finite, or else the first whose velocity is not.
+    /// Positions come first because a lost position spoils the velocities of all bodies.
     pub(crate) fn first_not_finite(&self) -> Option<usize> {
         [&self.positions, &self.velocities].into_iter().find_map(|array| {
             let whole = array.iter().all(|x| x.is_finite());
@@ -142,13 +142,15 @@ impl System {
     }
 }
 
-/// The first body at whose place there is another, and the next one there; a place that is not finite is none.
+/// The first body that has another body at its place, and the next body there. Positions that are
+/// not finite are ignored.
 ///
-/// Gravity has no answer below 1e-100 AU. Coordinates that differ by less are equal, or below 1e-84: of those, only what is below
-/// 1e-100 is taken for 0 here.
+/// Gravity is not defined for distances below 1e-100 AU. Two coordinates that differ by less are
+/// equal, or both are below 1e-84 in size; of the latter, this function treats only those below
+/// 1e-100 as 0.
 pub(crate) fn first_at_one_place(positions: ArrayView2<f64>) -> Option<[usize; 2]> {
     let place = |i: usize| row(positions, i).map(|x| if x.abs() < 1e-100 { 0.0 } else { x });
-    // Bodies at one place are neighbours where places are in order.
+    // Bodies at one place are neighbours in the order of the places.
     let mut order: Vec<usize> = (0..positions.nrows()).collect();
     order.retain(|&i| place(i).iter().all(|x| x.is_finite()));
     order.sort_by(|&i, &j| {
@@ -159,22 +161,22 @@ pub(crate) fn first_at_one_place(positions: ArrayView2<f64>) -> Option<[usize; 2
     pairs.min_by_key(|pair| pair[0]).map(|pair| [pair[0], pair[1]])
 }
 
-/// Why a system cannot move.
+/// The reason that a run cannot start from a system.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidSystem {
-    /// The mass, place or velocity of a body is no finite number, or its mass is below zero.
+    /// The mass, position or velocity of a body is not finite, or its mass is below zero.
     #[error("{body} has no finite mass, place or velocity")]
     NoNumber {
         /// The first such body.
         body: String,
     },
-    /// Two bodies would pull each other without limit.
+    /// Two bodies are at the same place, where their attraction has no limit.
     #[error("{one} and {other} are at the same place")]
     SamePlace {
         /// The first of them.
         one: String,
-        /// The next one there.
+        /// The next body at that place.
         other: String,
     },
 }

@@ -1,8 +1,9 @@
 //! Sweeps on a farm: one band of rows per worker, several sweeps at a time.
 //!
-//! Two arrays take turns. A task reads its rows of the frozen one and as many more on either side as there are stages, goes
-//! through all stages as a wavefront in room of its own, and writes its band of the other: so nobody reads what somebody
-//! writes. The farm carries handles and, once in a while, one [`RowUpdate`] per row, never the temperatures.
+//! Two arrays alternate. A task reads its own rows of the frozen array, and as many more on either
+//! side as there are stages. It goes through all stages as a wavefront in memory of its own, and
+//! writes its band of the other array, so no task reads what another writes. The farm carries
+//! handles and, after the last pass, one [`RowUpdate`] per row, but never the temperatures.
 
 use farm_core::Farm;
 use farm_shm::{ArrayRef, Band, SharedArray, Split};
@@ -15,21 +16,25 @@ use super::wavefront::{Window, reach};
 use super::{Mask, Method, Plate, RowUpdate, Update, norms};
 use crate::SimError;
 
-/// Stages that pass through the cache together: the more there are, the more columns neighbours compute twice.
+/// The most stages of a pass. The more stages there are, the more columns neighbouring tiles
+/// compute twice.
 const STAGES: usize = 32;
-/// As many stages take the time of the rest of a pass: the way of the task, and that of the rows from memory and back.
+/// The fixed cost of a pass, in stages: sending the task and its result, and moving the rows from
+/// memory and back.
 const WAY: usize = 10;
 
-/// The number of cells, sides included, below which a farm of so many workers is not asked.
+/// The number of cells, sides included, below which a plate does not use a farm of `workers`
+/// workers.
 ///
-/// The way to a worker and back takes some microseconds a pass, and more where somebody has to be woken. Two workers
-/// make up for that from 150 x 150 cells on. One gains nothing, and loses less than a twentieth from 1024 x 1024 cells on.
+/// Sending a task to a worker and receiving its result takes some microseconds a pass, and more
+/// where a worker has to be woken. Two workers make up for that from 150 x 150 cells on. A single
+/// worker gains nothing, and loses less than a twentieth from 1024 x 1024 cells on.
 #[must_use]
 pub fn inline_below(workers: usize) -> usize {
     if workers == 1 { 1024 * 1024 } else { 150 * 150 }
 }
 
-/// A plate on its way through sweeps.
+/// A plate that is relaxed by sweeps.
 ///
 /// # Examples
 ///
@@ -47,17 +52,18 @@ pub fn inline_below(workers: usize) -> usize {
 #[derive(Debug)]
 pub struct Relaxation {
     schedule: Schedule,
-    /// The state now, and room for that after the next stages; a task that fails takes both along.
+    /// The current state, and room for the state after the next stages. `None` after a task has
+    /// failed: the arrays are lost with it.
     states: Option<(State, State)>,
     /// The plate's last row and column.
     last: (usize, usize),
     held: Option<ArrayRef<u8, Ix2>>,
     sweeps: usize,
-    /// In place of [`inline_below`].
+    /// The caller's threshold in place of [`inline_below`].
     inline_below: Option<usize>,
 }
 
-/// Temperatures, and those of one stage earlier where the method looks back to them.
+/// Temperatures, and those of one stage earlier if the method uses them.
 #[derive(Debug)]
 struct State {
     last: SharedArray<f64, Ix2>,
@@ -79,7 +85,7 @@ impl State {
 }
 
 impl Relaxation {
-    /// A plate with its sides at their temperatures around cells at zero.
+    /// A plate whose sides have their temperatures, and whose cells are at zero.
     ///
     /// # Errors
     ///
@@ -88,20 +94,21 @@ impl Relaxation {
         Self::with(plate, method, None, |temperatures| plate.fill_sides(temperatures))
     }
 
-    /// A plate with the temperatures that `fill` writes over zeros. Those of the sides, and of the cells that are held, stay.
+    /// A plate with the temperatures that `fill` writes to an array of zeros. The sides and the
+    /// cells that `mask` holds keep these temperatures.
     ///
     /// # Shapes
     ///
-    /// What is filled is `(ny + 2, nx + 2)`.
+    /// The array that `fill` gets is `(ny + 2, nx + 2)`.
     ///
     /// # Errors
     ///
-    /// [`SimError::Memory`] if the arrays do not fit into shared memory; [`SimError::Unstable`] for a ratio of the heat equation
-    /// that is not above 0 and at most 1/4.
+    /// [`SimError::Memory`] if the arrays do not fit into shared memory; [`SimError::Unstable`] for
+    /// a ratio of the heat equation that is not above 0 and at most 1/4.
     ///
     /// # Panics
     ///
-    /// When the mask is that of another plate.
+    /// If the mask is that of another plate.
     pub fn with(
         plate: &Plate,
         method: Method,
@@ -137,14 +144,15 @@ impl Relaxation {
         })
     }
 
-    /// Asks the farm from this many cells on, sides included, in place of what [`inline_below`] says.
+    /// Uses the farm for plates of at least `cells` cells, sides included, in place of the
+    /// threshold of [`inline_below`].
     #[must_use]
     pub fn inline_below(mut self, cells: usize) -> Self {
         self.inline_below = Some(cells);
         self
     }
 
-    /// Goes over the plate `sweeps` times, and tells how much the last of them has changed.
+    /// Makes `sweeps` sweeps over the plate, and returns how much the last one has changed.
     ///
     /// # Errors
     ///
@@ -165,31 +173,33 @@ impl Relaxation {
         Ok(norms(updates.into_iter()))
     }
 
-    /// The temperatures, sides included, as [`Plate::shape`].
+    /// The temperatures, sides included; the array has the shape of [`Plate::shape`].
     ///
     /// # Panics
     ///
-    /// After [`advance`](Self::advance) has failed.
+    /// If [`advance`](Self::advance) has failed.
     #[must_use]
     pub fn temperatures(&self) -> ArrayView2<'_, f64> {
         let (now, _) = self.states.as_ref().expect("the temperatures went with a task that failed");
         now.last.view()
     }
 
-    /// How often the plate has been gone over.
+    /// The number of sweeps made so far.
     #[must_use]
     pub fn sweeps(&self) -> usize {
         self.sweeps
     }
 
-    /// Whether the sweeps run on the caller's thread, the plate being small: see [`inline_below`].
+    /// Whether the sweeps run on the caller's thread because the plate is small: see
+    /// [`inline_below`].
     #[must_use]
     pub fn inline(&self, farm: &impl Farm) -> bool {
         let least = self.inline_below.unwrap_or_else(|| inline_below(farm.workers()));
         (self.last.0 + 1) * (self.last.1 + 1) < least
     }
 
-    /// How many stages a pass has. S stages over R rows cost (1 + S / R) (1 + WAY / S) each, as neighbours compute S rows twice.
+    /// The number of stages of a pass. With S stages over R rows, each stage costs (1 + S / R) (1 +
+    /// WAY / S), because neighbours compute S rows twice.
     fn stages(&self, farm: &impl Farm) -> usize {
         let workers = if self.inline(farm) { 1 } else { farm.workers() };
         let rows = (self.last.0 - 1).div_ceil(workers);

@@ -1,4 +1,5 @@
-//! The steady state of the five-point scheme in closed form: what the sweeps converge to.
+//! The steady state of the five-point scheme in closed form: the solution that all methods converge
+//! to.
 //!
 //! With the top side at 1 and the others at 0,
 //!
@@ -6,7 +7,8 @@
 //!
 //! theta = k pi / (nx + 1), cosh(beta) = 2 - cos(theta), that is sinh(beta / 2) = sin(theta / 2).
 //!
-//! The scheme is linear, so four hot sides are four such sums, each seen from its side.
+//! The scheme is linear, so four sides that are not at 0 give four such sums, each in the
+//! coordinates of its side.
 //!
 //! Source: separation of variables, as in Buzbee, Golub and Nielson, On direct methods for solving Poisson's equations,
 //! SIAM J. Numer. Anal. 7 (1970) 627.
@@ -19,11 +21,12 @@ use super::Plate;
 ///
 /// # Shapes
 ///
-/// `i` from 1 to nx, `j` from 1 to ny. One cell costs nx / 2 or ny / 2 terms for each side that is not at 0.
+/// `i` from 1 to nx, `j` from 1 to ny. One cell costs nx / 2 or ny / 2 terms for each side that is
+/// not at 0.
 ///
 /// # Panics
 ///
-/// When there is no such cell.
+/// If the plate has no such cell.
 ///
 /// # Examples
 ///
@@ -50,7 +53,8 @@ pub fn temperature(plate: &Plate, i: usize, j: usize) -> f64 {
     .sum()
 }
 
-/// The temperature at column `i` and row `j` of `nx` by `ny` cells when row `ny + 1` is at 1 and the other sides at 0.
+/// The temperature at column `i` and row `j` of `nx` by `ny` cells if row `ny + 1` is at 1 and the
+/// other sides are at 0.
 fn below_hot_side(nx: usize, ny: usize, i: usize, j: usize) -> f64 {
     let width = (nx + 1) as f64;
     (1..=nx)
@@ -58,14 +62,15 @@ fn below_hot_side(nx: usize, ny: usize, i: usize, j: usize) -> f64 {
         .map(|k| {
             let half = 0.5 * PI * k as f64 / width;
             let beta = 2.0 * half.sin().asinh();
-            // The sine has period 2 (nx + 1) in k i: reduced in integers, no digit of a large angle is lost.
+            // The sine has period 2 (nx + 1) in k i. The reduction in integers keeps all digits of
+            // a large angle.
             let sine = (PI * (k * i % (2 * (nx + 1))) as f64 / width).sin();
             2.0 / width / half.tan() * sine * sinh_ratio(beta, j, ny + 1)
         })
         .sum()
 }
 
-/// sinh(beta j) / sinh(beta m) for j <= m, in exponentials that cannot overflow.
+/// sinh(beta j) / sinh(beta m) for j <= m, from exponentials that cannot overflow.
 fn sinh_ratio(beta: f64, j: usize, m: usize) -> f64 {
     let (j, m) = (j as f64, m as f64);
     (beta * (j - m)).exp() * (-2.0 * beta * j).exp_m1() / (-2.0 * beta * m).exp_m1()

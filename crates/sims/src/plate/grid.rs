@@ -1,15 +1,16 @@
-//! The plate, the array that holds its temperatures, and how fast Jacobi's sweeps approach the steady state.
+//! The plate, the array that holds its temperatures, and the convergence rate of Jacobi's sweeps.
 //!
-//! The array is (ny + 2, nx + 2), row-major: row j from 1 to ny and column i from 1 to nx are cells, and around them lie
-//! the sides: row 0 is the bottom, row ny + 1 the top, column 0 the left and column nx + 1 the right one. The corners
-//! are used by no equation; they hold the mean of their two sides, for pictures.
+//! The array is (ny + 2, nx + 2), row-major. Rows 1 to ny and columns 1 to nx are cells, and the
+//! sides lie around them: row 0 is the bottom, row ny + 1 the top, column 0 the left and column nx
+//! + 1 the right side. No equation uses the corners; they hold the mean of their two sides, for
+//! pictures.
 //!
 //! A sweep multiplies the error by a symmetric matrix with spectral radius
 //!
 //! rho = (cos(pi / (nx + 1)) + cos(pi / (ny + 1))) / 2,
 //!
-//! so an update u = T_m - T_(m-1) leaves an error of at most ||u||_2 rho / (1 - rho), in the 2-norm and hence in every
-//! cell.
+//! so an update u = T_m - T_(m-1) leaves an error of at most ||u||_2 rho / (1 - rho), in the 2-norm
+//! and hence in every cell.
 //!
 //! Source: Saad, Iterative Methods for Sparse Linear Systems, 2nd ed. (2003), section 4.2.
 
@@ -22,7 +23,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// # Units
 ///
-/// Temperatures in any unit; sweeps are linear.
+/// Temperatures may have any unit, because sweeps are linear.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Plate {
     /// Cells from left to right.
@@ -46,7 +47,7 @@ impl Plate {
         (self.ny + 2, self.nx + 2)
     }
 
-    /// The sides at their temperatures around cells at zero.
+    /// An array with the sides at their temperatures and all cells at zero.
     ///
     /// # Shapes
     ///
@@ -71,7 +72,7 @@ impl Plate {
         temperatures
     }
 
-    /// Writes the sides, corners included, into an array that is there already; its interior stays.
+    /// Writes the sides, corners included, into an existing array; its interior is left unchanged.
     ///
     /// # Shapes
     ///
@@ -79,7 +80,7 @@ impl Plate {
     ///
     /// # Panics
     ///
-    /// When the shape is another.
+    /// If `temperatures` has another shape.
     pub fn fill_sides(&self, mut temperatures: ArrayViewMut2<f64>) {
         assert_eq!(temperatures.dim(), self.shape(), "the array does not fit the plate");
         let (top, right) = (self.ny + 1, self.nx + 1);
@@ -94,26 +95,27 @@ impl Plate {
         }
     }
 
-    /// The distance of neighbouring cells where the shorter side has length 1.
+    /// The distance between neighbouring cells if the shorter side has length 1.
     #[must_use]
     pub fn spacing(&self) -> f64 {
         1.0 / (self.nx.min(self.ny) as f64 + 1.0)
     }
 
-    /// The factor rho by which a Jacobi sweep reduces the slowest part of the error.
+    /// The factor rho by which a Jacobi sweep reduces the slowest component of the error.
     #[must_use]
     pub fn spectral_radius(&self) -> f64 {
         1.0 - self.spectral_gap()
     }
 
-    /// rho / (1 - rho): the 2-norm of an update times this is a bound on the error of every cell.
+    /// rho / (1 - rho): a bound on the error of every cell is the 2-norm of an update times this
+    /// factor.
     ///
     /// # Examples
     ///
     /// ```
     /// use sims::plate::Plate;
     ///
-    /// // One cell is right after one sweep, whatever the sweep has changed.
+    /// A plate of one cell is exact after one sweep, however much the sweep changed.
     /// let cell = Plate { nx: 1, ny: 1, top: 9.0, bottom: 0.0, left: 0.0, right: 0.0 };
     /// assert!(cell.error_factor() < 1e-15);
     /// ```
@@ -122,7 +124,7 @@ impl Plate {
         self.spectral_radius() / self.spectral_gap()
     }
 
-    /// 1 - rho, without cancellation: 1 - cos x = 2 sin^2(x / 2).
+    /// 1 - rho, computed without cancellation: 1 - cos x = 2 sin^2(x / 2).
     fn spectral_gap(&self) -> f64 {
         let part = |n: usize| (0.5 * PI / (n as f64 + 1.0)).sin().powi(2);
         part(self.nx) + part(self.ny)

@@ -1,13 +1,18 @@
-//! The heat equation dT/dt = laplacian of T on a plate whose shorter side has length 1, by explicit Euler:
+//! The heat equation dT/dt = laplacian of T on a plate whose shorter side has length 1, by explicit
+//! Euler:
 //!
 //! T_new = T + r (T_left + T_right + T_below + T_above - 4 T), r = dt / h^2, h = 1 / (n + 1).
 //!
-//! Of order 1 in dt and 2 in h, and stable up to r = 1/4: with more the shortest waves grow from step to step. On the unit
-//! square with sides at 0 a wave sin(k pi x) sin(l pi y) is multiplied in each step by
+//! The method has order 1 in dt and 2 in h, and is stable up to r = 1/4: with a larger r the
+//! shortest waves grow from step to step. On the unit square with sides at 0, each step multiplies
+//! a wave sin(k pi x) sin(l pi y) by
 //!
-//! 1 - 4 r (sin^2(k pi h / 2) + sin^2(l pi h / 2)), which differs from exp(-(k^2 + l^2) pi^2 dt) as the orders say.
+//! 1 - 4 r (sin^2(k pi h / 2) + sin^2(l pi h / 2)),
 //!
-//! Source: Morton and Mayers, Numerical Solution of Partial Differential Equations, 2nd ed. (2005), sections 2.6 and 3.1.
+//! which differs from the exact factor exp(-(k^2 + l^2) pi^2 dt) by the error of these orders.
+//!
+//! Source: Morton and Mayers, Numerical Solution of Partial Differential Equations, 2nd ed. (2005),
+//! sections 2.6 and 3.1.
 
 use std::f64::consts::PI;
 
@@ -15,21 +20,22 @@ use ndarray::ArrayViewMut2;
 
 use super::Plate;
 
-/// The largest dt / h^2 with which steps are stable.
+/// The largest stable dt / h^2.
 pub const LARGEST_RATIO: f64 = 0.25;
 
-/// A wave that vanishes at the sides: amplitude times sin(k pi x) sin(l pi y), x and y being fractions of the sides.
+/// A wave that vanishes at the sides: amplitude times sin(k pi x) sin(l pi y), where x and y are
+/// fractions of the sides.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mode {
     /// Half waves from left to right.
     pub k: usize,
     /// Half waves from bottom to top.
     pub l: usize,
-    /// Kelvin.
+    /// The amplitude in kelvin.
     pub amplitude: f64,
 }
 
-/// Adds waves to the cells within the plate.
+/// Adds waves to the cells of the plate; the sides are left unchanged.
 ///
 /// # Shapes
 ///
@@ -37,7 +43,7 @@ pub struct Mode {
 ///
 /// # Panics
 ///
-/// When the shape is another.
+/// If `temperatures` has another shape.
 ///
 /// # Examples
 ///
@@ -66,7 +72,7 @@ pub fn add_modes(plate: &Plate, modes: &[Mode], mut temperatures: ArrayViewMut2<
     }
 }
 
-/// sin(pi k i / n), the angle reduced in whole numbers.
+/// sin(pi k i / n), with the angle reduced in integers.
 fn sine(k: usize, i: usize, n: usize) -> f64 {
     let turns = (k as u128 * i as u128 % (2 * n as u128)) as f64;
     (PI * turns / n as f64).sin()

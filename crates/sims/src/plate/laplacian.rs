@@ -1,10 +1,11 @@
-//! A Jacobi sweep of the five-point Laplacian over a band of rows, and the size of what it changed:
+//! A Jacobi sweep of the five-point Laplacian over a band of rows, and the norms of the change:
 //!
 //! T_new = (T_left + T_right + T_below + T_above) / 4, u = T_new - T_old.
 //!
-//! The norms of u are reported row by row, summed within a row in an order that depends on the row's length alone: in each tile of
-//! some 1000 columns eight lanes (the column modulo 8), then a tree over the lanes, then the tiles. Rows are added in ascending order by
-//! [`norms`]. So neither temperatures nor norms depend on how the rows were divided into bands.
+//! The norms of u are reported row by row. Within a row they are summed in an order that depends on
+//! the row's length alone: within a tile of some 1000 columns in eight lanes (the column modulo 8),
+//! then by a tree over the lanes, then over the tiles. [`norms`] adds the rows in ascending order.
+//! So neither temperatures nor norms depend on how the rows were divided into bands.
 //!
 //! Source: Saad, Iterative Methods for Sparse Linear Systems, 2nd ed. (2003), section 4.1.
 
@@ -14,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use super::rows::{at_full_width, mean};
 use super::wavefront::{Window, tiles, wavefront};
 
-/// The number of partial sums of a row. Part of the meaning of the norms: another number gives other last bits.
+/// The number of partial sums of a row. It is part of the definition of the norms: another number
+/// gives other last bits.
 const LANES: usize = 8;
 
 /// How much a sweep has changed one row.
@@ -29,7 +31,7 @@ pub struct RowUpdate {
 impl RowUpdate {
     pub(crate) const NONE: Self = Self { linf: 0.0, sum_sq: 0.0 };
 
-    /// Adds the next columns of the row.
+    /// Adds the update of the row's next columns.
     pub(crate) fn add(&mut self, next: Self) {
         let sum_sq = self.sum_sq + next.sum_sq;
         *self = Self { linf: nan_of(sum_sq, larger(next.linf, self.linf)), sum_sq };
@@ -45,16 +47,18 @@ pub struct Update {
     pub l2: f64,
 }
 
-/// Sweeps a band of rows once and returns the update of each, in order.
+/// Sweeps a band of rows once and returns the update of each row, in order.
 ///
 /// # Shapes
 ///
-/// `old: (rows + 2, nx + 2)`, the band's rows and one more on either side; `new: (rows, nx + 2)`, the band's own rows.
-/// The first and the last column are sides of the plate, copied from `old` to `new`.
+/// `old: (rows + 2, nx + 2)`, the band's rows and one more on either side; `new: (rows, nx + 2)`,
+/// the band's own rows. The first and the last column are sides of the plate, which are copied from
+/// `old` to `new`.
 ///
 /// # Panics
 ///
-/// When the shapes do not fit, there are fewer than two columns, or the elements of a row are not adjacent in memory.
+/// If the shapes do not match, if there are fewer than two columns, or if the elements of a row are
+/// not adjacent in memory.
 ///
 /// # Examples
 ///
@@ -95,7 +99,7 @@ pub fn laplacian(old: ArrayView2<f64>, new: ArrayViewMut2<f64>) -> Vec<RowUpdate
     updates
 }
 
-/// The norms of the update of the whole plate, from those of its rows in ascending order.
+/// The norms of the update of the whole plate, from the updates of its rows in ascending order.
 #[must_use]
 pub fn norms(rows: impl Iterator<Item = RowUpdate>) -> Update {
     let (linf, sum_sq) =
@@ -103,18 +107,19 @@ pub fn norms(rows: impl Iterator<Item = RowUpdate>) -> Update {
     Update { linf: nan_of(sum_sq, linf), l2: sum_sq.sqrt() }
 }
 
-/// `linf`, or NaN where the sum of squares is: a maximum forgets a NaN, and a sum of squares does not.
+/// `linf`, or NaN if the sum of squares is NaN: a maximum ignores a NaN, and a sum does not.
 fn nan_of(sum_sq: f64, linf: f64) -> f64 {
     if sum_sq.is_nan() { f64::NAN } else { linf }
 }
 
-/// The larger of two numbers in one instruction; `f64::max` takes three, to forget a NaN in a definite way.
+/// The larger of two numbers, in one instruction. `f64::max` takes three, because it ignores a NaN
+/// on either side.
 #[inline(always)]
 fn larger(a: f64, b: f64) -> f64 {
     if a > b { a } else { b }
 }
 
-/// How much the cells between the first and the last have changed.
+/// The update of the cells between the first and the last one.
 pub(crate) fn update_of(old: &[f64], new: &[f64]) -> RowUpdate {
     at_full_width(
         #[inline(always)]

@@ -1,13 +1,14 @@
-//! Which cells of a plate are held at the temperature that they start with.
+//! The cells of a plate that are held at their initial temperature.
 
 use ndarray::{Array2, ArrayView2, s};
 use thiserror::Error;
 
 use super::Plate;
 
-/// The cells that keep their temperature, beside the sides, which always do.
+/// The cells that keep their temperature, in addition to the sides, which always do.
 ///
-/// So a plate need not be a rectangle: what is cut away is held, and the rest meets it as it meets a side.
+/// With a mask the plate need not be a rectangle: the cells that are cut away are held, and the
+/// remaining cells treat them as they treat a side.
 ///
 /// # Examples
 ///
@@ -29,7 +30,7 @@ pub struct Mask {
     cells: usize,
 }
 
-/// Why an array is no mask of a plate.
+/// The reason that an array is not a mask of a plate.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum MaskError {
@@ -50,11 +51,12 @@ pub enum MaskError {
 }
 
 impl Mask {
-    /// Holds the cells whose element is not `false`, or not zero.
+    /// Makes a mask that holds the cells whose element is not `false`, or not zero.
     ///
     /// # Shapes
     ///
-    /// `held: (ny, nx)`, or `(ny + 2, nx + 2)` where the outermost elements, those of the sides, do not count.
+    /// `held: (ny, nx)`, or `(ny + 2, nx + 2)`, where the outermost elements, those of the sides,
+    /// are ignored.
     ///
     /// # Errors
     ///
@@ -79,7 +81,7 @@ impl Mask {
         Ok(Self { held, cells })
     }
 
-    /// 1 where the temperature stays, as it does on the sides, and 0 elsewhere.
+    /// An array that is 1 where the temperature is held, which includes the sides, and 0 elsewhere.
     ///
     /// # Shapes
     ///
@@ -89,7 +91,7 @@ impl Mask {
         self.held.view()
     }
 
-    /// How many cells are held, the sides not counted.
+    /// The number of held cells, not counting the sides.
     #[must_use]
     pub fn held_cells(&self) -> usize {
         self.cells

@@ -1,17 +1,18 @@
-//! The methods that go over the plate in sweeps, as what each of their stages does to a row.
+//! The methods that sweep over the plate, each as a list of stages that act on rows.
 //!
 //! | method | a sweep | error after m sweeps of n x n cells |
 //! |---|---|---|
 //! | [`Method::Jacobi`] | one stage: all cells become the mean of their neighbours | falls as rho^m, rho = cos(pi / (n + 1)) |
-//! | [`Method::Sor`] | two stages, the cells of one colour of a chessboard in each, moved by omega times what they lack | falls about as (omega - 1)^m |
-//! | [`Method::Chebyshev`] | one stage: Jacobi's, from the sweep before the last and by a factor that changes | falls about as (omega - 1)^(m / 2) |
-//! | [`Method::Heat`] | one stage: a step of the heat equation | is that of the step, not of the sweeps |
+//! | [`Method::Sor`] | two stages, one for each colour of a chessboard: the cells move by omega times their difference from the mean | falls about as (omega - 1)^m |
+//! | [`Method::Chebyshev`] | one stage: from the sweep before the last, by a changing factor times the difference from the mean | falls about as (omega - 1)^(m / 2) |
+//! | [`Method::Heat`] | one stage: a step of the heat equation | depends on the size of the step, not on m |
 //!
-//! omega = 2 / (1 + sqrt(1 - rho^2)), which is best where no cell within the plate is held. Where some are, rho is smaller than that of the
-//! whole plate, which is used: the methods converge all the same.
+//! omega = 2 / (1 + sqrt(1 - rho^2)), which is optimal if no cell within the plate is held. If some
+//! are held, their plate has a smaller rho; the methods use the rho of the whole plate and still
+//! converge.
 //!
-//! Source: Varga, Matrix Iterative Analysis, 2nd ed. (2000), sections 4.3 and 5.1; Young, Iterative Solution of Large Linear
-//! Systems (1971), chapter 6.
+//! Source: Varga, Matrix Iterative Analysis, 2nd ed. (2000), sections 4.3 and 5.1; Young, Iterative
+//! Solution of Large Linear Systems (1971), chapter 6.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,25 +20,27 @@ use super::Plate;
 use super::rows::{beyond, colour, euler, mean};
 use super::wavefront::Rows;
 
-/// A way to go over the plate in sweeps.
+/// A method that sweeps over the plate.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Method {
-    /// Jacobi: one evaluation a sweep, of all cells from those of the sweep before.
+    /// Jacobi: one stage a sweep, which makes all cells from those of the sweep before.
     Jacobi,
-    /// Successive over-relaxation in red and black: two evaluations a sweep, about 2 n / pi times fewer sweeps than Jacobi.
+    /// Successive over-relaxation in red and black: two stages a sweep, and about 2 n / pi times
+    /// fewer sweeps than Jacobi.
     Sor,
-    /// Chebyshev's semi-iteration on Jacobi: one evaluation a sweep, and as fast as SOR in evaluations.
+    /// Chebyshev's semi-iteration on Jacobi: one stage a sweep, and as fast as SOR in stages.
     Chebyshev,
     /// The heat equation by explicit Euler: see [`heat`](super::heat).
     Heat {
-        /// The time of a step over the square of the cells' distance, above 0 and at most [`LARGEST_RATIO`](super::heat::LARGEST_RATIO).
+        /// The time step over the square of the distance between cells, above 0 and at most
+        /// [`LARGEST_RATIO`](super::heat::LARGEST_RATIO).
         ratio: f64,
     },
 }
 
 impl Method {
-    /// The factor by which a sweep reduces the error, once many have been made; 1 for the heat equation, which does not aim at the
-    /// steady state.
+    /// The factor by which a sweep reduces the error after many sweeps; 1 for the heat equation,
+    /// which does not aim at the steady state.
     ///
     /// # Examples
     ///
@@ -68,7 +71,7 @@ fn best_omega(rho: f64) -> f64 {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Rule {
     Mean,
-    /// The cells whose column and row add up to an odd number, or to an even one.
+    /// Relaxes the cells whose column and row add up to an odd number, or to an even one.
     Colour {
         odd: bool,
         omega: f64,
@@ -82,7 +85,7 @@ pub(crate) enum Rule {
 }
 
 impl Rule {
-    /// Makes row `j`.
+    /// Makes row `j` from `rows`.
     #[inline(always)]
     pub(crate) fn apply(self, j: usize, rows: Rows<'_>, new: &mut [f64]) {
         match self {
@@ -94,12 +97,12 @@ impl Rule {
     }
 }
 
-/// The stages of one sweep after the other.
+/// The sequence of the stages of a method.
 #[derive(Clone, Debug)]
 pub(crate) struct Schedule {
     method: Method,
     rho: f64,
-    /// That of the next sweep, where it changes.
+    /// The omega of the next sweep, for a method that changes it.
     omega: f64,
 }
 
@@ -108,17 +111,17 @@ impl Schedule {
         Self { method, rho: plate.spectral_radius(), omega: 1.0 }
     }
 
-    /// The stages of a sweep.
+    /// The number of stages of a sweep.
     pub(crate) fn stages(&self) -> usize {
         if self.method == Method::Sor { 2 } else { 1 }
     }
 
-    /// Whether a stage looks back to the one before the last.
+    /// Whether a stage s also uses stage s - 2.
     pub(crate) fn looks_back(&self) -> bool {
         self.method == Method::Chebyshev
     }
 
-    /// The stages of the next sweeps.
+    /// The stages of the next `sweeps` sweeps.
     pub(crate) fn next(&mut self, sweeps: usize) -> Vec<Rule> {
         (0..sweeps).flat_map(|_| self.next_sweep()).flatten().collect()
     }
@@ -132,7 +135,7 @@ impl Schedule {
             }
             Method::Chebyshev => {
                 let omega = self.omega;
-                // 1, then 1 / (1 - rho^2 / 2), then 1 / (1 - rho^2 omega / 4).
+                // omega is 1, then 1 / (1 - rho^2 / 2), then 1 / (1 - rho^2 omega / 4).
                 let share = if omega == 1.0 { 0.5 } else { 0.25 };
                 self.omega = 1.0 / (1.0 - share * self.rho * self.rho * omega);
                 [Some(Rule::Beyond { omega }), None]

@@ -1,14 +1,18 @@
-//! A rectangular plate whose four sides are held at fixed temperatures, on its way to the steady state.
+//! A rectangular plate whose four sides are held at fixed temperatures, and its steady state.
 //!
-//! Laplace's equation on nx x ny square cells: in the end each temperature is the mean of its four neighbours.
+//! The equation is Laplace's on nx x ny square cells: in the steady state each temperature is the
+//! mean of its four neighbours.
 //!
-//! [`Plate`] says what there is, and [`Mask`] which cells are held besides; [`exact`] is what all methods lead to. [`laplacian`](laplacian()) sweeps rows
-//! once, and [`norms`] adds up what they report. [`Relaxation`] makes many sweeps on a farm, by the [`Method`] that it is given, and the steps of the
-//! [heat equation](heat) too; [`Multigrid`] needs but a few cycles.
+//! [`Plate`] describes the plate, and [`Mask`] the cells that are held besides the sides. [`exact`]
+//! has the solution that all methods converge to. [`laplacian`](laplacian()) sweeps rows once, and
+//! [`norms`] combines the updates that it returns. [`Relaxation`] makes many sweeps on a farm, by a
+//! given [`Method`], and also the steps of the [heat equation](heat). [`Multigrid`] needs only a
+//! few cycles.
 //!
-//! The change of one sweep is *not* the error: Jacobi changes little long before it is done. [`ErrorBound`] bounds the error of any
-//! temperatures; [`Plate::error_factor`] does it for Jacobi's from the change of a sweep, and is far too careful:
-//!
+//! The change of one sweep is *not* the error: Jacobi's sweeps change little long before they have
+//! converged. [`ErrorBound`] bounds the error of any temperatures. For Jacobi's method
+//! [`Plate::error_factor`] gives a bound from the change of a sweep, which is far larger than the
+//! error:
 //! ```
 //! use ndarray::s;
 //! use sims::plate::{Plate, laplacian, norms};

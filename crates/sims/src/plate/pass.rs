@@ -1,6 +1,7 @@
-//! A pass: some stages over some rows, as a task does them and as the caller does them in line.
+//! A pass: several stages over a range of rows, done by a task or, in line, by the caller.
 //!
-//! The rows are cut into tiles of columns; each goes through all stages as a wavefront, in room of the worker's own.
+//! The rows are cut into tiles of columns; each tile goes through all stages as a wavefront, in
+//! memory that belongs to the worker.
 
 use farm_shm::{ArrayRef, Band, Overwrite};
 use ndarray::{ArrayView2, ArrayViewMut2, Ix2, s};
@@ -12,18 +13,20 @@ use super::method::Rule;
 use super::rows::hold;
 use super::wavefront::{Tile, Window, tiles, wavefront};
 
-/// Some stages, one after the other.
+/// The stages of a pass, one after the other, and what is measured of them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Pass {
     pub(crate) rules: Vec<Rule>,
-    /// Over how many of the last stages the rows' updates are measured; over none if 0.
+    /// The number of last stages over which the updates of the rows are measured; nothing is
+    /// measured if it is 0.
     pub(crate) measured: usize,
     /// The plate's last row.
     pub(crate) last: usize,
 }
 
 impl Pass {
-    /// Makes the rows of `made`, of which `first` is the first, and those of one stage earlier in `back`.
+    /// Makes the rows of `made`, starting with the plate's row `first`, and the same rows of one
+    /// stage earlier in `back`. Returns the updates of the rows, or none if nothing is measured.
     pub(crate) fn run(
         &self,
         window: Window<'_>,
@@ -37,7 +40,7 @@ impl Pass {
         let mut updates = vec![RowUpdate::NONE; if self.measured > 0 { rows.len() } else { 0 }];
         for tile in tiles(width, self.rules.len()) {
             let Tile { columns, around } = &tile;
-            // As columns of what the tile is made from.
+            // Columns relative to those that the tile is made from.
             let inner = columns.start - around.start..columns.end - around.start;
             let cells = tile.with_neighbours(around.start, around.end);
             wavefront(
@@ -70,10 +73,10 @@ impl Pass {
     }
 }
 
-/// What a band is made from.
+/// The arrays and rules that a band is made from.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct From {
-    /// Which row of the plate is the first of the arrays below.
+    /// The plate's row that is the first row of the arrays below.
     pub(crate) first: usize,
     pub(crate) start: ArrayRef<f64, Ix2>,
     pub(crate) earlier: Option<ArrayRef<f64, Ix2>>,
@@ -84,7 +87,8 @@ pub(crate) struct From {
 type Room = Overwrite<f64, Ix2>;
 type Rows = Band<f64, Ix2>;
 
-/// The task: the rows of a band after all stages, and of one stage earlier where those are wanted.
+/// The task: makes the rows of a band by all stages, and those of one stage earlier if they are
+/// wanted.
 pub(crate) fn sweep_band(
     (from, made, back): (From, Room, Option<Room>),
 ) -> (Rows, Option<Rows>, Vec<RowUpdate>) {

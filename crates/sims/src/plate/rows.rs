@@ -1,6 +1,6 @@
-//! What becomes of a row in one stage: the rules that all methods are made of.
+//! What a stage does to a row: the rules that all methods are made of.
 //!
-//! With m = (T_left + T_right + T_below + T_above) / 4, f the heat that is put in, if any, and T the cell itself:
+//! With m = (T_left + T_right + T_below + T_above) / 4, and T the cell itself:
 //!
 //! | rule | new T |
 //! |---|---|
@@ -9,8 +9,9 @@
 //! | [`beyond`] | T_earlier + omega (m - T_earlier) |
 //! | [`euler`] | T + 4 r (m - T) |
 //!
-//! The first and the last cell are sides of the plate and stay. Additions and multiplications are rounded one by one, never
-//! fused: so a processor's widest instructions give the same bits as its narrowest.
+//! The first and the last cell are sides of the plate and are copied. Additions and multiplications
+//! are rounded one by one, never fused, so a processor's widest instructions give the same bits as
+//! its narrowest.
 
 use super::wavefront::Rows;
 
@@ -19,24 +20,27 @@ pub(crate) fn mean(rows: Rows<'_>, new: &mut [f64]) {
     each(rows, new, |m, _, _, _| m);
 }
 
-/// Moves the cells of one colour by `omega` times what they differ from the mean; `odd` says whether those are the odd columns.
+/// Moves the cells of one colour by `omega` times their difference from the mean. The colour has
+/// the odd columns if `odd` is true, and the even ones otherwise.
 pub(crate) fn colour(rows: Rows<'_>, odd: bool, omega: f64, new: &mut [f64]) {
-    // Lane 0 is column 1.
+    // `i` is the column less one.
     each(rows, new, move |m, t, _, i| if (i % 2 == 0) == odd { t + omega * (m - t) } else { t });
 }
 
-/// Goes on from the stage before the last, which is in `new`, by `omega` times what it differs from the mean of the last.
+/// Moves T_earlier, the cell two stages earlier, by `omega` times its difference from the mean.
+/// `new` holds T_earlier on entry.
 pub(crate) fn beyond(rows: Rows<'_>, omega: f64, new: &mut [f64]) {
     each(rows, new, move |m, _, earlier, _| earlier + omega * (m - earlier));
 }
 
-/// A step of explicit Euler, `ratio` being its time over the square of the cells' distance.
+/// A step of explicit Euler; `ratio` is the time step over the square of the distance between
+/// cells.
 pub(crate) fn euler(rows: Rows<'_>, ratio: f64, new: &mut [f64]) {
     let weight = 4.0 * ratio;
     each(rows, new, move |m, t, _, _| t + weight * (m - t));
 }
 
-/// Gives the cells that are held the temperature that they had.
+/// Gives the held cells of `new` their former temperature, from `row`.
 pub(crate) fn hold(held: &[u8], row: &[f64], new: &mut [f64]) {
     at_full_width(
         #[inline(always)]
@@ -48,7 +52,8 @@ pub(crate) fn hold(held: &[u8], row: &[f64], new: &mut [f64]) {
     );
 }
 
-/// Gives `rule` the mean, the cell, what is in its place in `new`, and the column less one.
+/// Computes each cell by `rule`, whose arguments are the mean, the cell, the former value of its
+/// place in `new`, and the column less one.
 #[inline(always)]
 fn each(rows: Rows<'_>, new: &mut [f64], rule: impl Fn(f64, f64, f64, usize) -> f64) {
     at_full_width(

@@ -1,31 +1,37 @@
-//! Several sweeps at a time: rows go through the cache once, and all of the sweeps follow each other over them.
+//! Several sweeps at a time: each row goes through the cache once, and all sweeps pass over it one
+//! behind the other.
 //!
-//! A stage makes row j of its temperatures from rows j - 1, j and j + 1 of the stage before it. So stage s can make row j as soon
-//! as stage s - 1 has made row j + 1: all stages move up the plate as one front, each a row behind the stage before it.
-//! Nobody asks for row j of stage s - 2 from then on, and row j of stage s takes its place. So two rings of rows are all that is
-//! kept, one for the odd stages and one for the even: a row more than there are stages in each, which stay in the cache, however
-//! large the plate is.
+//! A stage makes row j of its temperatures from rows j - 1, j and j + 1 of the stage before it. So
+//! stage s can make row j as soon as stage s - 1 has made row j + 1: all stages move up the plate
+//! as one front, each a row behind the stage before it. From then on no stage reads row j of stage
+//! s - 2, and row j of stage s takes its place in memory. So two ring buffers of rows suffice, one
+//! for the odd stages and one for the even. Each holds one row more than there are stages, and both
+//! stay in the cache however large the plate is.
 //!
-//! Where a window is cut from a plate, each stage has one row less at the cut than the stage before it, and one column less. So
-//! whoever makes some cells by S stages reads S rows and columns more on either side, and computes again what the neighbours do
-//! there too. Every cell comes from the same operations on the same numbers wherever the cuts are: its bits do not depend on them.
-//! Workers share a plate by rows; each cuts its own into [`tiles`] of some columns, whose rows the fastest caches can hold.
+//! Where a window is cut from a plate, each stage makes one row and one column less at the cut than
+//! the stage before it. So a task that makes cells by S stages reads S more rows and columns on
+//! either side, and repeats the neighbours' computations there. Every cell comes from the same
+//! operations on the same numbers wherever the cuts are, so its bits do not depend on them. Workers
+//! share a plate by rows; each worker cuts its rows into [`tiles`] of columns, narrow enough for
+//! the fast caches to hold their rows.
 //!
-//! Source: the scheme of Wellein, Hager, Zeiser, Wittmann and Fehske, Efficient temporal blocking for stencil computations by
-//! multicore-aware wavefront parallelization, COMPSAC (2009) 579, with one thread for all stages.
+//! Source: the scheme of Wellein, Hager, Zeiser, Wittmann and Fehske, Efficient temporal blocking
+//! for stencil computations by multicore-aware wavefront parallelization, COMPSAC (2009) 579, with
+//! one thread for all stages.
 
 use std::cell::RefCell;
 use std::ops::Range;
 
 use ndarray::{ArrayView2, ArrayViewMut2, s};
 
-/// Numbers in a line of the cache.
+/// Numbers in a cache line.
 const LINE: usize = 8;
-/// Columns of a tile, more or less. The rings of 32 stages then take 0.6 MB, which second caches hold, and the columns that
-/// neighbours compute too are a sixteenth.
+/// The approximate number of columns of a tile. The ring buffers of 32 stages then take 0.6 MB,
+/// which fits a second-level cache, and the columns that neighbouring tiles compute twice are a
+/// sixteenth.
 const TILE: usize = 1024;
 
-/// What a stage makes a row from.
+/// The three rows that a stage makes a row from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rows<'a> {
     /// Row j - 1 of the stage before.
@@ -36,18 +42,19 @@ pub(crate) struct Rows<'a> {
     pub(crate) above: &'a [f64],
 }
 
-/// Rows of a plate at the start of some stages.
+/// Rows of a plate before the first stage.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Window<'a> {
-    /// Those of the window, sides included.
+    /// The rows of the window, sides included.
     pub(crate) start: ArrayView2<'a, f64>,
-    /// The same rows one stage earlier, where a rule asks for them.
+    /// The same rows one stage earlier, for rules that use them.
     pub(crate) earlier: Option<ArrayView2<'a, f64>>,
-    /// Which row of the plate the first one is.
+    /// The plate's row that is the window's first row.
     pub(crate) first: usize,
-    /// The plate's last row: that and row 0 are sides, which no stage changes.
+    /// The plate's last row. This row and row 0 are sides, which no stage changes.
     pub(crate) last: usize,
-    /// Which column of the window is the first that is made: above 0 where the plate goes on to the left of the window.
+    /// The window's first column that is made; above 0 where the plate continues to the left of the
+    /// window.
     pub(crate) left: usize,
 }
 
@@ -60,7 +67,7 @@ impl<'a> Window<'a> {
         self.earlier.map_or(&[], |rows| in_one_piece(rows, j - self.first))
     }
 
-    /// What a tile of this window is made from.
+    /// The columns of this window that a tile is made from.
     pub(crate) fn of_tile(&self, tile: &Tile) -> Self {
         let cut = |rows: ArrayView2<'a, f64>| rows.slice_move(s![.., tile.around.clone()]);
         Self {
@@ -72,28 +79,30 @@ impl<'a> Window<'a> {
     }
 }
 
-/// Columns that go through all stages together.
+/// A range of columns that go through all stages together.
 #[derive(Clone, Debug)]
 pub(crate) struct Tile {
-    /// Those that are made.
+    /// The columns that are made.
     pub(crate) columns: Range<usize>,
-    /// Those that they are made from.
+    /// The columns that they are made from.
     pub(crate) around: Range<usize>,
 }
 
 impl Tile {
-    /// Its columns and one more on either side, as columns of the piece of the plate from `first` to `end`.
+    /// The tile's columns and one more on either side, counted from `first` in the piece of the
+    /// plate from `first` to `end`.
     pub(crate) fn with_neighbours(&self, first: usize, end: usize) -> Range<usize> {
         self.columns.start.max(first + 1) - 1 - first..(self.columns.end + 1).min(end) - first
     }
 }
 
-/// Cuts the columns of rows that long, sides included, into tiles for so many stages.
+/// Cuts the columns of rows of `width` numbers, sides included, into tiles for `stages` stages.
 pub(crate) fn tiles(width: usize, stages: usize) -> impl Iterator<Item = Tile> {
     let lines = width.div_ceil(LINE);
     let count = ((width + TILE / 2) / TILE).max(1);
     let start = move |i: usize| i * lines / count * LINE;
-    // Whole lines, so that no column changes its place within one, nor between odd and even.
+    // The margin is a number of whole cache lines, so that a column keeps its parity and its offset
+    // within a line.
     let margin = stages.next_multiple_of(LINE);
     (0..count).map(move |i| {
         let columns = start(i)..start(i + 1).min(width);
@@ -104,23 +113,27 @@ pub(crate) fn tiles(width: usize, stages: usize) -> impl Iterator<Item = Tile> {
     })
 }
 
-/// The rows that a window must hold for `rows` to be made by so many stages.
+/// The rows that a window must hold so that `stages` stages can make `rows`.
 pub(crate) fn reach(rows: &Range<usize>, stages: usize, last: usize) -> Range<usize> {
     rows.start.saturating_sub(stages)..(rows.end + stages).min(last + 1)
 }
 
 /// Makes `rows` of a plate by `stages` stages, from the window around them.
 ///
-/// `rule` makes a row of a stage, the first being 1; it is given the stage, the row's number, what it is made from, and where it goes. Where
-/// the window says what was earlier, it finds there row j of the stage before the last. `done` is told of each row of the last stage in
-/// ascending order, with what that was made from and row j of the stage before the last, which is empty where nothing was.
+/// `rule` makes one row of a stage. Its arguments are the stage s, counted from 1, the row's number
+/// j, the rows that it is made from, and the place that it is written to. If the window has
+/// `earlier` rows, the place holds row j of stage s - 2 when `rule` is called. `done` is called for
+/// each row of the last stage S, in ascending order. Its arguments are the row's number j, the row,
+/// the rows that it was made from, and row j of stage S - 2, which is empty if there is none.
 ///
-/// The first and the last of a row that `rule` makes must stay as they are. Where the plate goes on there, they become wrong, and
-/// in each stage one column more: those are left out of `made`.
+/// `rule` must copy the first and the last cell of a row unchanged. Where the plate continues
+/// beyond such a cell, its value is wrong after the stage, and each stage makes one more column
+/// wrong: these columns are left out of `made`.
 ///
 /// # Shapes
 ///
-/// `made: (rows.len(), columns)`, the columns being those from [`Window::left`] on that are wanted; the window has the rows of [`reach`].
+/// `made: (rows.len(), columns)`, where the columns are those wanted, from [`Window::left`] on. The
+/// window must have the rows of [`reach`].
 pub(crate) fn wavefront(
     window: Window<'_>,
     stages: usize,
@@ -145,7 +158,7 @@ pub(crate) fn wavefront(
         if room.len() < length {
             room.resize(length, 0.0);
         }
-        // Column 1 begins a line.
+        // Aligns column 1 to a cache line.
         let skip = (room.as_ptr().align_offset(8 * LINE) + LINE - 1) % LINE;
         let (rings, wider) = room[skip..].split_at_mut(rings * stride);
         let (odd, even) = rings.split_at_mut(rings.len() / 2);
@@ -199,12 +212,13 @@ pub(crate) fn wavefront(
 }
 
 thread_local! {
-    /// The rows that the stages keep. Tasks of one worker take turns with it: fresh memory costs more than the work in it.
+    /// The ring buffers of the stages. All tasks of a worker reuse them, because touching fresh
+    /// memory costs more than the work done in it.
     static ROOM: RefCell<Vec<f64>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Numbers from one row to the next: whole lines of the cache, and an odd number of them, as rows whose addresses agree in
-/// their last twelve bits are in each other's way.
+/// The distance from one row to the next, in numbers: an odd number of whole cache lines, because
+/// rows whose addresses agree in their last twelve bits conflict with each other.
 fn stride(width: usize) -> usize {
     (width.div_ceil(LINE) | 1) * LINE
 }

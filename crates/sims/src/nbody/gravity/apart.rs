@@ -1,4 +1,4 @@
-//! The pulls of some bodies on others, of which none is among the former.
+//! The pulls of source bodies on target bodies, where no body is both.
 
 use ndarray::{ArrayView1, ArrayView2, ArrayViewMut2};
 
@@ -49,7 +49,7 @@ impl Work for Apart<'_> {
     fn run<const N: usize, const K: usize, L: Lanes<N>>(self, lanes: L) {
         let (bodies, sums) = (packs::<N, 4>(self.bodies), packs_mut::<N, 3>(self.sums));
         for source in packs::<N, 4>(self.sources) {
-            // The bodies have no masses here, so that they pull back with nothing.
+            // The targets have no mass here, so they do not pull the source.
             let mut reaction = [[0.0; N]; 3];
             between::<N, K, 4, 3, L, Newton>(lanes, bodies, sums, source, &mut reaction);
         }

@@ -1,4 +1,4 @@
-//! The accelerations of all bodies on the calling thread, again and again, without new memory.
+//! The accelerations of all bodies on the calling thread, computed repeatedly in the same memory.
 
 use ndarray::{ArrayView1, ArrayView2, ArrayViewMut2};
 
@@ -7,10 +7,10 @@ use super::level::Level;
 use super::pair_sum::PairSum;
 use super::rows::{rows, with_rows_mut};
 
-/// Bodies of known masses, and the room to sum their pulls.
+/// Bodies of given masses, and the memory for the sum of their pulls.
 ///
-/// The room takes about 60 bytes a body below 2000 bodies, 120 up to 4095, 190 up to 16383 and 240 above, and twice that more
-/// once jerks are asked for. It is made by the first call.
+/// The memory is about 60 bytes a body below 2000 bodies, 120 up to 4095, 190 up to 16383 and 240
+/// above, and twice that in addition once jerks are computed. The first call allocates it.
 ///
 /// # Examples
 ///
@@ -34,11 +34,11 @@ pub struct DirectSum {
 }
 
 impl DirectSum {
-    /// Makes room for the bodies of these masses.
+    /// A sum for bodies of the masses `gm`.
     ///
     /// # Panics
     ///
-    /// When this processor lacks the instructions of `level`.
+    /// If this processor lacks the instructions of `level`.
     #[must_use]
     pub fn new(gm: ArrayView1<f64>, level: Level) -> Self {
         assert!(level.is_available(), "this processor lacks {}", level.name());
@@ -46,7 +46,7 @@ impl DirectSum {
         Self { pairs, gm: gm.to_vec(), packed: Vec::new(), rows: Vec::new() }
     }
 
-    /// The instructions that it uses.
+    /// The instruction set that the sum uses.
     #[must_use]
     pub fn level(&self) -> Level {
         self.pairs.level
@@ -56,7 +56,7 @@ impl DirectSum {
     ///
     /// # Shapes
     ///
-    /// `positions: (n, 3)`, `out: (n, 3)`; what was in `out` is forgotten.
+    /// `positions: (n, 3)`, `out: (n, 3)`, which is overwritten.
     ///
     /// # Units
     ///
@@ -64,7 +64,7 @@ impl DirectSum {
     ///
     /// # Panics
     ///
-    /// When the shapes do not fit.
+    /// If the shapes do not match.
     pub fn accelerations(&mut self, positions: ArrayView2<f64>, mut out: ArrayViewMut2<f64>) {
         assert_eq!(positions.dim(), (self.pairs.n, 3), "positions do not fit gm");
         assert_eq!(out.dim(), positions.dim(), "out does not fit positions");
@@ -76,7 +76,7 @@ impl DirectSum {
     ///
     /// # Shapes
     ///
-    /// All arrays are `(n, 3)`; what was in `accelerations` and `jerks` is forgotten.
+    /// All arrays are `(n, 3)`; `accelerations` and `jerks` are overwritten.
     ///
     /// # Units
     ///
@@ -84,7 +84,7 @@ impl DirectSum {
     ///
     /// # Panics
     ///
-    /// When the shapes do not fit.
+    /// If the shapes do not match.
     pub fn accelerations_and_jerks(
         &mut self,
         positions: ArrayView2<f64>,

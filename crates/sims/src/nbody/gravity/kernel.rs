@@ -1,11 +1,12 @@
-//! Every pair of bodies once, N by N at a time.
+//! The kernel: every pair of bodies once, N by N at a time.
 //!
-//! Bodies come in packs of N, one to a lane. All pairs between two packs are met by turning one of them under the other
-//! N times: in turn k, lane l of the one meets lane (l + k) mod N of the other. The pulls on the pack that is not turned
-//! are added to it lane by lane; those on the turned one are added up, turned as it is, over all the packs that it meets, and
-//! turned back at the end. No lane is ever summed with another, and a pair costs one evaluation of the law.
+//! Bodies come in packs of N, one body to a lane. To pair all bodies of two packs, one pack is
+//! rotated under the other N times: in turn k, lane l of the fixed pack meets lane (l + k) mod N of
+//! the rotated one. The pulls on the fixed pack are added to it lane by lane. Those on the rotated
+//! pack are added up, in its rotated order, over all the packs that it meets, and rotated back at
+//! the end. Lanes are never summed with each other, and a pair costs one evaluation of the law.
 //!
-//! K turns are made abreast. That changes the speed and never the bits.
+//! K turns are made at a time. This changes the speed but never the bits.
 
 use std::ops::Range;
 
@@ -15,7 +16,7 @@ use super::law::Law;
 /// M numbers for each of N bodies.
 pub(super) type Pack<const N: usize, const M: usize> = [[f64; N]; M];
 
-/// All pairs of a body in the packs `of` and one in the same pack or before.
+/// All pairs of a body in the packs `of` and a body in the same pack or an earlier one.
 #[inline(always)]
 pub(super) fn within<
     const N: usize,
@@ -77,7 +78,8 @@ pub(super) fn between<
     store(lanes, turned_sum, sum_j);
 }
 
-/// All pairs within one pack. Turned by half, every pair meets twice, so that the reaction is left out there.
+/// All pairs within one pack. A rotation by half the lanes has every pair twice, so its reaction is
+/// left out.
 #[inline(always)]
 fn corner<const N: usize, const IN: usize, const OUT: usize, L: Lanes<N>, F: Law<IN, OUT>>(
     lanes: L,
@@ -97,8 +99,8 @@ fn corner<const N: usize, const IN: usize, const OUT: usize, L: Lanes<N>, F: Law
     store(lanes, sum, sum_i);
 }
 
-// Loops in place of maps by closures: all must be inlined into the function that has the instructions, and a closure handed
-// to another function may not be.
+// The functions below use loops in place of closures: everything must be inlined into the function
+// that has the vector instructions, and a closure passed to another function may not be.
 
 #[inline(always)]
 fn load<const N: usize, const M: usize, L: Lanes<N>>(

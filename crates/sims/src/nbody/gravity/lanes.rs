@@ -1,9 +1,10 @@
-//! Arithmetic on N bodies side by side, which is all that the kernel knows of the processor.
+//! Arithmetic on N bodies side by side: the kernel's only interface to the processor.
 //!
-//! [`Portable`] is plain Rust and has the same bits on every machine; the other implementors are in `x86`.
+//! [`Portable`] is plain Rust and has the same bits on every machine; the other implementations are
+//! in `x86`.
 
-/// N numbers at a time; lane l of a result depends on lane l of the operands alone, but for
-/// [`rotate`](Lanes::rotate).
+/// Arithmetic on N numbers at a time. Lane l of a result depends on lane l of the operands alone,
+/// except for [`rotate`](Lanes::rotate).
 pub(in crate::nbody) trait Lanes<const N: usize>: Copy {
     type Vector: Copy;
 
@@ -16,20 +17,21 @@ pub(in crate::nbody) trait Lanes<const N: usize>: Copy {
 
     fn div(self, a: Self::Vector, b: Self::Vector) -> Self::Vector;
 
-    /// a b + c, rounded once where the processor can.
+    /// a b + c, rounded once on levels with fused instructions.
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
 
-    /// c - a b, rounded once where the processor can.
+    /// c - a b, rounded once on levels with fused instructions.
     fn negate_mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
 
     /// Lane l of the result is lane (l + k) mod N of `v`.
     fn rotate(self, v: Self::Vector, k: usize) -> Self::Vector;
 
-    /// x^(-3/2) with a relative error below 2e-15 for x from 1e-200 to 1e200; for x = 0 infinite or not a number.
+    /// x^(-3/2) with a relative error below 2e-15 for x from 1e-200 to 1e200; infinite or NaN for x
+    /// = 0.
     fn inverse_cube(self, x: Self::Vector) -> Self::Vector;
 }
 
-/// Plain Rust, two lanes wide, as is every processor of 64 bits.
+/// Plain Rust on two lanes, as wide as the vector registers of every 64-bit processor.
 #[derive(Clone, Copy)]
 pub(super) struct Portable;
 

@@ -1,4 +1,5 @@
-//! What one body does to another: [`Newton`], and [`NewtonWithJerk`] for methods that use the rate of change too.
+//! The force between two bodies: [`Newton`], and [`NewtonWithJerk`] for methods that also use the
+//! rate of change.
 //!
 //! With d = x_j - x_i and u = v_j - v_i,
 //!
@@ -6,15 +7,15 @@
 //!
 //! da_i/dt += GM_j (u - 3 (d.u) d / |d|^2) / |d|^3,
 //!
-//! and the same for j with GM_i and the signs turned.
+//! and the same for j with GM_i and the opposite signs.
 //!
 //! Source of the jerk: Makino and Aarseth, Publ. Astron. Soc. Japan 44 (1992) 141.
 
 use super::lanes::Lanes;
 
-/// A force between two bodies, each described by IN numbers and told OUT numbers.
+/// A force between two bodies. The force takes IN numbers of each body and gives OUT numbers.
 pub(in crate::nbody) trait Law<const IN: usize, const OUT: usize> {
-    /// Adds to `to_i` what j does to i, and to `to_j` what i does to j, lane by lane.
+    /// Adds the effect of j on i to `to_i`, and that of i on j to `to_j`, lane by lane.
     fn pull<const N: usize, L: Lanes<N>>(
         lanes: L,
         i: &[L::Vector; IN],
@@ -24,10 +25,11 @@ pub(in crate::nbody) trait Law<const IN: usize, const OUT: usize> {
     );
 }
 
-/// x, y, z, GM in; the acceleration out.
+/// Newton's law: x, y, z and GM in, the acceleration out.
 pub(in crate::nbody) struct Newton;
 
-/// x, y, z, GM and the velocity in; the acceleration and the jerk out.
+/// Newton's law and its rate of change: x, y, z, GM and the velocity in, the acceleration and the
+/// jerk out.
 pub(in crate::nbody) struct NewtonWithJerk;
 
 impl Law<4, 3> for Newton {

@@ -1,13 +1,14 @@
-//! What instructions the kernel is made of, chosen when the program runs.
+//! The instruction set of the kernel, chosen at run time.
 //!
-//! Each level has its own last bits, since it rounds at other places. Wherever the work is shared out, one who shares it out
-//! chooses the level for all, and a level that a processor lacks is an error there and never another level.
+//! Each level gives different last bits, because it rounds at different places. The caller that
+//! distributes the work chooses one level for all workers. On a processor that lacks the level, the
+//! kernel panics and never uses another level.
 
 use serde::{Deserialize, Serialize};
 
 use super::lanes::{Lanes, Portable};
 
-/// A set of instructions that the kernel can be run with.
+/// An instruction set that the kernel can run with.
 ///
 /// # Examples
 ///
@@ -27,23 +28,23 @@ pub enum Level {
     Avx512,
 }
 
-/// Something to be computed on lanes of any width, K vectors of bodies abreast.
+/// A computation on lanes of any width, K vectors of bodies at a time.
 pub(super) trait Work {
     fn run<const N: usize, const K: usize, L: Lanes<N>>(self, lanes: L);
 }
 
 impl Level {
-    /// All of them, from the slowest up.
+    /// All levels, from the slowest to the fastest.
     pub const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
 
-    /// The fastest that this processor has.
+    /// The fastest level that this processor has.
     #[must_use]
     pub fn best() -> Self {
         let available = Self::ALL.into_iter().rev().find(|level| level.is_available());
         available.unwrap_or(Self::Portable)
     }
 
-    /// Its name in lower case: `portable`, `avx2` or `avx512`.
+    /// The level's name in lower case: `portable`, `avx2` or `avx512`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -53,7 +54,7 @@ impl Level {
         }
     }
 
-    /// Whether this processor has it.
+    /// Whether this processor has the instructions.
     #[must_use]
     pub fn is_available(self) -> bool {
         match self {
@@ -67,7 +68,7 @@ impl Level {
         }
     }
 
-    /// How many bodies the kernel works on at a time.
+    /// The number of bodies that the kernel handles at a time.
     pub(super) fn width(self) -> usize {
         match self {
             Self::Portable => 2,
@@ -80,7 +81,7 @@ impl Level {
     ///
     /// # Panics
     ///
-    /// When this processor lacks them.
+    /// If this processor lacks the instructions.
     pub(super) fn run(self, work: impl Work) {
         match self {
             Self::Portable => work.run::<2, 2, _>(Portable),
@@ -105,7 +106,8 @@ impl Level {
     }
 }
 
-/// The work and its lanes, as one function without arguments, into which all is inlined.
+/// The work and its lanes as one function without arguments, into which the compiler inlines
+/// everything.
 #[cfg(target_arch = "x86_64")]
 struct OnLanes<const N: usize, const K: usize, L, W>(L, W);
 

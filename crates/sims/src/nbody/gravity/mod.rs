@@ -2,22 +2,23 @@
 //!
 //! a_i = sum over j != i of GM_j (x_j - x_i) / |x_j - x_i|^3.
 //!
-//! [`calc_forces`] is this sum as a function of arrays; [`DirectSum`] keeps its room from one call to the next.
+//! [`calc_forces`] is this sum as a function of arrays; [`DirectSum`] reuses its memory from one
+//! call to the next.
 //!
-//! Each pair is computed once and gives the pull on either body, eight pairs at a time with AVX-512, four with AVX2, two
-//! elsewhere (see [`Level`]). The relative error of the force between two bodies is below 2e-14, and mostly below 1e-15, as
-//! long as their distance is between 1e-100 and 1e100 in the units used. Two bodies at one point get
-//! accelerations that are not finite.
+//! Each pair is computed once and gives the pull on both bodies, eight pairs at a time with
+//! AVX-512, four with AVX2, two otherwise (see [`Level`]). The relative error of the force between
+//! two bodies is below 2e-14, and mostly below 1e-15, as long as their distance is between 1e-100
+//! and 1e100 in the units used. Two bodies at one point get accelerations that are not finite.
 //!
-//! | file | what it holds |
+//! | module | contents |
 //! |---|---|
 //! | `law` | the formula above for one pair, and with its rate of change |
 //! | `kernel` | all pairs of some bodies, many at a time |
-//! | `lanes`, `x86`, `level` | the instructions for it |
-//! | `tiling` | how all pairs are cut into equal groups, from the number of bodies alone |
-//! | `pair_sum` | the pairs in shares, each of which can be summed apart |
-//! | `direct_sum` | all of that on one thread |
-//! | `apart` | the pulls of some bodies on some others |
+//! | `lanes`, `x86`, `level` | the instructions that the kernel uses |
+//! | `tiling` | the division of all pairs into equal groups, which depends on the number of bodies alone |
+//! | `pair_sum` | the pairs in shares, which can be summed separately |
+//! | `direct_sum` | the whole sum on one thread |
+//! | `apart` | the pulls of some bodies on others |
 
 mod apart;
 mod direct_sum;
@@ -43,7 +44,7 @@ pub(in crate::nbody) use pair_sum::PairSum;
 pub(in crate::nbody) use rows::{rows, with_rows_mut};
 pub(in crate::nbody) use tiling::ONE_BELOW;
 
-/// The accelerations of bodies `i_range` due to bodies `j_range`, a body itself excepted.
+/// The accelerations of bodies `i_range` due to bodies `j_range`; no body acts on itself.
 ///
 /// # Shapes
 ///
@@ -55,7 +56,7 @@ pub(in crate::nbody) use tiling::ONE_BELOW;
 ///
 /// # Panics
 ///
-/// When the shapes do not fit or a range goes beyond the last body.
+/// If the shapes do not match or a range goes beyond the last body.
 ///
 /// # Examples
 ///
@@ -81,7 +82,7 @@ pub fn calc_forces(
     let mut forces = Array2::zeros((i_range.len(), 3));
     let mut cuts = [i_range.start, i_range.end, j_range.start, j_range.end];
     cuts.sort_unstable();
-    // Both ranges are made of these parts, of which two are either one and the same or have no body in common.
+    // Both ranges are unions of these parts. Two parts are either equal or have no body in common.
     let parts = || cuts.windows(2).map(|cut| cut[0]..cut[1]).filter(|part| !part.is_empty());
     let among = |part: &Range<usize>, range: &Range<usize>| {
         range.start <= part.start && part.end <= range.end

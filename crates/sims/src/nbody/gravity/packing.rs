@@ -1,4 +1,4 @@
-//! Into packs of bodies, and out of the sums that are left behind for them.
+//! Packs bodies for the kernel, and adds up the sums that the shares have left for them.
 
 use std::ops::Range;
 
@@ -12,20 +12,21 @@ pub(super) fn packs<const N: usize, const M: usize>(flat: &[f64]) -> &[Pack<N, M
     flat.as_chunks::<N>().0.as_chunks::<M>().0
 }
 
-/// The same, to be written.
+/// As [`packs`], but writable.
 pub(super) fn packs_mut<const N: usize, const M: usize>(flat: &mut [f64]) -> &mut [Pack<N, M>] {
     flat.as_chunks_mut::<N>().0.as_chunks_mut::<M>().0
 }
 
-/// An x where none of the bodies is.
+/// An x coordinate at which none of the bodies is.
 pub(super) fn far_away(positions: &[[f64; 3]]) -> f64 {
     2.0 * positions.iter().fold(0.0_f64, |largest, x| largest.max(x[0].abs())) + 1.0
 }
 
-/// Writes x, y, z, GM and what else the law asks for into the packs. Lanes that are left over get bodies without mass.
+/// Writes x, y, z, GM and the other vectors of the law into the packs. Unused lanes get bodies
+/// without mass.
 pub(super) struct Packing<'a, const IN: usize> {
     pub(super) gm: &'a [f64],
-    /// The positions, then other vectors.
+    /// The positions, then the other vectors.
     pub(super) vectors: &'a [&'a [[f64; 3]]],
     /// The x of the bodies without mass.
     pub(super) away: f64,
@@ -84,7 +85,8 @@ impl<const OUT: usize> Work for Gathering<'_, '_, OUT> {
 }
 
 impl<const OUT: usize> Gathering<'_, '_, OUT> {
-    /// Writes the sums of the packs of a block, whose parts begin with the block.
+    /// Writes the sums of the packs of a block; `first` and `others` are its parts, each of which
+    /// begins with the block.
     #[inline(always)]
     fn add_up<const N: usize, L: Lanes<N>>(
         &mut self,

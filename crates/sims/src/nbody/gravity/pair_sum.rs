@@ -1,7 +1,9 @@
-//! The sum over all pairs in three steps, so that the middle one can be shared out: bodies are packed; shares of the
-//! pairs are summed, each into a row of its own; the rows are added up body by body.
+//! The sum over all pairs in three steps, so that the middle one can be distributed: the bodies are
+//! packed; the shares of the pairs are summed, each into a row of its own; the rows are added up
+//! body by body.
 //!
-//! Rows are added in an order that the tiling fixes. So the bits depend on the bodies and the [`Level`] alone.
+//! The tiling fixes the order in which rows are added. So the bits depend on the bodies and the
+//! [`Level`] alone.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -15,12 +17,12 @@ use super::level::{Level, Work};
 use super::packing::{Gathering, Packing, far_away, packs, packs_mut};
 use super::tiling::Tiling;
 
-/// A cache line, in numbers.
+/// Numbers in a cache line.
 const LINE: usize = 8;
 
 /// All pairs of `n` bodies, to be summed with the instructions of `level`.
 ///
-/// Arrays are flat. A law knows a body by `IN` numbers and gives `OUT` of them.
+/// Arrays are flat. A law takes `IN` numbers for each body and gives `OUT` numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(in crate::nbody) struct PairSum {
     pub(in crate::nbody) level: Level,
@@ -32,13 +34,13 @@ impl PairSum {
         Tiling::new(self.n, self.level.width())
     }
 
-    /// The number of shares that all pairs are cut into. They have equally many, but for the first and the last, which are
-    /// halves.
+    /// The number of shares of the pairs. They have equally many pairs, except for the first and
+    /// the last one, which are halves.
     pub(in crate::nbody) fn shares(self) -> usize {
         self.tiling().shares()
     }
 
-    /// The length of the packed bodies.
+    /// The length of the array of packed bodies.
     pub(in crate::nbody) fn packed_len<const IN: usize>(self) -> usize {
         self.tiling().packs() * self.level.width() * IN
     }
@@ -48,9 +50,11 @@ impl PairSum {
         self.tiling().packs_in_group() * self.level.width() * OUT
     }
 
-    /// Packs the bodies: GM and the components of `vectors` (positions, then what else the law asks for).
+    /// Packs the bodies: GM and the components of `vectors` (positions, then the other vectors of
+    /// the law).
     ///
-    /// The lanes left over in the last pack get bodies without mass, so far away that they are on top of no body.
+    /// The unused lanes of the last pack get bodies without mass, so far away that no other body is
+    /// at their place.
     pub(in crate::nbody) fn pack<const IN: usize>(
         self,
         gm: &[f64],
@@ -106,7 +110,7 @@ impl<F: Law<IN, OUT>, const IN: usize, const OUT: usize> Work for Sum<'_, F, IN,
                 within::<N, K, IN, OUT, L, F>(lanes, bodies, sums, 0..bodies.len());
                 continue;
             }
-            // The blocks side by side, so that the kernel's inner loop is long.
+            // Copies the blocks side by side, so that the kernel's inner loop is long.
             let room = packs_mut::<N, IN>(room.get_mut(start..).unwrap_or_default());
             let share = self.tiling.share(s);
             let mut known = 0;

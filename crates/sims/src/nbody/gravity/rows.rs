@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use ndarray::{ArrayView2, ArrayViewMut2};
 
-/// The rows of an array; copied where they are not contiguous.
+/// The rows of an array, copied if they are not contiguous.
 pub(in crate::nbody) fn rows<'a>(array: &'a ArrayView2<f64>) -> Cow<'a, [[f64; 3]]> {
     match array.as_slice() {
         Some(numbers) => Cow::Borrowed(numbers.as_chunks().0),
@@ -12,7 +12,8 @@ pub(in crate::nbody) fn rows<'a>(array: &'a ArrayView2<f64>) -> Cow<'a, [[f64; 3
     }
 }
 
-/// Lets `write` write the rows of an array; through a copy where they are not contiguous.
+/// Calls `write` with the rows of an array, or with a copy that is stored afterwards if they are
+/// not contiguous.
 pub(in crate::nbody) fn with_rows_mut<R>(
     array: &mut ArrayViewMut2<f64>,
     write: impl FnOnce(&mut [[f64; 3]]) -> R,

@@ -1,4 +1,4 @@
-//! The sum of the pulls against the formula, level by level.
+//! The sum of the pulls compared with the formula, level by level.
 
 use ndarray::{Array1, Array2, ArrayView2, array, s};
 use rand::{RngExt, SeedableRng};
@@ -49,7 +49,8 @@ fn pull(x: ArrayView2<f64>, v: ArrayView2<f64>, gm: f64, i: usize, j: usize) -> 
     [d.map(|d| w * d), [0, 1, 2].map(|c| w * (u[c] - rate * d[c]))]
 }
 
-/// Checks every component against the formula; the bound is a relative error of each pair's part in the sum.
+/// Checks every component against the formula; `bound` is relative to the sum of the pairs'
+/// absolute contributions.
 fn check(level: Level, n: usize, bound: f64) {
     let (gm, x, v) = bodies(n, n as u64);
     let a = accelerations(level, &x, &gm);

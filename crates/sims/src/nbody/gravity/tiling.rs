@@ -1,29 +1,32 @@
-//! How all pairs of bodies are cut into groups that can be summed apart.
+//! The division of all pairs of bodies into groups that can be summed separately.
 //!
-//! The bodies are cut into T blocks, and the pairs into T groups: group g has all pairs of bodies in the blocks
-//! g + d mod T, d running through a set D of q + 1 numbers with T = q^2 + q + 1. D is a *perfect difference set*: each
-//! number from 1 to T - 1 is the difference modulo T of just one pair of its members. So two different blocks are together in
-//! just one group, and the groups have equally many pairs. (The pairs within a block go to the group that has it first.)
-//! The blocks are the points of a projective plane of order q, and the groups are its lines.
+//! The bodies are divided into T blocks, and the pairs into T groups: group g has all pairs of
+//! bodies in the blocks g + d mod T, where d runs through a set D of q + 1 numbers with T = q^2 + q
+//! + 1. D is a *perfect difference set*: each number from 1 to T - 1 is the difference modulo T of
+//! exactly one pair of its members. So two different blocks are together in exactly one group, and
+//! all groups have equally many pairs. (The pairs within a block belong to the group whose first
+//! block it is.) The blocks are the points of a projective plane of order q, and the groups are its
+//! lines.
 //!
-//! A group needs the fewest bodies for its pairs that way, so that the sums which the groups leave behind, to be added
-//! up body by body, are few: q + 1 for each body.
+//! This way a group needs the fewest bodies for its pairs. So each body has few partial sums to be
+//! added up at the end: q + 1.
 //!
-//! T is odd. So that two, and four, workers can be given equally much, group 0 is cut in halves, and there are T + 1 *shares*:
-//! a half, T - 1 groups and the other half.
+//! T is odd. So that two or four workers can get equal work, group 0 is cut into halves, and there
+//! are T + 1 *shares*: a half, T - 1 groups and the other half.
 //!
-//! The cut depends on the number of bodies alone (and on how many the kernel takes at a time), never on the number
-//! of workers.
+//! The division depends on the number of bodies (and on how many of them the kernel takes at a
+//! time), but never on the number of workers.
 //!
 //! Source: Singer, Trans. Amer. Math. Soc. 43 (1938) 377.
 
 use std::ops::Range;
 
-/// The number of bodies below which there is one share only.
+/// The number of bodies below which there is only one share.
 pub(in crate::nbody) const ONE_BELOW: usize = 2000;
 
-/// The difference sets, and the least number of bodies for which each is used: few enough blocks that they are long for the
-/// kernel and leave few sums behind, many enough for all workers that so many bodies are worth.
+/// The difference sets, each with the least number of bodies that it is used for. The blocks are
+/// few enough to be long for the kernel and to leave few partial sums, and enough for as many
+/// workers as such a number of bodies can use.
 const PLANES: [(usize, &[usize]); 4] = [
     (0, &[0]),
     (ONE_BELOW, &[0, 1, 3]),
@@ -31,24 +34,24 @@ const PLANES: [(usize, &[usize]); 4] = [
     (16384, &[0, 1, 3, 13, 32, 36, 43, 52]),
 ];
 
-/// The cut of a number of packs of bodies.
+/// The division of a number of packs of bodies into blocks, groups and shares.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tiling {
     packs: usize,
     differences: &'static [usize],
 }
 
-/// What can be summed apart: pairs of bodies in a group of blocks.
+/// A set of pairs that is summed separately: pairs of bodies in a group of blocks.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Share {
-    /// The group.
+    /// The index of the group.
     pub(super) group: usize,
-    /// Which packs of the group are to be paired, each with those before it.
+    /// The packs of the group that are paired, each with all packs before it.
     pub(super) packs: Range<usize>,
 }
 
 impl Tiling {
-    /// The cut of `n` bodies in packs of `width`.
+    /// The division of `n` bodies in packs of `width`.
     pub(super) fn new(n: usize, width: usize) -> Self {
         let mut differences = PLANES[0].1;
         for (least, set) in PLANES {
@@ -75,12 +78,12 @@ impl Tiling {
         b * self.packs / blocks..(b + 1) * self.packs / blocks
     }
 
-    /// The blocks of group `g`. The first of them also brings the pairs within it.
+    /// The blocks of group `g`. The group also has the pairs within the first of them.
     pub(super) fn group(self, g: usize) -> impl Iterator<Item = Range<usize>> {
         self.differences.iter().map(move |d| self.block((g + d) % self.blocks()))
     }
 
-    /// The greatest number of packs in a group.
+    /// The largest number of packs in a group.
     pub(super) fn packs_in_group(self) -> usize {
         if self.blocks() == 1 {
             return self.packs;
@@ -93,11 +96,11 @@ impl Tiling {
         if self.blocks() == 1 { 1 } else { self.blocks() + 1 }
     }
 
-    /// Share `s`.
+    /// Returns share `s`.
     pub(super) fn share(self, s: usize) -> Share {
         let group = s % self.blocks();
         let len = self.len(group);
-        // The pairs of the first k packs are about k^2 / 2 in number, so that half of them are before this one.
+        // The first k packs have about k^2 / 2 pairs, so half of the pairs are before this pack.
         let half = len * 181 / 256;
         let packs = match (s, self.shares()) {
             (_, 1) => 0..len,
@@ -108,7 +111,8 @@ impl Tiling {
         Share { group, packs }
     }
 
-    /// Where block `b` is: shares that have it, and the place of its first pack in the share's group.
+    /// The places of block `b`: the shares that have it, and the index of its first pack in the
+    /// share's group.
     pub(super) fn places(self, b: usize) -> impl Iterator<Item = (usize, usize)> {
         let blocks = self.blocks();
         self.differences.iter().enumerate().flat_map(move |(k, d)| {

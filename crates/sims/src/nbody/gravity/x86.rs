@@ -1,13 +1,14 @@
-//! [`Lanes`] by the instructions of AVX-512 and AVX2.
+//! [`Lanes`] with the instructions of AVX-512 and AVX2.
 //!
-//! Neither takes square roots nor divides: both start from an estimate y of x^(-1/2) and correct it. With
-//! e = 1 - x y^2,
+//! Neither uses square roots or divisions: both start from an estimate y of x^(-1/2) and correct
+//! it. With e = 1 - x y^2,
 //!
 //! x^(-3/2) = y^3 (1 - e)^(-3/2) = y^3 (1 + 3/2 e + 15/8 e^2 + 35/16 e^3 + ...),
 //!
-//! cut after e^3: what is left out is 315/128 e^4, or 6e-16 for the |e| < 1.3e-4 of either estimate.
+//! cut after e^3. The error is 315/128 e^4, or 6e-16 for the |e| < 1.3e-4 of either estimate.
 //!
-//! Source of the integer estimate: Robertson, A brief history of InvSqrt (2012), for double precision.
+//! Source of the integer estimate: Robertson, A brief history of InvSqrt (2012), for double
+//! precision.
 
 use std::arch::x86_64::{__m256d, __m512d};
 
@@ -69,7 +70,7 @@ impl Lanes<8> for V4 {
         pulp::cast(self.rotate_left_f64s(pulp::cast(v), k))
     }
 
-    /// The estimate is the processor's, to 2^-14.
+    /// Starts from the processor's estimate, which is exact to 2^-14.
     #[inline(always)]
     fn inverse_cube(self, x: __m512d) -> __m512d {
         inverse_cube_from(self, x, self.avx512f._mm512_rsqrt14_pd(x))
@@ -129,9 +130,10 @@ impl Lanes<4> for V3 {
         pulp::cast(self.rotate_left_f64s(pulp::cast(v), k))
     }
 
-    /// The estimate halves the exponent as an integer, which leaves |e| < 0.07; a step of third order,
-    /// y (1 - e)^(-1/2) = y (1 + e/2 + 3/8 e^2 + ...), makes that 6e-5. Its coefficients are those of Taylor moved so that the
-    /// error is even over |e| < 0.07 (Chebyshev's economisation of the terms 5/16 e^3 and 35/128 e^4).
+    /// Starts from an integer estimate, which halves the exponent and leaves |e| < 0.07. A step of
+    /// third order, y (1 - e)^(-1/2) = y (1 + e/2 + 3/8 e^2 + ...), reduces that to 6e-5. The
+    /// coefficients are Taylor's, adjusted so that the error is evenly distributed over |e| < 0.07
+    /// (Chebyshev's economisation of the terms 5/16 e^3 and 35/128 e^4).
     #[inline(always)]
     fn inverse_cube(self, x: __m256d) -> __m256d {
         const MAGIC: i64 = 0x5FE6_EB50_C7B5_37A9;
@@ -147,7 +149,7 @@ impl Lanes<4> for V3 {
     }
 }
 
-/// x^(-3/2) from an estimate of x^(-1/2), by the series above.
+/// Computes x^(-3/2) from an estimate of x^(-1/2), by the series in the module's description.
 #[inline(always)]
 fn inverse_cube_from<const N: usize, L: Lanes<N>>(
     lanes: L,

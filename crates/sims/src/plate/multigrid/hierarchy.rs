@@ -1,4 +1,4 @@
-//! Cycles through all levels, and the equation A z = r solved by them.
+//! Cycles through all levels, and the solution of A z = r by them.
 
 use farm_core::Farm;
 use farm_shm::SharedArray;
@@ -9,28 +9,28 @@ use super::pass::{Field, Level};
 use super::work::{Guess, Told, Work};
 use crate::SimError;
 
-/// All levels of a plate, and what A z = r needs on each.
+/// All levels of a plate, and the arrays that solving A z = r takes on each.
 #[derive(Debug)]
 pub(crate) struct Hierarchy {
     levels: Vec<Level>,
     rooms: Vec<Rooms>,
-    /// Where cells are held.
+    /// The arrays of the conjugate gradients; `None` if no cell is held.
     directions: Option<Directions>,
-    /// How often the finest level has been gone through.
+    /// The number of cycles that started at the finest level.
     pub(crate) cycles: usize,
 }
 
-/// The arrays of a level.
+/// The arrays of a level, for solving A z = f.
 #[derive(Debug)]
 struct Rooms {
     /// The right-hand side.
     f: Field,
     z: Field,
-    /// What `z` is made from, or to be made from.
+    /// The values between the descent and the ascent of a cycle.
     half: Field,
 }
 
-/// What conjugate gradients keep beside.
+/// The arrays of conjugate gradients, beside those of the finest level.
 #[derive(Debug)]
 struct Directions {
     x: Field,
@@ -41,7 +41,7 @@ struct Directions {
     q: Field,
 }
 
-/// How far A z = r has been solved.
+/// How closely z solves A z = r.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Solved {
     /// The largest |z|.
@@ -73,17 +73,18 @@ impl Hierarchy {
         Ok(Self { levels, rooms, directions, cycles: 0 })
     }
 
-    /// Whether even the finest level is worked on by the caller's thread.
+    /// Whether the caller's thread does the work even on the finest level.
     pub(crate) fn inline(&self, farm: &impl Farm) -> bool {
         self.levels[0].inline(farm)
     }
 
-    /// Whether there are cells that are held.
+    /// Whether the plate has held cells.
     pub(crate) fn holds(&self) -> bool {
         self.levels[0].holds()
     }
 
-    /// One cycle on A u = 0 for `u`, whose sides are not at 0; no cell may be held. `half` has the same sides.
+    /// Makes one cycle on A u = 0 for `u`, whose sides need not be at 0; no cell may be held.
+    /// `half` has the same sides.
     pub(crate) fn cycle_on(
         &mut self,
         farm: &impl Farm,
@@ -105,7 +106,7 @@ impl Hierarchy {
         Ok(())
     }
 
-    /// One cycle on A z = f from level `from` on.
+    /// Makes one cycle on A z = f that starts at level `from`.
     fn cycle(&mut self, farm: &impl Farm, from: usize, guess: Guess) -> Result<(), SimError> {
         self.cycles += usize::from(from == 0);
         let coarsest = self.levels.len() - 1;
@@ -120,7 +121,7 @@ impl Hierarchy {
                 (Guess::Given, Some(coarse)) => {
                     level.pass(farm, work, [z, f], [half, &mut coarse.f])
                 }
-                // A single cell is solved by smoothing.
+                // Smoothing solves the equation of a single cell exactly.
                 (Guess::Zero, None) => level.pass(farm, work, [f], [z]),
                 (Guess::Given, None) => level.pass(farm, work, [half, f], [z]),
             }?;
@@ -133,7 +134,8 @@ impl Hierarchy {
         Ok(())
     }
 
-    /// Solves A z = r, r being what `fill` writes to an array of zeros whose sides are to stay 0, until `enough` or for so many cycles.
+    /// Solves A z = r until `enough` returns true, or for at most `cycles` cycles. `fill` writes r
+    /// to an array whose sides are 0 and must stay 0.
     pub(crate) fn solve(
         &mut self,
         farm: &impl Farm,
@@ -146,7 +148,7 @@ impl Hierarchy {
             return self.cycles(farm, cycles, enough);
         }
         self.gradients(farm, cycles, enough)?;
-        // What conjugate gradients take for r - A z has gathered their rounding.
+        // The recursion of conjugate gradients has accumulated rounding errors in its r - A z.
         let f = &mut self.rooms[0].f;
         fill(view_mut(f)?);
         let Directions { x, .. } = self.directions.as_mut().ok_or(SimError::Failed)?;
@@ -179,7 +181,8 @@ impl Hierarchy {
         Ok(solved)
     }
 
-    /// Conjugate gradients, a cycle making each direction; flexible, as a cycle is not symmetric.
+    /// Conjugate gradients, where each cycle makes a direction. They are the flexible variant,
+    /// because a cycle is not symmetric.
     ///
     /// Source: Notay, Flexible conjugate gradients, SIAM J. Sci. Comput. 22 (2000) 1444.
     fn gradients(

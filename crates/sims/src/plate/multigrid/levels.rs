@@ -1,27 +1,32 @@
 //! The plate on coarser and coarser grids, and the equation of a cell on each.
 //!
-//! A coarse grid has every second point of the finer one, in each direction that has more than one: n points become n / 2, rounded
-//! down. Of n = 2 m points the last one stays, at its distance from the side; of n = 2 m + 1 the last one falls away, and the
-//! last distance is two together. So all distances along an axis are equal but the last, and any n will do.
+//! A coarse grid has every second point of the finer one, in each direction that has more than one:
+//! n points become n / 2, rounded down. If n = 2 m, the last point remains, at its distance from
+//! the side. If n = 2 m + 1, the last point is dropped, and the last distance is the sum of two. So
+//! all distances along an axis except the last are equal, for any n.
 //!
-//! With distances h and, around a point, widths w = (h_before + h_after) / 2, the equation of a cell is the balance of what flows
-//! through the sides of its volume:
+//! With distances h and, around a point, widths w = (h_before + h_after) / 2, the equation of a
+//! cell is the balance of the flow through the sides of its volume:
 //!
 //! w_y / h_W (u - u_W) + w_y / h_E (u - u_E) + w_x / h_S (u - u_S) + w_x / h_N (u - u_N) + c u = f,
 //!
-//! which is 4 u - u_W - u_E - u_S - u_N = f on the finest grid. c is 0 but near cells that are held. What is interpolated from a
-//! coarse grid is cut to 0 in held cells, so each free cell a beside a held one adds k u_a^2 to the energy of a coarse function, k being the
-//! weight of the edge between them. With u_a = sum of P_aI v_I, the sum of the P_aI being 1 at most, that is at most the sum of k P_aI v_I^2: so
+//! which is 4 u - u_W - u_E - u_S - u_N = f on the finest grid. c is 0 except near held cells.
+//! Values that are interpolated from a coarse grid are set to 0 in held cells, so each free cell a
+//! beside a held one adds k u_a^2 to the energy of a coarse function, where k is the weight of the
+//! edge between the two cells. With u_a = sum of P_aI v_I, where the P_aI add up to at most 1, that
+//! is at most the sum of k P_aI v_I^2. Therefore
 //!
 //! c_I = sum over free a of P_aI (c_a + sum of the k towards held cells).
 //!
-//! A coarse cell is held if all the cells under it are. The energy v A v of each coarse grid is then at least that which the
-//! function has on the finer one (its other terms are integrals of convex functions by the trapezoidal rule, which is the larger the
-//! coarser the grid): no correction goes too far, and cycles converge for every mask.
+//! A coarse cell is held if all the cells under it are held. The energy v A v on each coarse grid
+//! is then at least the energy that the function has on the finer one (its other terms are
+//! integrals of convex functions by the trapezoidal rule, which grow with coarser grids). So no
+//! correction goes too far, and cycles converge for every mask.
 //!
-//! Source: for distances and weights, Trottenberg, Oosterlee and Schüller, Multigrid (2001), sections 2.8 and 5.7; for cutting
-//! off what does not fit the coarse grid, Kornhuber and Yserentant, Multilevel methods for elliptic problems on domains not resolved by the
-//! coarse grid, Contemp. Math. 180 (1994) 49.
+//! Source: for distances and weights, Trottenberg, Oosterlee and Schüller, Multigrid (2001),
+//! sections 2.8 and 5.7; for setting values in held cells to 0, Kornhuber and Yserentant,
+//! Multilevel methods for elliptic problems on domains not resolved by the coarse grid, Contemp.
+//! Math. 180 (1994) 49.
 
 use ndarray::{Array2, ArrayView2};
 use serde::{Deserialize, Serialize};
@@ -33,9 +38,9 @@ use super::super::Plate;
 pub(crate) struct Axis {
     /// Points between the two sides.
     pub(crate) n: usize,
-    /// From one to the next, and from the first side to the first point.
+    /// The distance from one point to the next, and from the first side to the first point.
     h: f64,
-    /// From the last point to the last side.
+    /// The distance from the last point to the last side.
     last: f64,
 }
 
@@ -61,12 +66,13 @@ impl Axis {
         self.n == 1
     }
 
-    /// The share of the last coarse point in a point behind it, of which there is one if n is odd.
+    /// The weight of the last coarse point in the interpolated value of the point behind it, which
+    /// exists if n is odd.
     pub(crate) fn last_share(&self) -> f64 {
         self.last / (self.h + self.last)
     }
 
-    /// The points from which the coarse point `at` is made, with their shares.
+    /// The points from which the coarse point `at` is made, with their weights.
     fn under(self, at: usize) -> impl Iterator<Item = (usize, f64)> + Clone {
         let (middle, reach) = if self.stays() { (1, 0) } else { (2 * at, 1) };
         (middle - reach..=(middle + reach).min(self.n)).map(move |i| {
@@ -80,14 +86,14 @@ impl Axis {
     }
 }
 
-/// A grid.
+/// The grid of one level.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Grid {
     pub(crate) x: Axis,
     pub(crate) y: Axis,
 }
 
-/// The weights of a cell's neighbours.
+/// The weights of a cell's four neighbours.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Weights {
     pub(crate) west: f64,
@@ -97,7 +103,7 @@ pub(crate) struct Weights {
 }
 
 impl Weights {
-    /// Those of the finest grid, and of all whose distances are equal.
+    /// The weights on the finest grid, and on every grid whose distances are all equal.
     pub(crate) const UNIT: Self = Self { west: 1.0, east: 1.0, south: 1.0, north: 1.0 };
 
     pub(crate) fn sum(&self) -> f64 {
@@ -111,18 +117,18 @@ impl Grid {
         Self { x: axis(plate.nx), y: axis(plate.ny) }
     }
 
-    /// The next coarser one; none if there is but one cell.
+    /// The next coarser grid; `None` if this grid has a single cell.
     pub(crate) fn coarser(self) -> Option<Self> {
         let cell = self.x.stays() && self.y.stays();
         (!cell).then(|| Self { x: self.x.coarser(), y: self.y.coarser() })
     }
 
-    /// The shape of its arrays, sides included.
+    /// The shape of the grid's arrays, sides included.
     pub(crate) fn shape(&self) -> (usize, usize) {
         (self.y.n + 2, self.x.n + 2)
     }
 
-    /// The weights in row `j`: those of all columns but the last, and those of the last.
+    /// The weights in row `j`: those of all columns but the last, and those of the last column.
     pub(crate) fn weights(&self, j: usize) -> (Weights, Weights) {
         let of = |i: usize| {
             let (width, height) = (self.x.width(i), self.y.width(j));
@@ -137,7 +143,7 @@ impl Grid {
     }
 }
 
-/// What a cell's equation has where cells are held: c, and a negative number in those that are.
+/// For each cell, the term c of its equation, or [`HELD`] if the cell is held.
 pub(crate) struct Reaction(Array2<f64>);
 
 const HELD: f64 = -1.0;
@@ -164,7 +170,8 @@ impl Reaction {
         Self(reaction)
     }
 
-    /// The weights of the edges from a free cell to held ones. Those to the sides are in its equation anyway.
+    /// The sum of the weights from a free cell to held ones. Sides do not count, because the cell's
+    /// equation has them anyway.
     fn towards_held(&self, grid: Grid, j: usize, i: usize) -> f64 {
         let (regular, last) = grid.weights(j);
         let weights = if i == grid.x.n { last } else { regular };
@@ -181,7 +188,8 @@ impl Reaction {
         .sum()
     }
 
-    /// What a cell's balance is multiplied by to give the cell: 1 / (sum of the weights + c), 0 where it is held.
+    /// The factor that turns a cell's balance into its value: 1 / (sum of the weights + c), and 0
+    /// where the cell is held.
     pub(crate) fn inverse(&self, grid: Grid) -> Array2<f64> {
         let mut inverse = Array2::zeros(grid.shape());
         for j in 1..=grid.y.n {

@@ -1,4 +1,4 @@
-//! Work on a level, by the caller's thread or by a farm, one band of rows per worker.
+//! The work on a level, done by the caller's thread or by a farm with one band of rows per worker.
 
 use std::ops::Range;
 
@@ -13,16 +13,17 @@ use super::levels::{Grid, Reaction};
 use super::work::{Here, Made, Told, Work};
 use crate::SimError;
 
-/// Plates with fewer cells than this are worked on by the caller's thread: a pass then takes so little that the system may not even have
-/// put two workers on two cores.
+/// The number of cells below which the caller's thread does all work on a plate: a pass then takes
+/// so little time that the system may not even have put two workers on two cores.
 pub const IN_LINE_BELOW: usize = 512 * 512;
-/// The same for the coarser levels of larger plates, whose workers are at work already: there the way to a worker and back decides.
+/// The same limit for the coarser levels of larger plates. Their workers are busy already, so that
+/// only the time for sending a task and receiving its result counts.
 const LEVEL_IN_LINE_BELOW: usize = 160 * 160;
 
-/// An array of a level; `None` while a pass has it, and after a pass has failed.
+/// An array of a level; `None` during a pass on a farm, and after such a pass has failed.
 pub(crate) type Field = Option<SharedArray<f64, Ix2>>;
 
-/// A grid and what its equations are; none of it changes.
+/// A grid and the constants of its equations.
 #[derive(Debug)]
 pub(crate) struct Level {
     pub(crate) grid: Grid,
@@ -32,7 +33,7 @@ pub(crate) struct Level {
 }
 
 impl Level {
-    /// The finest first, the last being a single cell.
+    /// Creates all levels, the finest first; the last one has a single cell.
     pub(crate) fn all(plate: &Plate, mask: Option<&Mask>) -> Result<Vec<Self>, SimError> {
         let mask = mask.filter(|mask| mask.held_cells() > 0);
         let mut reaction = mask.map(|mask| Reaction::finest(mask.held()));
@@ -58,17 +59,18 @@ impl Level {
         Ok(Some(SharedArray::zeros(self.grid.shape())?))
     }
 
-    /// Whether there are cells that are held.
+    /// Whether the plate has held cells.
     pub(crate) fn holds(&self) -> bool {
         self.inverse.is_some()
     }
 
-    /// Whether the caller's thread does the work, which it also does for a single worker.
+    /// Whether the caller's thread does the work, which it also does if the farm has a single
+    /// worker.
     pub(crate) fn inline(&self, farm: &impl Farm) -> bool {
         self.small || farm.workers() == 1
     }
 
-    /// Does `work` on all rows: from `taken`, which stay as they are, to `made`.
+    /// Does `work` on all rows: reads `taken`, and writes `made`.
     ///
     /// # Errors
     ///
@@ -156,7 +158,8 @@ impl Level {
         Ok(Told::of_all(here.work(work, 1..self.grid.y.n + 1, &views, &mut rooms)))
     }
 
-    /// Rows of this level and of the coarser one, for each worker: those of the coarser level with those under them.
+    /// The rows of this level and of the coarser one for each worker. A worker that has coarse rows
+    /// also has the fine rows under them.
     fn bands(&self, farm: &impl Farm) -> Vec<Rows> {
         let n = self.grid.y.n;
         let Some(coarser) = self.coarser.filter(|coarser| coarser.y != self.grid.y) else {
@@ -178,7 +181,7 @@ struct Rows {
     coarse: Range<usize>,
 }
 
-/// What is done to a band.
+/// The work on one band, with the arrays that it reads.
 #[derive(Debug, Serialize, Deserialize)]
 struct Job {
     work: Work,
@@ -188,7 +191,7 @@ struct Job {
     taken: Vec<ArrayRef<f64, Ix2>>,
 }
 
-/// The task: some rows of the arrays that are made, and what is told of them.
+/// The task: does the job on its rows, and returns the rows it has made and the reports of them.
 fn work_on_band((job, made): (Job, Vec<Overwrite<f64, Ix2>>)) -> (Vec<Band<f64, Ix2>>, Vec<Told>) {
     let mut made: Vec<_> = made.into_iter().map(Overwrite::into_band).collect();
     let mut rooms: Vec<_> = made

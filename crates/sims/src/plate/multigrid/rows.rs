@@ -1,30 +1,32 @@
-//! What multigrid does to a row.
+//! The kernels of multigrid on one row.
 //!
 //! | function | makes |
 //! |---|---|
 //! | [`smooth`] | the cells of one colour anew from their equation |
 //! | [`residual`] | r = f - A u, 0 where a cell is held |
 //! | [`restrict`] | the right-hand side of a coarse row from three rows of r: the transpose of the interpolation |
-//! | [`correct`] | u plus what is interpolated, bilinearly in the true distances, from the coarse grid |
+//! | [`correct`] | u plus the correction, which is interpolated bilinearly from the coarse grid, with its true distances |
 //!
-//! Additions and multiplications are rounded one by one, never fused, in an order that depends on the column alone.
+//! Additions and multiplications are rounded one by one, never fused, in an order that depends on
+//! the column alone.
 
 use super::super::rows::at_full_width;
 use super::super::wavefront::Rows;
 use super::levels::{Axis, Grid, Weights};
 
-/// The equation of a row's cells.
+/// The equations of a row's cells.
 #[derive(Clone, Copy)]
 pub(crate) struct Equation<'a> {
-    /// Of all columns but the last, and of the last.
+    /// The weights of all columns but the last, and those of the last column.
     pub(crate) weights: (Weights, Weights),
-    /// The right-hand side, 0 if there is none.
+    /// The right-hand side; `None` means 0.
     pub(crate) rhs: Option<&'a [f64]>,
-    /// The reciprocals of the diagonal where cells are held; else they are those of the sums of the weights.
+    /// The reciprocals of the diagonal if the plate has held cells, 0 in those cells. `None` means
+    /// the reciprocals of the sums of the weights.
     pub(crate) inverse: Option<&'a [f64]>,
 }
 
-/// Solves the equations of the odd columns, or of the even ones, and copies the others.
+/// Solves the equations of the odd columns, or of the even ones, and copies the other cells.
 pub(crate) fn smooth(equation: Equation<'_>, rows: Rows<'_>, odd: bool, new: &mut [f64]) {
     let odd = usize::from(odd);
     each(
@@ -36,7 +38,7 @@ pub(crate) fn smooth(equation: Equation<'_>, rows: Rows<'_>, odd: bool, new: &mu
     );
 }
 
-/// What is left of the right-hand side, 0 on the sides and in held cells.
+/// The residual of the equations, 0 on the sides and in held cells.
 pub(crate) fn residual(equation: Equation<'_>, rows: Rows<'_>, new: &mut [f64]) {
     if equation.inverse.is_some() {
         each(
@@ -54,7 +56,8 @@ pub(crate) fn residual(equation: Equation<'_>, rows: Rows<'_>, new: &mut [f64]) 
     (new[0], new[last]) = (0.0, 0.0);
 }
 
-/// Gives `rule` f + the weighted sum of the neighbours, the diagonal's reciprocal, the sum of the weights, the cell and its column.
+/// Computes each cell by `rule`, whose arguments are f + the weighted sum of the neighbours, the
+/// reciprocal of the diagonal, the sum of the weights, the cell and its column.
 #[inline(always)]
 fn each(
     equation: Equation<'_>,
@@ -89,14 +92,14 @@ fn columns<const RHS: bool, const INVERSE: bool, const UNIT: bool>(
     let Rows { below, row, above } = rows;
     let side = row.len() - 1;
     (new[0], new[side]) = (row[0], row[side]);
-    // Where a row is not there, nothing reads it, and any other will do.
+    // An array that is not given is never read, so any row can stand for it.
     let rhs = if RHS { rhs } else { row };
     let inverse = if INVERSE { inverse } else { row };
 
     let last = side - 1;
     let cell = Cell::<RHS, INVERSE, UNIT>::new(weights);
     {
-        // Slices of one length, without which compilers look for their ends at every cell.
+        // Slices of equal length: without them the compiler checks the bounds at every cell.
         let n = last - 1;
         let (west, t, east) = (&row[..n], &row[1..=n], &row[2..n + 2]);
         let (south, north) = (&below[1..=n], &above[1..=n]);
@@ -112,7 +115,7 @@ fn columns<const RHS: bool, const INVERSE: bool, const UNIT: bool>(
     new[last] = cell.new_value(&rule, neighbours, rhs[last], inverse[last], row[last], last);
 }
 
-/// What is the same for all cells of a row.
+/// The constants of all cells of a row but the last, or those of the last cell.
 struct Cell<const RHS: bool, const INVERSE: bool, const UNIT: bool> {
     weights: Weights,
     diagonal: f64,
@@ -135,7 +138,7 @@ impl<const RHS: bool, const INVERSE: bool, const UNIT: bool> Cell<RHS, INVERSE, 
         i: usize,
     ) -> f64 {
         let w = &self.weights;
-        // To multiply by 1 changes no bit.
+        // Without the multiplications by 1 the result has the same bits.
         let sum = if UNIT {
             (west + east) + (south + north)
         } else {
@@ -146,7 +149,7 @@ impl<const RHS: bool, const INVERSE: bool, const UNIT: bool> Cell<RHS, INVERSE, 
     }
 }
 
-/// The coarse row of which row `j` is the middle, if it is one.
+/// The coarse row whose middle is row `j`, if there is one.
 pub(crate) fn coarse_row(y: Axis, j: usize) -> Option<usize> {
     match () {
         () if y.stays() => Some(j),
@@ -155,7 +158,8 @@ pub(crate) fn coarse_row(y: Axis, j: usize) -> Option<usize> {
     }
 }
 
-/// The right-hand side of the coarse row of which row `j` is the middle; `folded` is room for a row.
+/// Makes the right-hand side of the coarse row whose middle is row `j`; `folded` is scratch space
+/// for a row.
 pub(crate) fn restrict(grid: Grid, j: usize, r: Rows<'_>, folded: &mut [f64], coarse: &mut [f64]) {
     at_full_width(
         #[inline(always)]
@@ -192,7 +196,8 @@ pub(crate) fn restrict(grid: Grid, j: usize, r: Rows<'_>, folded: &mut [f64], co
     }
 }
 
-/// Row `j` with the correction; `coarse` gives the coarse rows, and `folded` is room for one.
+/// Adds the correction to row `j`; `coarse` returns a coarse row, and `folded` is scratch space for
+/// one.
 pub(crate) fn correct<'a>(
     grid: Grid,
     j: usize,
@@ -207,7 +212,7 @@ pub(crate) fn correct<'a>(
         at_full_width(
             #[inline(always)]
             || {
-                // Before the first coarse row and behind the last there is a side.
+                // A side lies before the first coarse row and behind the last one.
                 let behind = j == grid.y.n;
                 let (south, north) = (coarse(j / 2), coarse(j / 2 + 1));
                 let share = if behind { grid.y.last_share() } else { 0.5 };

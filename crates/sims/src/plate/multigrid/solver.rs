@@ -1,4 +1,4 @@
-//! A plate on its way through cycles.
+//! The solver that moves a plate to its steady state by multigrid cycles.
 
 use farm_core::Farm;
 use farm_shm::SharedArray;
@@ -8,7 +8,7 @@ use super::super::{ErrorBound, Mask, Plate};
 use super::pass::Field;
 use crate::SimError;
 
-/// A plate on its way through multigrid cycles.
+/// A plate that is solved by multigrid cycles.
 ///
 /// # Examples
 ///
@@ -27,15 +27,15 @@ use crate::SimError;
 #[derive(Debug)]
 pub struct Multigrid {
     u: Field,
-    /// Room for what a cycle makes half-way, where no cell is held.
+    /// Room for the values after the first half of a cycle; `None` if cells are held.
     half: Field,
     bound: ErrorBound,
-    /// Whether the bound has left behind what the temperatures lack.
+    /// Whether `bound` has computed a correction that the temperatures do not have yet.
     correction: bool,
 }
 
 impl Multigrid {
-    /// A plate with its sides at their temperatures around cells at zero.
+    /// A plate whose sides have their temperatures, and whose cells are at zero.
     ///
     /// # Errors
     ///
@@ -44,11 +44,12 @@ impl Multigrid {
         Self::with(plate, None, |temperatures| plate.fill_sides(temperatures))
     }
 
-    /// A plate with the temperatures that `fill` writes over zeros. Those of the sides, and of the cells that are held, stay.
+    /// A plate with the temperatures that `fill` writes to an array of zeros. The sides and the
+    /// cells that `mask` holds keep these temperatures.
     ///
     /// # Shapes
     ///
-    /// What is filled is `(ny + 2, nx + 2)`.
+    /// The array that `fill` gets is `(ny + 2, nx + 2)`.
     ///
     /// # Errors
     ///
@@ -66,7 +67,7 @@ impl Multigrid {
         Ok(Self { u: Some(u), half, bound, correction: false })
     }
 
-    /// Goes through so many cycles.
+    /// Makes `cycles` cycles.
     ///
     /// # Errors
     ///
@@ -74,7 +75,7 @@ impl Multigrid {
     pub fn advance(&mut self, farm: &impl Farm, cycles: usize) -> Result<(), SimError> {
         let mut left = cycles;
         if self.correction && left > 0 {
-            // The bound has done more than a cycle's work on just this.
+            // The correction from the error bound is worth more than a cycle.
             self.correct()?;
             left -= 1;
         }
@@ -104,30 +105,30 @@ impl Multigrid {
         Ok(bound)
     }
 
-    /// The temperatures, sides included, as [`Plate::shape`].
+    /// The temperatures, sides included; the array has the shape of [`Plate::shape`].
     ///
     /// # Panics
     ///
-    /// After [`advance`](Self::advance) has failed.
+    /// If [`advance`](Self::advance) has failed.
     #[must_use]
     pub fn temperatures(&self) -> ArrayView2<'_, f64> {
         self.u.as_ref().expect("the temperatures went with a cycle that failed").view()
     }
 
-    /// How many cycles there have been, those that bounds have taken included.
+    /// The number of cycles made so far, including those of error bounds.
     #[must_use]
     pub fn cycles(&self) -> usize {
         self.bound.hierarchy.cycles
     }
 
-    /// Whether all levels are worked on by the caller's thread: the plate is smaller than
-    /// [`IN_LINE_BELOW`](super::IN_LINE_BELOW), or there is but one worker.
+    /// Whether the caller's thread does the work on all levels: the plate is smaller than
+    /// [`IN_LINE_BELOW`](super::IN_LINE_BELOW), or the farm has a single worker.
     #[must_use]
     pub fn inline(&self, farm: &impl Farm) -> bool {
         self.bound.hierarchy.inline(farm)
     }
 
-    /// Adds the last solution of A z = r.
+    /// Adds the last solution of A z = r to the temperatures.
     fn correct(&mut self) -> Result<(), SimError> {
         let u = self.u.as_mut().ok_or(SimError::Failed)?;
         let mut view = u.view_mut();

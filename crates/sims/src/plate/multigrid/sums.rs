@@ -1,10 +1,11 @@
-//! Sums and sizes of rows, in an order that depends on the column alone: eight lanes, then a tree over them.
+//! Sums and maxima over rows, in an order that depends on the column alone: eight lanes, then a
+//! tree over them.
 
 use super::super::rows::at_full_width;
 
 const LANES: usize = 8;
 
-/// The sum of the products.
+/// The dot product of two rows.
 pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     at_full_width(
         #[inline(always)]
@@ -25,7 +26,7 @@ pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
     )
 }
 
-/// The largest absolute value; NaN if there is a NaN or an infinite one.
+/// The largest absolute value; NaN if an element is NaN or infinite.
 pub(crate) fn size(a: &[f64]) -> f64 {
     at_full_width(
         #[inline(always)]
@@ -34,7 +35,7 @@ pub(crate) fn size(a: &[f64]) -> f64 {
             let (mut largest, mut spoilt) = ([0.0_f64; LANES], [0.0_f64; LANES]);
             let mut look = |lane: usize, x: f64| {
                 largest[lane] = if x.abs() > largest[lane] { x.abs() } else { largest[lane] };
-                // 0 but for what is not finite.
+                // The product is 0 if x is finite, and NaN otherwise.
                 spoilt[lane] += 0.0 * x;
             };
             for chunk in chunks {

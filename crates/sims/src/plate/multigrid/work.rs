@@ -1,4 +1,4 @@
-//! What multigrid does to a band of rows, knowing nothing of who else does what to the others.
+//! The kernels of multigrid on a range of rows, independent of how the rows are shared.
 
 use ndarray::{ArrayView2, ArrayViewMut2, Axis};
 use serde::{Deserialize, Serialize};
@@ -8,48 +8,50 @@ use super::levels::Grid;
 use super::rows::{Equation, coarse_row, correct, residual, restrict, smooth};
 use super::sums::{dot, size};
 
-/// Sweeps in red and black before the correction from the coarse grid, and after it.
+/// The numbers of red-black sweeps before and after the correction from the coarse grid.
 const BEFORE: usize = 2;
 const AFTER: usize = 1;
 
-/// What is done to each row of a level.
+/// A kernel that makes the rows of some arrays from other arrays of a level.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Work {
-    /// Smooths, and restricts what is left to the coarse right-hand side. Makes u and, unless this is the coarsest grid, the coarse f.
-    /// Takes what `guess` says.
+    /// Smooths u, and restricts the residual to the coarse right-hand side. Makes u and, unless
+    /// this is the coarsest grid, the coarse f. Takes the arrays that `guess` names.
     Descend { guess: Guess },
-    /// Adds the coarse correction and smooths. Makes u. Takes u, the coarse correction, and f if there is one.
+    /// Adds the coarse correction and smooths. Makes u. Takes u, the coarse correction, and f if
+    /// there is one.
     Ascend,
-    /// Tells the size of z and of f - A z. Takes z and f.
+    /// Reports the sizes of z and of f - A z. Takes z and f.
     Defect,
-    /// Tells the products of a and b. Takes both.
+    /// Reports the products of a and b. Takes both.
     Dot,
-    /// p = z + beta p and q = -A p. Makes both, and tells the products of p with r and with q. Takes z, p and r.
+    /// Makes p = z + beta p and q = -A p, and reports the products of p with r and of p with q.
+    /// Takes z, p and r.
     Direct { beta: f64 },
-    /// x + alpha p and r + alpha q. Makes both and tells their sizes. Takes x, p, r and q.
+    /// Makes x + alpha p and r + alpha q, and reports their sizes. Takes x, p, r and q.
     Step { alpha: f64 },
 }
 
-/// What smoothing starts from.
+/// The values that smoothing starts from.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Guess {
-    /// From 0. Takes f.
+    /// Zeros. Takes f.
     Zero,
-    /// From what there is. Takes u, and f if there is one.
+    /// The present values. Takes u, and f if there is one.
     Given,
 }
 
-/// What is told of a row.
+/// The measures that a kernel reports of a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Told {
     /// The largest absolute values.
     pub(crate) sizes: [f64; 2],
-    /// Sums of products.
+    /// The sums of products.
     pub(crate) products: [f64; 2],
 }
 
 impl Told {
-    /// That of all rows, which must come in ascending order.
+    /// Combines the reports of all rows, which must come in ascending order.
     pub(crate) fn of_all(rows: impl IntoIterator<Item = Self>) -> Self {
         rows.into_iter().fold(Self::default(), |a, b| Self {
             sizes: [0, 1].map(|i| larger_or_nan(a.sizes[i], b.sizes[i])),
@@ -62,14 +64,14 @@ fn larger_or_nan(a: f64, b: f64) -> f64 {
     if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
 }
 
-/// A level, as its rows are worked on.
+/// A level as the kernels see it.
 #[derive(Clone, Copy)]
 pub(crate) struct Here<'a> {
     pub(crate) grid: Grid,
     pub(crate) inverse: Option<ArrayView2<'a, f64>>,
 }
 
-/// Rows of an array that are made, the first of them being row `first` of the array.
+/// Rows that a kernel writes; the first of them is row `first` of its array.
 pub(crate) struct Made<'a> {
     pub(crate) first: usize,
     pub(crate) rows: ArrayViewMut2<'a, f64>,
@@ -90,7 +92,7 @@ impl<'a> Here<'a> {
         }
     }
 
-    /// Does the work on `rows`: `taken` are whole arrays, `made` the rows of those that are made.
+    /// Does the work on `rows`: `taken` are whole arrays, `made` the rows that are written.
     pub(crate) fn work(
         &self,
         work: Work,
@@ -247,7 +249,8 @@ impl<'a> Here<'a> {
     }
 }
 
-/// Whether a half-sweep works on the odd columns of row `j`. Red comes first: the cells whose column and row add up to an even number.
+/// Whether half-sweep `stage` works on the odd columns of row `j`. Red comes first: the cells whose
+/// column and row add up to an even number.
 fn is_odd(stage: usize, j: usize) -> bool {
     stage % 2 == j % 2
 }
