@@ -132,7 +132,9 @@ fn report(master: Owner) -> Result<Desk, End> {
             Ok(Desk { worker, tasks, up, tools })
         }
         Err(mut reason) => {
-            reason.truncate(reason.floor_char_boundary(LONGEST_REASON));
+            while reason.len() > LONGEST_REASON {
+                reason.pop();
+            }
             send(&up, Up::Unready { worker, reason }).map_err(|_| End::Alone)?;
             Err(End::Unable)
         }
