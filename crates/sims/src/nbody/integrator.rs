@@ -9,6 +9,7 @@ use super::{Forces, State, symplectic8, yoshida4};
 
 /// A way to advance a system in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Integrator {
     /// Order 2, symplectic, one evaluation a step: see [`leapfrog`](super::leapfrog).
     Leapfrog,
@@ -86,6 +87,7 @@ pub trait Stepper<F: Forces> {
 
 /// Why a step did not come to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Halt<E> {
     /// The forces could not be computed.
     Forces(E),
