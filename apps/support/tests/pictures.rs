@@ -156,7 +156,7 @@ fn bodies_in_one_place_do_not_hide_each_others_names() {
 }
 
 #[test]
-fn a_body_that_flew_away_is_drawn_within_reasonable_time() {
+fn a_body_that_flew_away_is_drawn() {
     let (names, mut trajectory) = system(50_000, 365.25 * 1000.0, 10);
     trajectory.slice_mut(ndarray::s![40_000.., 4, ..]).fill(1e12);
     keep("system-escape", &orbits(&names, trajectory.view(), &[], "Mars flew away"));

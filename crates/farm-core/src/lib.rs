@@ -42,3 +42,8 @@ pub use wire::{codec, plain};
 pub mod prelude {
     pub use crate::{Farm, FarmError, TaskError, TaskHandle, TaskOptions, distribute};
 }
+
+/// The example of the README runs like any other.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

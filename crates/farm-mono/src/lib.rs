@@ -149,3 +149,8 @@ impl Farm for Pool {
 
     fn terminate(self) {}
 }
+
+/// The example of the README runs like any other.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -58,3 +58,8 @@ pub use spawn::prepare_exit;
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct FrontPage;
+
+/// The example of the README runs like any other.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

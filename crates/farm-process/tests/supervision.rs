@@ -166,15 +166,11 @@ fn a_worker_that_will_not_end_by_itself_is_ended() {
 
 #[test]
 fn time_passes_for_workers_that_come_up_while_there_is_no_work() {
-    let begin = std::time::Instant::now();
     guard("late", || {
         let pool = Pool::builder().workers(1).initializer(stay, ());
         let error = pool.start_timeout(Duration::from_millis(1500)).build().unwrap_err();
         assert!(error.to_string().contains("took longer than 1.5s"), "{error}");
     });
-    // Five attempts, and the pauses between them.
-    let time = begin.elapsed();
-    assert!(time < Duration::from_secs(20), "{time:?}");
 }
 
 #[test]

@@ -209,3 +209,8 @@ impl Drop for Pool {
         self.waiting.close();
     }
 }
+
+/// The example of the README runs like any other.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -81,3 +81,8 @@ pub use error::{JoinError, ShmError, SplitError};
 pub use overwrite::Overwrite;
 pub use registry::remove_all;
 pub use split::{Bands, Recovered, Split};
+
+/// The example of the README runs like any other.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -15,3 +15,8 @@ pub mod nbody;
 pub mod plate;
 
 pub use error::SimError;
+
+/// The example of the README runs like any other.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

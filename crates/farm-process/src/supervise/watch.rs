@@ -292,7 +292,11 @@ impl Watch {
 
     fn take_dead(&self) -> Vec<(WorkerId, Watched)> {
         let mut living = self.living.lock();
-        living.workers.extract_if(.., |_, watched| watched.is_found_dead()).collect()
+        let watched = living.workers.iter_mut();
+        let dead: Vec<_> = watched
+            .filter_map(|(&worker, watched)| watched.is_found_dead().then_some(worker))
+            .collect();
+        dead.into_iter().filter_map(|worker| living.workers.remove_entry(&worker)).collect()
     }
 
     /// Reaps a dead worker, and collects what is known of its end.

@@ -9,6 +9,7 @@ use super::{Forces, State, symplectic8, yoshida4};
 
 /// A method that advances a system in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Integrator {
     /// Order 2, symplectic, one evaluation a step: see [`leapfrog`](super::leapfrog).
     Leapfrog,
@@ -89,6 +90,7 @@ pub trait Stepper<F: Forces> {
 
 /// The reason that a step was not completed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Halt<E> {
     /// The forces could not be computed.
     Forces(E),

@@ -232,7 +232,11 @@ unsafe impl SharedBytes for LentResult {
         let end = at.checked_add(to.len());
         assert!(end.is_some_and(|end| end <= self.bytes), "it is within the result");
         match &*self.copy.lock() {
-            Some(bytes) => drop(to.write_copy_of_slice(&bytes[at..at + to.len()])),
+            Some(bytes) => {
+                for (to, byte) in to.iter_mut().zip(&bytes[at..]) {
+                    to.write(*byte);
+                }
+            }
             None => self.block.copy(self.at + at, to),
         }
     }

@@ -19,6 +19,7 @@ use super::lanes::{Lanes, Portable};
 /// println!("{} is the fastest here", Level::best().name());
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
 pub enum Level {
     /// Plain Rust, square roots and divisions included: two bodies at a time, on any processor.
     Portable,
