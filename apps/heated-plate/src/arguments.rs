@@ -1,4 +1,4 @@
-//! What can be asked of the program.
+//! The arguments of the program.
 
 use std::path::PathBuf;
 
@@ -13,22 +13,22 @@ use sims::plate::{Method, Plate};
 
 use crate::start::Start;
 
-/// Cells along a side where nothing else is said.
+/// The default number of cells along a side.
 const DEFAULT_CELLS: usize = 700;
-/// The most cells along a side; memory ends long before.
+/// The largest number of cells along a side; memory limits it long before.
 const MOST_CELLS: usize = 1 << 40;
-/// The bound on the error, in kelvin, where nothing else is said.
+/// The default bound on the error, in kelvin.
 const DEFAULT_TOLERANCE: f64 = 0.001;
-/// What is hot where nothing else is said.
+/// The default temperature of the hot side, and of the cells of a mask.
 const DEFAULT_HOT: f64 = 100.0;
-/// Temperatures whose squares can still be added up.
+/// The largest absolute temperature; squares of temperatures must not overflow when summed.
 const HOTTEST: f64 = 1e100;
-/// The most half waves along a side.
+/// The largest number of half waves along a side.
 const MOST_WAVES: usize = 1_000_000;
-/// Steps are counted in floating-point numbers.
+/// The largest number of steps, 2^53: steps are counted in floating-point numbers.
 const MOST_STEPS: f64 = 9_007_199_254_740_992.0;
 
-/// The temperature of a plate whose sides, and whatever else a mask says, are held at fixed temperatures.
+/// The temperature of a plate whose sides, and the cells of a mask, are held at fixed temperatures.
 #[derive(Debug, Parser)]
 #[command(name = "heated-plate", version)]
 pub(crate) struct Arguments {
@@ -38,7 +38,7 @@ pub(crate) struct Arguments {
     /// Interior cells along y [default: 700, or those of the mask]
     #[arg(long, value_name = "N", value_parser = count_to::<MOST_CELLS>)]
     ny: Option<usize>,
-    /// Interior cells along both
+    /// Interior cells along x and y
     #[arg(long, value_name = "N", value_parser = count_to::<MOST_CELLS>, conflicts_with_all = ["nx", "ny"])]
     size: Option<usize>,
     /// Temperature of the side of the last row [default: 100, or 0 with --initial]
@@ -53,13 +53,14 @@ pub(crate) struct Arguments {
     /// Temperature of the side of the last column
     #[arg(long, value_name = "T", value_parser = temperature, default_value_t = 0.0)]
     right: f64,
-    /// Cells held at fixed temperatures: .png (white is held, black free) or .npy (numbers are temperatures, NaN is free)
+    /// Cells held at fixed temperatures: .png (white is held, black free) or .npy (numbers are
+    /// temperatures, NaN is free)
     #[arg(long, value_name = "FILE")]
     mask: Option<PathBuf>,
-    /// Temperature of what is white, or true, in the mask [default: 100]
+    /// Temperature of the white or true cells of the mask [default: 100]
     #[arg(long, value_name = "T", value_parser = temperature)]
     mask_temperature: Option<f64>,
-    /// How the steady temperatures are found [default: multigrid; jacobi with --sweeps]
+    /// Method that finds the steady temperatures [default: multigrid; jacobi with --sweeps]
     #[arg(long, value_enum)]
     method: Option<Name>,
     /// Stop after M sweeps, cycles of multigrid, or steps of the heat equation
@@ -71,7 +72,8 @@ pub(crate) struct Arguments {
     /// Run the heat equation to this time, on a plate whose shorter side has length 1
     #[arg(long, value_name = "T", value_parser = positive, conflicts_with_all = ["method", "tolerance", "sweeps"])]
     time: Option<f64>,
-    /// Heat equation: time step over the square of the cells' distance, up to 0.25 [default: 0.25]
+    /// Heat equation: time step over the square of the distance between cells, up to 0.25 [default:
+    /// 0.25]
     #[arg(long, value_name = "R", value_parser = ratio, conflicts_with_all = ["method", "tolerance"])]
     ratio: Option<f64>,
     /// Heat equation: waves at the start, sum of C sin(K pi x) sin(L pi y)
@@ -80,48 +82,50 @@ pub(crate) struct Arguments {
     /// File for the temperatures: .npy, shape (ny + 2, nx + 2), sides included
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// File for a heat map: .png [default: heated-plate.png, if neither --output nor --quiet nor --json is given]
+    /// File for a heat map: .png [default: heated-plate.png, if neither --output nor --quiet nor
+    /// --json is given]
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) common: Common,
 }
-/// How the steady temperatures are found.
+/// The methods that the user can choose.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum Name {
     /// Each sweep replaces every temperature by the mean of its neighbours
     Jacobi,
-    /// Sweeps that use what they have just computed, and go beyond it (red-black, best factor)
+    /// Sweeps that use the newest temperatures and over-relax them (red-black, optimal factor)
     Sor,
-    /// Jacobi sweeps that go beyond their means by the best changing factor
+    /// Jacobi sweeps that are over-relaxed by an optimal, changing factor
     Chebyshev,
     /// Corrections from coarser and coarser plates: a few cycles for any size
     Multigrid,
 }
 
-/// Waves that a plate starts with, in fractions of its sides.
+/// The initial waves of a plate, in fractions of its sides.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Waves(pub(crate) Vec<Mode>);
 
-/// What is computed.
+/// The computation that the arguments ask for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Work {
-    /// The steady temperatures.
+    /// The steady temperatures, found by `way` until `stop`.
     Steady { way: Way, stop: Stop },
-    /// So many steps of the heat equation, each of `ratio` times the square of the cells' distance.
+    /// `steps` steps of the heat equation; the time of each is `ratio` times the square of the
+    /// distance between cells.
     Heat { steps: usize, ratio: f64 },
 }
 
-/// How the steady temperatures are found.
+/// The method for the steady temperatures.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Way {
     Sweeps(Method),
-    /// Of multigrid.
+    /// Cycles of multigrid.
     Cycles,
 }
 
 impl Work {
-    /// Its name, as it is typed where there is a choice.
+    /// The method's name, as the user types it where there is a choice.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Heat { .. } | Self::Steady { way: Way::Sweeps(Method::Heat { .. }), .. } => {
@@ -135,17 +139,17 @@ impl Work {
     }
 }
 
-/// When to stop.
+/// The condition under which a computation stops.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Stop {
-    /// After so many sweeps or cycles.
+    /// After this many sweeps or cycles.
     Sweeps(usize),
     /// When the bound on the error is below this many kelvin.
     Tolerance(f64),
 }
 
 impl Arguments {
-    /// What the run starts from.
+    /// The initial state of the run.
     pub(crate) fn start(&self) -> Result<Start, Failure> {
         if let (None, Some(temperature)) = (&self.mask, self.mask_temperature) {
             return Err(Failure::usage(format!(
@@ -176,7 +180,7 @@ impl Arguments {
         Start::new(plate, held, waves, self.size())
     }
 
-    /// What is to be computed.
+    /// The computation that the arguments ask for.
     pub(crate) fn work(&self, plate: &Plate) -> Result<Work, Failure> {
         if self.time.is_none() && self.ratio.is_none() && self.initial.is_none() {
             let way = match (self.method, self.sweeps) {
@@ -202,7 +206,7 @@ impl Arguments {
                 "{given}: needs --time T or --sweeps M to say how long (see --help)"
             ))
         })?;
-        // Steps of equal length, none above the ratio, that end on time.
+        // The steps have equal length, at most that of the ratio, and end at the given time.
         let unit = plate.spacing().powi(2);
         let steps = (time / (ratio * unit) * (1.0 - f64::EPSILON)).ceil().max(1.0);
         if steps > MOST_STEPS {
@@ -213,13 +217,14 @@ impl Arguments {
         Ok(Work::Heat { steps: steps as usize, ratio: time / (steps * unit) })
     }
 
-    /// A plain run leaves a picture behind; a script gets what it asks for.
+    /// The file for the heat map: the one that was asked for, or a default one for a run without
+    /// `--output`, `--quiet` and `--json`.
     pub(crate) fn image(&self) -> Option<PathBuf> {
         let plain = self.output.is_none() && self.common.shows_progress();
         self.image.clone().or_else(|| plain.then(|| "heated-plate.png".into()))
     }
 
-    /// The options that say how large the plate is, as they were given.
+    /// The options that determine the size of the plate, as they were given.
     fn size(&self) -> String {
         let given = [("--size", self.size), ("--nx", self.nx), ("--ny", self.ny)];
         let given = given.into_iter().filter_map(|(option, n)| Some(format!("{option} {}", n?)));
@@ -232,7 +237,7 @@ impl Arguments {
         }
     }
 
-    /// Whether the output files can be written, before anything is computed.
+    /// Checks that the output files can be written, before anything is computed.
     pub(crate) fn check_outputs(&self) -> Result<(), Failure> {
         let image = self.image();
         destination::check_all(&[
@@ -242,7 +247,7 @@ impl Arguments {
     }
 }
 
-/// A ratio at which the steps of the heat equation are stable.
+/// Value parser for a ratio at which the steps of the heat equation are stable.
 fn ratio(text: &str) -> Result<f64, String> {
     positive(text).ok().filter(|ratio| *ratio <= LARGEST_RATIO).ok_or_else(|| {
         format!(

@@ -1,4 +1,5 @@
-//! The temperature of a plate whose sides, and whatever else a mask says, are held at fixed temperatures, on a farm.
+//! A program that computes, on a farm, the temperature of a plate whose sides and masked cells are
+//! held at fixed temperatures.
 //!
 //! `cargo run --release --bin heated-plate -- --help`
 
@@ -20,7 +21,7 @@ use crate::arguments::{Arguments, Work};
 use crate::solve::{Solution, solve};
 use crate::start::Start;
 
-/// What `--json` prints.
+/// The JSON object that `--json` prints.
 #[derive(Serialize)]
 struct Report {
     backend: &'static str,
@@ -31,20 +32,21 @@ struct Report {
     nx: usize,
     ny: usize,
     method: &'static str,
-    /// Cycles of multigrid, steps of the heat equation.
+    /// The number of sweeps, cycles of multigrid, or steps of the heat equation.
     sweeps: usize,
-    /// K; cycles of multigrid do not tell.
+    /// In K; multigrid does not measure it.
     last_update_linf: Option<f64>,
-    /// K.
+    /// In K.
     last_update_l2: Option<f64>,
-    /// K, of the steady temperatures; the heat equation has none.
+    /// In K, for the steady temperatures; `None` for the heat equation, or if there was no memory
+    /// to compute it.
     error_bound: Option<f64>,
-    /// Where the heat equation has come to.
+    /// The time that the heat equation has reached.
     time: Option<f64>,
-    /// Whether the plate was so small that no worker was asked.
+    /// Whether the plate was so small that the program computed it without workers.
     inline: bool,
     seconds: f64,
-    /// Million cells updated in a second.
+    /// Million cell updates per second.
     mlups: f64,
     /// SHA-256 of the temperatures, row by row, as little-endian bytes.
     checksum: String,
@@ -57,8 +59,7 @@ fn main() {
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     arguments.check_outputs()?;
-    // Workers end with the program; what is in shared memory and in the folder for temporary files
-    // would not.
+    // Workers end with the program; shared memory and temporary files would remain.
     signals::on_stop(|| {
         farm_shm::remove_all();
         farm_process::prepare_exit();

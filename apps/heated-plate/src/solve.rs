@@ -1,4 +1,4 @@
-//! Sweeps and cycles until it is time to stop.
+//! Runs sweeps, cycles or steps until the condition to stop is met.
 
 use std::time::Instant;
 
@@ -12,24 +12,26 @@ use sims::plate::{ErrorBound, Method, Multigrid, Relaxation, Update, floor};
 use crate::arguments::{Stop, Way, Work};
 use crate::start::Start;
 
-/// Looks at the bound without a lower one after which it counts as stopped: below the rounding of a method it wanders.
+/// The number of evaluations of the bound without a lower value after which the run fails: near the
+/// rounding error of a method the bound only fluctuates.
 const PATIENCE: usize = 4;
-/// A bound that falls by less than this has not fallen.
+/// A bound counts as lower if it is below this factor times the lowest one so far.
 const FALL: f64 = 0.9;
-/// Parts of a run that the progress bar shows.
+/// The number of parts of a run; the progress bar moves after each part.
 const PARTS: usize = 200;
-/// Sweeps of a part at least: as many as pass through the cache together.
+/// The least number of sweeps in a part, so that each part has several passes through the cache.
 const PART: usize = 64;
 
-/// A plate that is done.
+/// A plate that has been computed.
 pub(crate) struct Solution {
     plate: State,
-    /// Sweeps, cycles, or steps of the heat equation.
+    /// The number of sweeps, cycles, or steps of the heat equation.
     pub(crate) sweeps: usize,
-    /// What the last sweep has changed; cycles do not tell.
+    /// The change by the last sweep; multigrid does not measure it.
     pub(crate) update: Option<Update>,
-    /// No temperature differs by more from the steady state of the discrete plate. The heat equation has none, and on a very
-    /// large plate there may be no room to find it.
+    /// A bound on the difference of every temperature from the steady state of the discrete plate.
+    /// `None` for the heat equation, or if memory does not suffice to compute it, on a very large
+    /// plate.
     pub(crate) error_bound: Option<f64>,
     pub(crate) inline: bool,
     pub(crate) seconds: f64,
@@ -78,7 +80,7 @@ pub(crate) fn solve(
     Ok(Solution { inline: plate.inline(farm), plate, sweeps, update, error_bound, seconds })
 }
 
-/// A tolerance that no temperatures of finite digits can keep is refused before anything is computed.
+/// Refuses a tolerance below the rounding error of any temperatures, before anything is computed.
 fn refuse_below_rounding(start: &Start, tolerance: f64) -> Result<(), Failure> {
     let floor = floor(start.largest());
     if tolerance >= floor {
@@ -111,13 +113,13 @@ impl State {
     }
 }
 
-/// A plate on its way.
+/// A plate that is being computed.
 struct Run<'a> {
     start: &'a Start,
     plate: State,
-    /// The factor of the error in a sweep, if it is known.
+    /// The factor by which a sweep reduces the error, if it is known.
     rate: Option<f64>,
-    /// What bounds the error of sweeps, once that is wanted.
+    /// The error bound of a plate that is swept, created when it is first needed.
     bound: Option<ErrorBound>,
     sweeps: usize,
     update: Option<Update>,
@@ -150,7 +152,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Goes over the plate so many times.
+    /// Makes `total` sweeps, cycles or steps.
     fn advance(
         &mut self,
         farm: &impl Farm,
@@ -181,7 +183,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// The bound on the error now.
+    /// The present bound on the error.
     fn look(&mut self, farm: &impl Farm) -> Result<f64, SimError> {
         match &mut self.plate {
             State::Cycles(multigrid) => multigrid.error_bound(farm),
@@ -197,7 +199,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Goes on until the bound is below the tolerance; looks at it where the rate of the method lets expect that.
+    /// Continues until the bound is below the tolerance. The rate of the method determines when the
+    /// bound is computed again.
     fn until_bound(
         &mut self,
         farm: &impl Farm,
@@ -229,13 +232,14 @@ impl<'a> Run<'a> {
             let progress =
                 progress.get_or_insert_with(|| Progress::new(self.name(), total, show_progress));
             progress.note(format_args!("error below {bound:.1e} K"));
-            // The start says little of what is left when only the slowest part of the error is: so the first look is early.
+            // The error falls at the rate of the method only when its slowest part is left. At the
+            // start it has other parts too, so the first evaluation comes early.
             let early = if self.sweeps == 0 { expected.div_ceil(4) * 3 } else { expected };
             self.advance(farm, early.min(expected), progress)?;
         }
     }
 
-    /// How many sweeps it takes from one bound to another, at least one.
+    /// The number of sweeps from one bound to another by the rate of the method, at least one.
     fn expected(&self, bound: f64, tolerance: f64) -> usize {
         let sweeps = self.rate.map_or(0.0, |rate| (tolerance / bound).ln() / rate.ln());
         (sweeps.ceil() as usize).max(1)

@@ -1,4 +1,4 @@
-//! What a run starts from: the plate, what is held, and the temperatures.
+//! The initial state of a run: the plate, its held cells, and the temperatures.
 
 use app_support::Failure;
 use ndarray::{Array2, ArrayViewMut2, Zip};
@@ -11,15 +11,15 @@ pub(crate) struct Start {
     pub(crate) plate: Plate,
     /// The cells that are held.
     pub(crate) mask: Option<Mask>,
-    /// Their temperatures, and NaN elsewhere, of the plate's shape.
+    /// The temperatures of the held cells, and NaN elsewhere; the array has the plate's shape.
     held: Option<Array2<f64>>,
     waves: Vec<Mode>,
-    /// The options that say how large the plate is, as they were given.
+    /// The options that determine the size of the plate, as they were given.
     size: String,
 }
 
 impl Start {
-    /// `held` has the plate's shape.
+    /// Creates an initial state; `held` has the plate's shape.
     pub(crate) fn new(
         plate: Plate,
         held: Option<Array2<f64>>,
@@ -31,7 +31,7 @@ impl Start {
         Ok(Self { mask: mask.map_err(Failure::usage)?, plate, held, waves, size })
     }
 
-    /// Writes the temperatures over zeros.
+    /// Writes the initial temperatures to an array of zeros.
     pub(crate) fn fill(&self, mut temperatures: ArrayViewMut2<'_, f64>) {
         self.plate.fill_sides(temperatures.view_mut());
         add_modes(&self.plate, &self.waves, temperatures.view_mut());
@@ -41,7 +41,8 @@ impl Start {
         }
     }
 
-    /// The largest absolute temperature of what is held; none within is larger at the end.
+    /// The largest absolute temperature of the sides and held cells; no steady temperature exceeds
+    /// it.
     pub(crate) fn largest(&self) -> f64 {
         let Plate { top, bottom, left, right, .. } = self.plate;
         let sides = [top, bottom, left, right].into_iter();
@@ -49,7 +50,7 @@ impl Start {
         sides.chain(held).fold(0.0, |largest: f64, t| largest.max(t.abs()))
     }
 
-    /// Why the arrays cannot be made: told with the size that was asked for.
+    /// The failure for arrays that cannot be allocated, which names the size that was asked for.
     pub(crate) fn too_large(&self, error: SimError) -> Failure {
         match error {
             SimError::Memory(error) => Failure::usage(format!("{}: {error}", self.size)),

@@ -1,5 +1,5 @@
-//! Wrong arguments and files: one line that says which, its value and what is allowed, and no file is
-//! touched.
+//! Wrong arguments and files: the program prints one line with the option, its value and what is
+//! allowed, and touches no file.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use rustix::fs::statvfs;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_heated-plate");
 
-/// A folder in which something could be destroyed.
+/// A folder with files and a folder that a wrong run could destroy.
 fn place() -> Workplace {
     let place = Workplace::new(PROGRAM);
     fs::write(place.path("old.npy"), "old").unwrap();
@@ -84,7 +84,7 @@ fn an_output_that_cannot_be_written_is_told_before_the_run() {
             ("new/", "must be a file, not a directory"),
             ("old.npy/plate", "old.npy is not a directory"),
         ] {
-            // This run would never come to its end.
+            // This run would take practically for ever.
             let long = "--size 300 --sweeps 1000000000";
             let told = place.refusal(&format!("{long} {option} {path}"));
             assert_eq!(told, format!("{option} {path}: {reason}"));
@@ -94,7 +94,7 @@ fn an_output_that_cannot_be_written_is_told_before_the_run() {
     assert_eq!(told, "--image folder/../old.npy: must be another file than that of --output");
 }
 
-/// A size as it is printed, such as `23.1 GiB`, in bytes.
+/// Converts a printed size, such as `23.1 GiB`, to bytes.
 fn bytes(number: &str, unit: &str) -> f64 {
     let units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let power = units.iter().position(|known| *known == unit).expect("a unit of memory");
@@ -113,7 +113,7 @@ fn a_plate_that_does_not_fit_into_shared_memory_says_how_much_is_there() {
         let (needed, free) = (bytes(words[0], words[1]), bytes(words[is - 3], words[is - 2]));
         let there = statvfs("/dev/shm").unwrap();
         let all = (there.f_blocks * there.f_frsize) as f64;
-        // What is printed is rounded to a tenth.
+        // The printed sizes are rounded to a tenth.
         assert!(0.0 < free && free <= all * 1.1 && all < needed, "{told}");
     }
 }
@@ -133,7 +133,7 @@ fn a_plate_that_no_address_can_count_is_refused() {
 fn a_tolerance_below_rounding_is_refused_at_once_with_the_floor() {
     let place = place();
     for method in ["jacobi", "sor", "chebyshev", "multigrid"] {
-        // With this tolerance Jacobi would never come to its end.
+        // With this tolerance Jacobi's method would never end.
         let run = format!("--size 2000 --method {method} --tolerance 1e-30 --output old.npy");
         let told = place.refusal(&run);
         let floor = told.strip_prefix("--tolerance 1e-30: must be at least ").expect(&told);

@@ -1,8 +1,8 @@
-//! How the program ends before its time: by signals, by SIGKILL and by the loss of a worker; and how it
-//! goes on after a pause.
+//! How the program ends early, by a signal, by SIGKILL or by the loss of a worker, and how it
+//! continues after a pause.
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_heated-plate");
-/// So large that even one worker is asked.
+/// The plate is so large that even a single worker is used.
 const LONG_RUN: &str = "--size 1100 --sweeps 1000000000";
 
 #[test]

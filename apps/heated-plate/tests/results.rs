@@ -1,4 +1,4 @@
-//! What the program computes, prints and writes.
+//! The results of the program, its messages and its files.
 
 use std::io::pipe;
 
@@ -12,7 +12,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_heated-plate");
 const MODES: &str = include_str!("../../../crates/sims/tests/data/heat_modes_public.csv");
 const ITERATES: &str = include_str!("../../../crates/sims/tests/data/jacobi_iterates_public.csv");
 
-/// The JSON object: these keys and no others.
+/// The JSON object; it must have exactly these keys.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Report {
@@ -55,7 +55,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The temperatures in the file `name`, and the SHA-256 of the bytes that they are.
+/// The temperatures in the file `name`, and the SHA-256 of their bytes.
 fn temperatures(place: &Workplace, name: &str) -> (Array2<f64>, String) {
     let array: Array2<f64> = ndarray_npy::read_npy(place.path(name)).unwrap();
     let file = place.read(name);
@@ -134,7 +134,7 @@ fn sides_are_where_their_options_say() {
     assert!(found.slice(s![0, 1..6]).iter().all(|t| *t == 2.5));
     assert!(found.slice(s![1..4, 0]).iter().all(|t| *t == 3.0));
     assert!(found.slice(s![1..4, 6]).iter().all(|t| *t == 100.0));
-    // Nothing else is said: the last row is hot.
+    // By default the last row is hot.
     let _: Report = place.report("--nx 2 --ny 1 --sweeps 1 --output default.npy");
     let (found, _) = temperatures(&place, "default.npy");
     assert_eq!(found.slice(s![.., 1..3]), ndarray::array![[0.0; 2], [25.0; 2], [100.0; 2]]);

@@ -1,4 +1,4 @@
-//! What can be asked of the program; what follows from it is in [`plan`](crate::plan).
+//! The arguments of the program; [`plan`](crate::plan) derives the run from them.
 
 use std::path::PathBuf;
 
@@ -8,14 +8,15 @@ use app_support::destination;
 use app_support::values::{count_to, finite, positive, up_to};
 use clap::{Parser, ValueEnum};
 
-/// Asteroids where nothing else is said.
+/// The default number of asteroids.
 const DEFAULT_ASTEROIDS: usize = 2000;
-/// The most asteroids; time ends long before memory.
+/// The largest number of asteroids; computing time limits it long before memory does.
 const MOST_ASTEROIDS: usize = 1_000_000;
-/// The most samples; memory ends long before.
+/// The largest number of samples; memory limits it long before.
 const MOST_SAMPLES: usize = 1_000_000_000;
 
-/// The solar system from the planets' places and speeds on 1 January 2000, by gravity alone.
+/// The solar system from the positions and velocities of the planets on 1 January 2000, by gravity
+/// alone.
 #[derive(Debug, Parser)]
 #[command(name = "solar-system", version)]
 pub(crate) struct Arguments {
@@ -25,30 +26,32 @@ pub(crate) struct Arguments {
     /// How long to run, in days; backward if negative
     #[arg(long, value_name = "D", value_parser = finite, allow_negative_numbers = true, conflicts_with = "years")]
     pub(crate) days: Option<f64>,
-    /// How a step is made [default: ias15; symplectic8 with --step]
+    /// Method that makes the steps [default: ias15; symplectic8 with --step]
     #[arg(long, value_enum)]
     pub(crate) integrator: Option<Method>,
-    /// The longest step of a method of fixed steps, all of equal length [default: 1; 2 for symplectic8 with --bodies emb]
+    /// The longest step of a method of fixed steps, all of equal length [default: 1; 2 for
+    /// symplectic8 with --bodies emb]
     #[arg(long, value_name = "DAYS", value_parser = positive)]
     pub(crate) step: Option<f64>,
-    /// How closely an adaptive method works [default: 1e-9 for ias15, the relative error of a step 1e-13 for dop853]
+    /// Accuracy of an adaptive method [default: 1e-9 for ias15; 1e-13 for dop853, the relative
+    /// error of a step]
     #[arg(long, value_name = "A", value_parser = positive)]
     pub(crate) accuracy: Option<f64>,
-    /// Whether Earth and Moon are two bodies, or one at their barycentre [default: earth-moon; emb with leapfrog,
-    /// yoshida4 and hermite4, whose usual steps are too long for the Moon]
+    /// Whether Earth and Moon are two bodies, or one at their barycentre [default: earth-moon; emb
+    /// with leapfrog, yoshida4 and hermite4, whose usual steps are too long for the Moon]
     #[arg(long, value_enum)]
     pub(crate) bodies: Option<Earth>,
-    /// The law of gravity [default: 1pn with earth-moon; newton with emb, where a missing quadrupole of Earth and Moon
-    /// makes up for what 1pn adds]
+    /// The law of gravity [default: 1pn with earth-moon; newton with emb, where a missing
+    /// quadrupole of Earth and Moon compensates for the missing 1pn]
     #[arg(long, value_enum)]
     pub(crate) gravity: Option<Law>,
-    /// Whose places and speeds the run starts from
+    /// Ephemeris that the initial positions and velocities come from
     #[arg(long, value_enum, default_value_t = Source::De421)]
     pub(crate) ephemeris: Source,
     /// Asteroids between Mars and Jupiter, 0 for none
     #[arg(long, value_name = "N", value_parser = up_to::<MOST_ASTEROIDS>, default_value_t = DEFAULT_ASTEROIDS)]
     pub(crate) asteroids: usize,
-    /// Which asteroids
+    /// Seed that selects the asteroids
     #[arg(long, value_name = "S", value_parser = seed, default_value_t = 1)]
     pub(crate) seed: u64,
     /// File for all bodies at the end: .csv, AU and AU/day
@@ -60,14 +63,15 @@ pub(crate) struct Arguments {
     /// File for the relative error of the energy at the samples: .csv, days and error
     #[arg(long, value_name = "FILE")]
     pub(crate) energy: Option<PathBuf>,
-    /// Samples at equal times after that of the start [default: one in about 12 days, 500 at most; with methods of fixed
-    /// steps as --every says]
+    /// Samples at equal times after the initial one [default: one in about 12 days, 500 at most;
+    /// with methods of fixed steps as --every says]
     #[arg(long, value_name = "N", value_parser = count_to::<MOST_SAMPLES>, conflicts_with = "every")]
     pub(crate) samples: Option<usize>,
     /// Steps from one sample to the next, with methods of fixed steps [default: about 500 samples]
     #[arg(long, value_name = "STEPS", value_parser = count_to::<{ usize::MAX }>)]
     pub(crate) every: Option<usize>,
-    /// File for a map of the orbits: .png [default: solar-system.png, if no other file nor --quiet nor --json is given]
+    /// File for a map of the orbits: .png [default: solar-system.png, if no other file nor --quiet
+    /// nor --json is given]
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
     #[command(flatten)]
@@ -100,35 +104,36 @@ pub(crate) enum Earth {
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 pub(crate) enum Law {
-    /// Newton's
+    /// Newton's law
     Newton,
-    /// Newton's, and the Sun's to first order of general relativity
+    /// Newton's law, and the Sun's gravity to first order of general relativity
     #[value(name = "1pn")]
     PostNewtonian,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 pub(crate) enum Source {
-    /// JPL's of 2008
+    /// JPL's ephemeris of 2008
     De421,
-    /// JPL's of 2020
+    /// JPL's ephemeris of 2020
     De440,
 }
 
 impl Arguments {
-    /// Whether the places on the way are wanted.
+    /// Whether the positions of the samples are needed.
     pub(crate) fn wants_trajectory(&self) -> bool {
         self.output.is_some() || self.image().is_some()
     }
 
-    /// A plain run leaves a picture behind; a script gets what it asks for.
+    /// The file for the map: the one that was asked for, or a default one for a run without other
+    /// files, `--quiet` and `--json`.
     pub(crate) fn image(&self) -> Option<PathBuf> {
         let asked = [&self.output, &self.final_state, &self.energy];
         let plain = asked.iter().all(|file| file.is_none()) && self.common.shows_progress();
         self.image.clone().or_else(|| plain.then(|| "solar-system.png".into()))
     }
 
-    /// Whether the output files can be written, before anything is computed.
+    /// Checks that the output files can be written, before anything is computed.
     pub(crate) fn check_outputs(&self) -> Result<(), Failure> {
         let image = self.image();
         destination::check_all(&[

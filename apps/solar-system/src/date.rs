@@ -1,7 +1,8 @@
-//! Calendar dates of Julian dates.
+//! Calendar dates from Julian dates.
 //!
-//! Source: Fliegel and Van Flandern, A machine algorithm for processing calendar dates, Comm. ACM 11 (1968) 657, here
-//! with divisions that round down, so that it holds before 4713 BC as well.
+//! Source: Fliegel and Van Flandern, A machine algorithm for processing calendar dates, Comm. ACM
+//! 11 (1968) 657, with divisions that round down, so that the algorithm is also valid before 4713
+//! BC.
 
 const MONTHS: [&str; 12] = [
     "January",
@@ -17,20 +18,21 @@ const MONTHS: [&str; 12] = [
     "November",
     "December",
 ];
-/// Beyond so many days from the epoch a date says nothing that the number of days would not.
+/// From this Julian date on, forwards and backwards, no calendar date is given.
 const FAR: f64 = 1e10;
 
 /// A Julian date as a day of the Gregorian calendar, to the minute: `31 December 2000, 18:00`.
 ///
-/// Years before 1 are counted as BC; dates millions of years away are given as they are.
+/// Years before 1 are counted as BC. Dates millions of years away are given as Julian dates.
 pub(crate) fn calendar(julian: f64) -> String {
     if julian.is_nan() || julian.abs() >= FAR {
         return format!("JD {julian:e}");
     }
-    // Days begin at noon in the one calendar, at midnight in the other.
+    // Julian days begin at noon, calendar days at midnight.
     let minutes = ((julian + 0.5) * 1440.0).round() as i64;
     let (day_number, minute) = (minutes.div_euclid(1440), minutes.rem_euclid(1440));
-    // Counted from 1 March of a year that 400 divides, so that 29 February is the last day of a year.
+    // Days are counted from 1 March of a year that 400 divides, so that 29 February is the last day
+    // of a year.
     let days = day_number - 1_721_120;
     let (era, days) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year_of_era = (days - days / 1460 + days / 36_524 - days / 146_096) / 365;

@@ -1,4 +1,4 @@
-//! The planets and a belt of asteroids under their mutual gravity, on a farm.
+//! A program that moves the planets and a belt of asteroids under their mutual gravity, on a farm.
 //!
 //! `cargo run --release --bin solar-system -- --help`
 
@@ -25,7 +25,7 @@ use crate::arguments::Arguments;
 use crate::plan::{Pace, Plan};
 use crate::trajectory::{EnergyError, Trajectory};
 
-/// What `--json` prints.
+/// The JSON object that `--json` prints.
 #[derive(Serialize)]
 struct Report {
     backend: &'static str,
@@ -34,25 +34,25 @@ struct Report {
     /// How often a task was started again because its worker had died.
     retries: u64,
     bodies: usize,
-    /// Steps taken.
+    /// The number of steps taken.
     steps: u64,
     integrator: &'static str,
     gravity: &'static str,
     ephemeris: &'static str,
-    /// How often the forces on all bodies were computed.
+    /// The number of times that the forces on all bodies were computed.
     evaluations: u64,
-    /// Whether the bodies were so few that the program computed the forces itself.
+    /// Whether the bodies were so few that the program computed the forces without workers.
     inline: bool,
-    /// Relative difference of the total energy between start and end.
+    /// The relative difference between the initial and the final total energy.
     energy_error: f64,
     seconds: f64,
-    /// Ordered pairs of bodies whose attraction was computed, in a second.
+    /// Ordered pairs of bodies whose attraction was computed, per second.
     interactions_per_second: f64,
-    /// SHA-256 of positions, then velocities, body by body, as little-endian bytes.
+    /// SHA-256 of the positions, then the velocities, body by body, as little-endian bytes.
     checksum: String,
 }
 
-/// A system that has arrived.
+/// The final state of a run.
 struct Arrival<'a> {
     system: System,
     trajectory: Option<Trajectory>,
@@ -70,8 +70,7 @@ fn main() {
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     arguments.check_outputs()?;
-    // Workers end with the program; what is in shared memory and in the folder for temporary files
-    // would not.
+    // Workers end with the program; shared memory and temporary files would remain.
     signals::on_stop(|| {
         farm_shm::remove_all();
         farm_process::prepare_exit();
@@ -144,7 +143,7 @@ fn run_on(
     Ok(())
 }
 
-/// Puts the bodies under the law of gravity of the plan, and runs them.
+/// Runs the bodies under the plan's law of gravity.
 fn depart<'a>(
     farm: &impl Farm,
     arguments: &Arguments,
@@ -162,7 +161,7 @@ fn depart<'a>(
     }
 }
 
-/// Steps from the start to the end, and takes samples on the way if they are wanted.
+/// Steps from the start to the end, and takes the samples that are needed.
 fn travel<'a>(
     gravity: impl Forces<Error = SimError>,
     arguments: &Arguments,
@@ -221,8 +220,8 @@ fn travel<'a>(
     Ok(Arrival { system, trajectory, energy, steps, evaluations, inline, seconds })
 }
 
-/// The present ellipses around the Sun, one for each body; none for what is nothing but a point on the map, nor for the
-/// Moon, which goes round the Earth.
+/// The present ellipse of each body around the Sun; `None` for the Sun, for asteroids, which are
+/// points on the map, and for the Moon, which orbits the Earth.
 fn ellipses(system: &System) -> Vec<Option<Vec<[f64; 3]>>> {
     let names = system.names.iter().enumerate();
     names

@@ -1,7 +1,8 @@
-//! What a run is: the arguments, and what follows where they say nothing.
+//! The plan of a run: the arguments, with their defaults filled in.
 //!
-//! A run's results depend on the plan alone. So the times of samples are part of it, whether or not a file wants
-//! them: an adaptive method lands on them, and its last digits know.
+//! The results of a run depend on the plan alone. The times of the samples are part of it, whether
+//! or not a file needs them: an adaptive method ends a step at each sample, which changes the last
+//! digits of the results.
 
 use app_support::Failure;
 use sims::nbody::{Bodies, Ephemeris, Integrator, System, belt};
@@ -10,14 +11,16 @@ use crate::arguments::{Arguments, Earth, Law, Method, Source};
 
 /// Days in a Julian year.
 const YEAR: f64 = 365.25;
-/// Years where nothing else is said.
+/// The default length of a run in years.
 const DEFAULT_YEARS: f64 = 1.0;
-/// Samples of a trajectory where nothing else is said, and the most places in all of them.
+/// The default number of samples of a trajectory, and the largest number of positions in all of
+/// them together.
 const SAMPLES: usize = 500;
 const PLACES: usize = 20_000_000;
-/// Days from one sample to the next where an adaptive method is not to be hindered: some ten steps.
+/// The default days between samples for an adaptive method, which are some ten steps, so that
+/// samples hardly shorten the steps.
 const SPACING: f64 = 12.0;
-/// The most steps that a run can count exactly.
+/// The largest number of steps that can be counted exactly.
 const MOST_STEPS: f64 = 9_007_199_254_740_992.0;
 
 /// A run, from its start to its end.
@@ -32,21 +35,21 @@ pub(crate) struct Plan {
     pub(crate) pace: Pace,
 }
 
-/// How a run is cut into steps and samples.
+/// The division of a run into steps and samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Pace {
-    /// Equal steps, and a sample every so many of them.
+    /// Equal steps, and a sample after every `every` of them.
     Fixed { steps: usize, every: usize },
-    /// Steps as the method finds them for an accuracy, and samples at equal times.
+    /// Steps chosen by the method for an accuracy, and samples at equal times.
     Adaptive { accuracy: f64, samples: usize },
 }
 
 impl Plan {
-    /// The plan that the arguments ask for.
+    /// The plan for the arguments.
     pub(crate) fn new(arguments: &Arguments) -> Result<Self, Failure> {
         let integrator = integrator(arguments);
         let name = integrator.name();
-        // Short steps follow the Moon; long ones do not.
+        // The default steps of the simple methods are too long for the Moon's orbit.
         let simple = matches!(
             integrator,
             Integrator::Leapfrog | Integrator::Yoshida4 | Integrator::Hermite4
@@ -99,14 +102,14 @@ impl Plan {
         Ok(Self { integrator, relativity, ephemeris, bodies, days, pace })
     }
 
-    /// The bodies at the start.
+    /// The initial bodies.
     pub(crate) fn system(&self, arguments: &Arguments) -> System {
         let planets = self.ephemeris.initial_conditions(self.bodies);
         let asteroids = belt::asteroid_belt(arguments.asteroids, arguments.seed, &planets.body(0));
         planets.join(&asteroids)
     }
 
-    /// Whether the steps asked for are short enough for the shortest orbit.
+    /// Checks that the steps asked for are short enough for the shortest orbit.
     pub(crate) fn check_step(&self, arguments: &Arguments, start: &System) -> Result<(), Failure> {
         let Some(step) = arguments.step else { return Ok(()) };
         match self.integrator.longest_step(start) {
@@ -122,7 +125,7 @@ impl Plan {
         }
     }
 
-    /// Samples, that of the start included.
+    /// The number of samples, the initial one included.
     pub(crate) fn samples(&self) -> usize {
         match self.pace {
             Pace::Fixed { steps, every } => steps / every + 1,
@@ -130,7 +133,7 @@ impl Plan {
         }
     }
 
-    /// The law of gravity, as `--gravity` has it.
+    /// The law of gravity, as a value of `--gravity`.
     pub(crate) fn gravity(&self) -> &'static str {
         if self.relativity { "1pn" } else { "newton" }
     }
@@ -149,7 +152,7 @@ fn integrator(arguments: &Arguments) -> Integrator {
     }
 }
 
-/// Samples that fit into some memory where the user has not said how many.
+/// The number of samples if the user has not chosen one, limited by the memory that they need.
 fn usual_samples(arguments: &Arguments) -> usize {
     (PLACES / (arguments.asteroids + 11)).clamp(1, SAMPLES)
 }
@@ -165,7 +168,7 @@ fn adaptive(arguments: &Arguments, usual: f64, days: f64) -> Result<Pace, Failur
             allowed.end()
         )));
     }
-    // No other step is as long as these days; a run has more steps.
+    // A step is some days at most, so a run of this many days has more steps than can be counted.
     if days.abs() > MOST_STEPS {
         return Err(too_long(arguments, days, None));
     }
@@ -201,7 +204,7 @@ fn too_long(arguments: &Arguments, days: f64, step: Option<f64>) -> Failure {
     Failure::usage(format!("{span}{step}: must be a run of at most 2^53 steps"))
 }
 
-/// A number as it may have been typed.
+/// A number as a user would type it.
 fn short(number: f64) -> String {
     let plain = number == 0.0 || (1e-4..1e15).contains(&number.abs());
     if plain { number.to_string() } else { format!("{number:e}") }

@@ -1,4 +1,4 @@
-//! Where the bodies were on the way, and how well their energy was kept.
+//! The positions of the bodies during the run, and the error of their energy.
 
 use std::cell::OnceCell;
 
@@ -8,14 +8,14 @@ use sims::nbody::{System, relativity};
 
 use crate::arguments::Arguments;
 
-/// Positions at regular times: (samples, bodies, 3), AU.
+/// Positions at the samples: (samples, bodies, 3), AU.
 pub(crate) struct Trajectory {
     bodies: usize,
     positions: Vec<f64>,
 }
 
 impl Trajectory {
-    /// Room for so many samples.
+    /// An empty trajectory with memory for `samples` samples.
     pub(crate) fn new(
         arguments: &Arguments,
         samples: usize,
@@ -48,17 +48,18 @@ impl Trajectory {
     }
 }
 
-/// G times the energy that a law of gravity keeps.
+/// G times the energy that the law of gravity conserves.
 fn energy(system: &System, with_relativity: bool) -> f64 {
     let (x, v) = (system.positions.view(), system.velocities.view());
     let more = if with_relativity { relativity::energy(system.gm.view(), x, v) } else { 0.0 };
     system.total_energy() + more
 }
 
-/// The energy at the samples, in parts of that at the start.
+/// The relative error of the energy at the samples.
 pub(crate) struct EnergyError<'a> {
     start: &'a System,
-    /// That of the start, which is not computed before it is asked for: it takes a while where bodies are many.
+    /// The initial energy. It is computed only when it is needed, because it takes some time for
+    /// many bodies.
     first: OnceCell<f64>,
     relativity: bool,
     table: String,
@@ -70,13 +71,13 @@ impl<'a> EnergyError<'a> {
         Self { start, first: OnceCell::new(), relativity, table }
     }
 
-    /// The relative difference of the energy from that of the start.
+    /// The relative difference of the system's energy from the initial one.
     pub(crate) fn of(&self, system: &System) -> f64 {
         let first = self.first.get_or_init(|| energy(self.start, self.relativity));
         ((energy(system, self.relativity) - first) / first).abs()
     }
 
-    /// Adds a sample after so many days.
+    /// Adds a sample at `days` days from the start.
     pub(crate) fn push(&mut self, days: f64, system: &System) {
         let error = self.of(system);
         self.table.push_str(&format!("{days:?},{error:?}\n"));

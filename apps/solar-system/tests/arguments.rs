@@ -1,5 +1,5 @@
-//! Wrong arguments and files: one line that says which, its value and what is allowed, and no file is
-//! touched.
+//! Wrong arguments and files: the program prints one line with the option, its value and what is
+//! allowed, and touches no file.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use app_testing::Workplace;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_solar-system");
 
-/// A folder in which something could be destroyed.
+/// A folder with files and a folder that a wrong run could destroy.
 fn place() -> Workplace {
     let place = Workplace::new(PROGRAM);
     for name in ["old.csv", "old.npy", "old.png"] {
@@ -72,7 +72,7 @@ fn days_and_years_exclude_each_other_and_are_both_named() {
 #[test]
 fn an_output_that_cannot_be_written_is_told_before_the_run() {
     let place = place();
-    // This run would never come to its end.
+    // This run would take practically for ever.
     let long = "--years 1e6";
     for option in ["--final-state", "--output", "--energy", "--image"] {
         for (path, reason) in [

@@ -1,5 +1,5 @@
-//! How the program ends before its time: by signals, by SIGKILL and by the loss of a worker; and how it
-//! goes on after a pause.
+//! How the program ends early, by a signal, by SIGKILL or by the loss of a worker, and how it
+//! continues after a pause.
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_solar-system");
 const LONG_RUN: &str = "--years 1e6 --asteroids 6000 --integrator leapfrog";
@@ -26,7 +26,7 @@ fn workers_that_are_stopped_end_with_a_program_that_is_killed() {
 
 #[test]
 fn a_program_that_is_stopped_and_continued_ends_as_if_it_had_not_been() {
-    // Many short tasks, some seconds in all.
+    // A run of many short tasks that takes some seconds.
     let run = "--asteroids 8000 --days 30 --integrator leapfrog";
     app_testing::a_pause_changes_nothing(PROGRAM, run, "S");
 }

@@ -1,4 +1,4 @@
-//! What the program prints, and which files it leaves.
+//! The messages of the program, and the files that it leaves.
 
 use std::io::pipe;
 
@@ -8,7 +8,7 @@ use sims::nbody::{Bodies, Ephemeris, System, belt};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_solar-system");
 
-/// The JSON object: these keys and no others.
+/// The JSON object; it must have exactly these keys.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Report {
@@ -57,7 +57,7 @@ fn every_pool_with_any_number_of_workers_computes_the_same_bits() {
     }
 }
 
-/// The bodies of the final state `state.csv`, which are those of `start`.
+/// The bodies of the file `state.csv`, with the names and masses of `start`.
 fn final_state(place: &Workplace, start: &System) -> System {
     let text = place.read("state.csv");
     let mut end = start.clone();

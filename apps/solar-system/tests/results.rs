@@ -1,4 +1,4 @@
-//! What the program computes, and what is in the files that it writes.
+//! The results of the program, and the contents of its files.
 
 use app_testing::Workplace;
 use ndarray::Array3;
@@ -10,7 +10,7 @@ const HEADER: &str = "name,x_au,y_au,z_au,vx_au_d,vy_au_d,vz_au_d\n";
 const START: &str = include_str!("../../../crates/sims/data/de421_initial_conditions.csv");
 const REFERENCE: &str = include_str!("../../../crates/sims/tests/data/integrator_reference.csv");
 
-/// What is used here of the JSON object.
+/// The keys of the JSON object that these tests use.
 #[derive(Deserialize)]
 struct Report {
     steps: usize,
@@ -18,7 +18,7 @@ struct Report {
     checksum: String,
 }
 
-/// A body, as the program writes it and as the tables have it.
+/// A body, as in the program's files and in the reference tables.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 struct Body {
     name: String,
@@ -48,7 +48,7 @@ fn names(bodies: &[Body]) -> Vec<&str> {
     bodies.iter().map(|body| body.name.as_str()).collect()
 }
 
-/// The planets at the start; `left_out` are those that others stand for.
+/// The initial planets without `left_out`, the bodies that others represent.
 fn start_without(left_out: &[&str]) -> Vec<Body> {
     let all = table(START).into_iter();
     all.filter(|body| !left_out.contains(&body.name.as_str())).collect()
@@ -61,7 +61,7 @@ fn run(place: &Workplace, arguments: &str) -> (Report, Vec<Body>) {
     assert!(text.starts_with(HEADER), "{text}");
     let bodies = table(&text);
     assert_eq!(bodies.len(), report.bodies);
-    // No digit is lost on the way into the file and out of it.
+    // The file keeps all digits.
     let mut sum = Sha256::new();
     let positions = bodies.iter().flat_map(Body::position);
     for number in positions.chain(bodies.iter().flat_map(Body::velocity)) {
@@ -162,7 +162,7 @@ fn the_trajectory_goes_from_the_start_to_the_end() {
     for (i, body) in last.iter().enumerate() {
         assert_eq!(nine.slice(ndarray::s![3, i, ..]).to_vec(), body.position());
     }
-    // Where the steps do not divide, the last ones are not in it.
+    // If `every` does not divide the steps, the last steps have no sample.
     run(&place, &format!("--days 11 --every 3 {arguments}"));
     assert_eq!(read(), nine);
     run(&place, &format!("--days 11 {arguments}"));

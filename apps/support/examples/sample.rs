@@ -1,10 +1,10 @@
-//! A whole program on this crate, without physics: it counts, and writes what it counted.
+//! A complete program on this crate, without physics: it counts, and writes the numbers.
 //!
 //! ```sh
 //! cargo run -p app-support --example sample -- --steps 300 --output steps.npy --picture steps.png
 //! ```
 //!
-//! The tests of how programs end run it too; `--act` makes it misbehave for them.
+//! The tests of how programs end run it too; its option `--act` makes it misbehave for them.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ use clap::{Parser, ValueEnum};
 use ndarray::Array2;
 use serde::Serialize;
 
-/// Counts, and writes what it counted.
+/// Counts, and writes the numbers
 #[derive(Parser)]
 #[command(name = "sample", version)]
 struct Arguments {
@@ -47,9 +47,9 @@ struct Arguments {
 enum Act {
     /// Stops in the middle of its output file.
     StallWhileWriting,
-    /// Never gets done with cleaning.
+    /// Never finishes its cleaning.
     StallWhileCleaning,
-    /// Fails because its cleaning took away what it needs.
+    /// Fails because its cleaning has removed data that it needs.
     FailWhileCleaning,
     /// Panics when it cleans.
     PanicWhileCleaning,

@@ -1,9 +1,10 @@
-//! Reads the command line: the arguments, or the program ends with one line.
+//! Reads the command line; if it is wrong, ends the program with one line.
 //!
-//! clap decides; only how it speaks is changed. Its errors are several lines long, while a user of
-//! a batch system sees one line of a log, so [`crate::usage`] makes one line of them. An option
-//! that takes a number also takes what begins with a minus sign: otherwise `--nx -5` would be an
-//! "unexpected argument '-5'", and the message would name neither the option nor what is allowed.
+//! clap decides what is wrong; this crate changes only the message. clap's errors are several lines
+//! long, while a user of a batch system sees one line of a log, so [`crate::usage`] makes one line
+//! of them. An option that takes a number also accepts a value that begins with a minus sign:
+//! otherwise `--nx -5` would be an "unexpected argument '-5'", and the message would name neither
+//! the option nor what is allowed.
 
 use std::any::TypeId;
 use std::ffi::OsString;
@@ -15,9 +16,9 @@ use clap::{Arg, Parser};
 use crate::exit::{self, Failure};
 use crate::{output, usage};
 
-/// The arguments of this process.
+/// Returns the arguments of this process.
 ///
-/// Help and version go to stdout with exit code 0. Anything wrong is one line on stderr,
+/// Help and version go to stdout with exit code 0. An error is one line on stderr,
 /// `<program>: <option> <value>: <what is allowed>`, with exit code 2; no file is touched.
 pub fn parse<T: Parser>() -> T {
     let line: Vec<OsString> = std::env::args_os().collect();
@@ -28,12 +29,12 @@ pub fn parse<T: Parser>() -> T {
     }
 }
 
-/// Why there are no arguments to go on with.
+/// The reason that a program does not run.
 #[derive(Debug)]
 enum Refusal {
-    /// Help or the version was asked for.
+    /// The user asked for help or the version.
     Asked(clap::Error),
-    /// Something is wrong, told in one line.
+    /// The arguments are wrong; the failure is one line.
     Wrong(Failure),
 }
 
@@ -49,7 +50,8 @@ fn read<T: Parser>(line: &[OsString]) -> Result<T, Refusal> {
         })
 }
 
-/// Numbers may be negative, and a value that is no number shall be refused by its own option.
+/// Lets an option for numbers accept a leading minus sign, so that a negative number, or text that
+/// is no number, is checked by the option itself.
 fn take_minus_signs(option: Arg) -> Arg {
     let takes = option.get_value_parser().type_id();
     let numbers =
@@ -61,7 +63,7 @@ fn take_minus_signs(option: Arg) -> Arg {
     }
 }
 
-/// Prints help or version. A reader that has seen enough is no failure.
+/// Prints help or version. It is no failure if the reader has closed standard output.
 fn show(text: &clap::Error) -> ! {
     match text.print() {
         Err(error) if error.kind() != Io::BrokenPipe => {

@@ -1,17 +1,17 @@
-//! The options that every program has: which pool, how many workers, what to print.
+//! The options that every program has: the pool, the number of workers, and what to print.
 //!
-//! The words are the same in all programs, so they are written once. Making the pool is left to
-//! the programs: this crate knows none.
+//! They are defined here so that they are the same in all programs. Each program creates the pool
+//! itself: this crate depends on no pool.
 
 use std::fmt::{self, Display};
 use std::thread;
 
 use crate::values::{count_to, up_to};
 
-/// The largest number of workers that can be asked for.
+/// The largest number of workers that a user can ask for.
 pub const MAX_WORKERS: usize = 1024;
 
-/// The largest number of retries that can be asked for.
+/// The largest number of retries that a user can ask for.
 pub const MAX_RETRIES: u32 = 1000;
 
 /// The pool that runs the tasks.
@@ -27,7 +27,7 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// The name as it is typed and printed.
+    /// The name as users type it and programs print it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Mono => "mono",
@@ -43,7 +43,7 @@ impl Display for Backend {
     }
 }
 
-/// The arguments that all programs share; include it with `#[command(flatten)]`.
+/// The arguments that all programs share; a program includes them with `#[command(flatten)]`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Common {
     /// Pool that runs the tasks
@@ -65,7 +65,7 @@ pub struct Common {
 }
 
 impl Common {
-    /// Whether a progress bar may be shown, given a terminal.
+    /// Whether a progress bar may be shown if stderr is a terminal.
     pub fn shows_progress(&self) -> bool {
         !self.quiet && !self.json
     }
@@ -74,7 +74,7 @@ impl Common {
 /// Value parser for a number of workers, from 1 to [`MAX_WORKERS`].
 ///
 /// # Errors
-/// Anything else, with the range in the message.
+/// Any other text, with the range in the message.
 pub fn workers(text: &str) -> Result<usize, String> {
     count_to::<MAX_WORKERS>(text)
 }
@@ -82,12 +82,12 @@ pub fn workers(text: &str) -> Result<usize, String> {
 /// Value parser for a number of retries, from 0 to [`MAX_RETRIES`].
 ///
 /// # Errors
-/// Anything else, with the range in the message.
+/// Any other text, with the range in the message.
 pub fn retries(text: &str) -> Result<u32, String> {
     up_to::<{ MAX_RETRIES as usize }>(text).map(|n| n as u32)
 }
 
-/// The cores that this process may use, as the system tells; 1 where it does not.
+/// The number of cores that this process may use; 1 if the system does not tell.
 pub fn default_workers() -> usize {
     thread::available_parallelism().map_or(1, |cores| cores.get().min(MAX_WORKERS))
 }

@@ -1,8 +1,8 @@
 //! Smooth lines and discs.
 //!
 //! Shapes are drawn three times as large as they will be, and each block of nine pixels is then
-//! averaged to one: edges become smooth without any drawing routine that knows transparency. Text
-//! comes after that, on the [`Image`], because the fonts are drawn pixel by pixel.
+//! averaged to one: edges become smooth, though no drawing routine supports transparency. Text is
+//! added later, on the [`Image`], because the fonts are drawn pixel by pixel.
 
 use embedded_graphics::geometry::Point;
 use embedded_graphics::pixelcolor::Rgb888;
@@ -12,14 +12,15 @@ use embedded_graphics::primitives::{Circle, Line, PrimitiveStyle};
 use crate::image::Image;
 use crate::labels::Area;
 
-/// Pixels drawn for each pixel kept, along each side.
+/// The pixels drawn for each final pixel, along each side.
 const SCALE: usize = 3;
 
-/// Coordinates beyond this are not drawn: no picture is as large, and a line to a point that far
-/// away would take for ever.
+/// Coordinates beyond this are not drawn: no picture is that large, and a line to such a point
+/// would take very long.
 const FAR: f64 = 1e5;
 
-/// A picture in the making; all lengths are pixels of the finished picture, from its top left.
+/// A picture that is being drawn; all lengths are in pixels of the finished picture, from its top
+/// left.
 #[derive(Debug, Clone)]
 pub struct Canvas(Image);
 
@@ -42,12 +43,12 @@ impl Canvas {
         self.circle(centre, radius, PrimitiveStyle::with_fill(colour));
     }
 
-    /// Draws the rim of a circle, as [`Canvas::disc`] does its area.
+    /// Draws the outline of a circle, as [`Canvas::disc`] does its area.
     pub fn ring(&mut self, centre: (f64, f64), radius: f64, width: f64, colour: Rgb888) {
         self.circle(centre, radius, PrimitiveStyle::with_stroke(colour, length(width)));
     }
 
-    /// The part of an area, 0 to 1, that has another colour than `background`.
+    /// The fraction of an area, 0 to 1, whose colour is not `background`.
     pub(crate) fn ink(&self, area: Area, background: Rgb888) -> f64 {
         let background = [background.r(), background.g(), background.b()];
         let scaled = |value: i32| usize::try_from(value).unwrap_or(0) * SCALE;

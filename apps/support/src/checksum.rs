@@ -1,21 +1,21 @@
-//! A fingerprint of results: SHA-256 of the numbers, to the bit.
+//! A checksum of results: the SHA-256 of the numbers' bits.
 //!
-//! Two runs whose fingerprints agree have computed the same bits, whatever pool they used. The
-//! numbers are taken in logical row-major order and as little-endian bytes, so neither the layout
-//! in memory nor the machine shows. The shape is not part of it.
+//! Two runs with equal checksums have computed the same bits, whatever pool they used. The numbers
+//! are hashed in logical row-major order and as little-endian bytes, so neither the layout in
+//! memory nor the machine matters. The shape is not part of the checksum.
 
 use ndarray::{ArrayView, Dimension};
 use sha2::{Digest, Sha256};
 
-/// Numbers that are converted at a time: what the hash needs to run at its full speed.
+/// The numbers that are converted at a time: enough for the hash to run at full speed.
 const CHUNK: usize = 512;
 
-/// A fingerprint in the making, over one array or several in turn.
+/// A checksum that is being computed, over one array or several in turn.
 #[derive(Debug, Clone, Default)]
 pub struct Checksum(Sha256);
 
 impl Checksum {
-    /// A fingerprint of nothing yet.
+    /// The checksum of no numbers yet.
     pub fn new() -> Self {
         Self::default()
     }
@@ -32,7 +32,7 @@ impl Checksum {
         }
     }
 
-    /// The fingerprint: 64 hexadecimal digits.
+    /// The checksum as 64 hexadecimal digits.
     pub fn finish(self) -> String {
         self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -48,7 +48,7 @@ impl Checksum {
     }
 }
 
-/// The fingerprint of one array.
+/// The checksum of one array.
 pub fn checksum<D: Dimension>(array: ArrayView<'_, f64, D>) -> String {
     let mut sum = Checksum::new();
     sum.update(array);

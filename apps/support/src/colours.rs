@@ -1,14 +1,14 @@
 //! The colours of numbers: inferno, dark for low and light for high.
 //!
-//! Equal steps in the number look like equal steps in brightness, in grey print and to
-//! colour-blind readers too. A rainbow shows edges where there are none.
+//! Equal steps in the number look like equal steps in brightness, also in grey print and to
+//! colour-blind readers. A rainbow would show edges where there are none.
 //!
 //! Source: "inferno" by N. Smith and S. van der Walt (CC0), matplotlib's `_cm_listed.py`; the ten
 //! evenly spaced points are those of `viridisLite::inferno(10)`.
 
 use embedded_graphics::pixelcolor::Rgb888;
 
-/// What is drawn where there is no number.
+/// The colour of NaN.
 pub const NO_NUMBER: Rgb888 = Rgb888::new(150, 150, 150);
 
 const INFERNO: [[u8; 3]; 10] = [
@@ -24,7 +24,7 @@ const INFERNO: [[u8; 3]; 10] = [
     [0xFC, 0xFF, 0xA4],
 ];
 
-/// The colour of a number between 0 and 1, grey for NaN; what lies outside gets the nearest colour.
+/// The colour of a number between 0 and 1, and grey for NaN; other numbers get the nearest colour.
 pub fn inferno(share: f64) -> Rgb888 {
     if share.is_nan() {
         return NO_NUMBER;

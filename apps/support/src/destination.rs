@@ -1,10 +1,10 @@
-//! Where an output path leads, found out before the run and without touching any file.
+//! Checks output paths before the run, without touching any file.
 //!
 //! A run of hours must not end with "no such directory". So paths are looked up first, as far as
-//! that is possible without opening, making or truncating anything: with `stat`, `readlink` and
-//! `access`. The answer is also how to write there. A file is replaced by renaming a finished one
+//! that is possible without opening, creating or truncating anything: with `stat`, `readlink` and
+//! `access`. The result also determines how to write. A file is replaced by renaming a finished one
 //! over it, behind any symbolic links. A pipe, a terminal, a device or a file descriptor under
-//! `/proc` (`/dev/stdout`) has no name that could be renamed: it is written straight to.
+//! `/proc` (`/dev/stdout`) has no name that could be renamed: it is written directly.
 
 use std::ffi::OsStr;
 use std::io::{self, ErrorKind};
@@ -15,10 +15,10 @@ use rustix::fs::{Access, access};
 
 use crate::exit::Failure;
 
-/// Links followed before a path counts as a circle; the system's own limit.
+/// The number of links after which a path counts as circular; the system has the same limit.
 const MAX_LINKS: usize = 40;
 
-/// Tells whether the outputs that are asked for can all be written, before anything is computed.
+/// Checks that all requested outputs can be written, before anything is computed.
 ///
 /// # Errors
 /// As [`check_writable`] and [`check_distinct`].
@@ -31,11 +31,11 @@ pub fn check_all(outputs: &[(&str, Option<&Path>)]) -> Result<(), Failure> {
     check_distinct(&asked)
 }
 
-/// Tells whether `path` can be written, as far as that can be known without touching it.
+/// Checks that `path` can be written, as far as that is possible without touching it.
 ///
 /// # Errors
-/// [`Failure::Usage`] in one line with `option`, `path` and the reason: the directory is missing
-/// or not writable, the path is a directory or a file that must not be written.
+/// [`Failure::Usage`] in one line with `option`, `path` and the reason: the directory is missing or
+/// not writable, or the path is a directory or a file that must not be written.
 pub fn check_writable(option: &str, path: &Path) -> Result<(), Failure> {
     let refuse = |reason| Err(Failure::usage(format!("{option} {}: {reason}", path.display())));
     let checked = match locate(path) {
@@ -51,7 +51,7 @@ pub fn check_writable(option: &str, path: &Path) -> Result<(), Failure> {
     checked.or_else(refuse)
 }
 
-/// Tells whether the outputs go to different places, so that none replaces another.
+/// Checks that the outputs go to different places, so that none replaces another.
 ///
 /// # Errors
 /// [`Failure::Usage`] with both options and the path that they share.
@@ -72,16 +72,16 @@ pub fn check_distinct(outputs: &[(&str, &Path)]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How a path is written to.
+/// The way in which a path is written.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Destination {
-    /// Not a plain file: opened and written.
+    /// Not a plain file: it is opened and written.
     Straight(PathBuf),
-    /// A plain file, there or not yet; both paths are free of links.
+    /// A plain file that may or may not exist; both paths are free of links.
     File { directory: PathBuf, file: PathBuf },
 }
 
-/// Follows `path` to where it leads; says why it leads nowhere.
+/// Follows the links of `path` to its destination; the error is the reason that there is none.
 pub(crate) fn locate(path: &Path) -> Result<Destination, String> {
     if path.as_os_str().is_empty() {
         return Err("needs a file name".into());
@@ -216,7 +216,7 @@ mod tests {
         fs::write(&file, "old").unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o444)).unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o555)).unwrap();
-        // The superuser may write everywhere, and is told so by the system.
+        // The superuser may write everywhere, and `access` says so.
         if !geteuid().is_root() {
             assert_eq!(reason(&file), "its directory is not writable");
             fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();

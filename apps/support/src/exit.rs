@@ -1,9 +1,9 @@
-//! How a program ends: one line on stderr and an exit code.
+//! The end of a program: one line on stderr and an exit code.
 //!
-//! The code tells whose fault it was: 2 for what the user can correct (arguments, files), 1 for a
-//! run that failed. Whoever ends the program takes the output mutex first and keeps it. A signal
-//! that arrives at the same time therefore has the first word or none: there is never a second
-//! line, nor an exit code that belongs to a failure which the signal itself caused.
+//! The code is 2 for errors that the user can correct (arguments, files), and 1 for a run that
+//! failed. The thread that ends the program takes the output mutex first and keeps it. So a signal
+//! that arrives at the same time is either reported alone or not at all: there is never a second
+//! line, nor an exit code of a failure that the signal itself caused.
 
 use std::fmt::{self, Display};
 use std::io::Write;
@@ -12,7 +12,7 @@ use std::sync::OnceLock;
 
 use crate::{output, progress};
 
-/// Why a program could not do what it was asked.
+/// The reason that a program failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
     /// The arguments or files given are wrong: exit code 2.
@@ -60,7 +60,8 @@ impl Display for Failure {
 impl std::error::Error for Failure {}
 
 impl From<anyhow::Error> for Failure {
-    /// Keeps a failure that went through `anyhow`; anything else is a failed run with its causes.
+    /// Keeps a failure that was wrapped by `anyhow`; any other error becomes a failed run with its
+    /// causes.
     fn from(error: anyhow::Error) -> Self {
         match error.downcast::<Self>() {
             Ok(failure) => failure,
@@ -71,7 +72,7 @@ impl From<anyhow::Error> for Failure {
 
 /// Ends the program with exit code 0, or as [`Failure::report_and_exit`] does.
 ///
-/// Meant as the last call of `main`; returning from `main` instead would race with a signal.
+/// This should be the last call of `main`: returning from `main` would race with a signal.
 pub fn finish(result: Result<(), Failure>) -> ! {
     if let Err(failure) = result {
         failure.report_and_exit();
@@ -83,12 +84,12 @@ pub fn finish(result: Result<(), Failure>) -> ! {
 
 static PROGRAM: OnceLock<String> = OnceLock::new();
 
-/// Sets the name that stands before every line on stderr; the first call counts.
+/// Sets the name that precedes every line on stderr; only the first call has an effect.
 pub fn name_program(name: &str) {
     PROGRAM.get_or_init(|| one_line(name));
 }
 
-/// The program's name: as set, otherwise the file name that it was started by.
+/// The program's name: the name that was set, or else the file name of the executable.
 pub fn program() -> &'static str {
     PROGRAM.get_or_init(|| {
         let started_as = std::env::args_os().next().unwrap_or_default();
@@ -97,8 +98,8 @@ pub fn program() -> &'static str {
     })
 }
 
-/// The text with its control characters escaped, so that no message spreads over several lines or
-/// speaks to the terminal.
+/// Escapes the control characters of a text, so that a message stays on one line and cannot control
+/// the terminal.
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for character in text.trim_end().chars() {
@@ -111,7 +112,7 @@ pub fn one_line(text: &str) -> String {
     line
 }
 
-/// `<program>: <message>` on stderr. Stderr may be closed: then nobody is there to be told.
+/// Writes `<program>: <message>` to stderr. An error is ignored: stderr may be closed.
 pub(crate) fn report(message: impl Display) {
     progress::clear();
     let line = format!("{}: {message}\n", program());

@@ -1,9 +1,9 @@
-//! Which cells of a plate are held at which temperature, from a picture or an array.
+//! Reads the cells of a plate that are held at fixed temperatures, from a picture or an array.
 //!
-//! In an array of floating-point numbers a number is the temperature that its cell is held at, and NaN leaves the cell
-//! free. An array of `bool` or of whole numbers, or one of the numbers 0 and 1 alone, says yes or no; and so does a picture
-//! by its brightness: black and transparent leave a cell free, white holds it at the temperature that is given beside, and
-//! grey at a share of that.
+//! In an array of floating-point numbers, a number is the temperature of a held cell, and NaN
+//! leaves the cell free. An array of `bool`, of whole numbers, or of the numbers 0 and 1 alone says
+//! which cells are held. So does the brightness of a picture: black and transparent cells are free,
+//! white ones are held at the temperature `full`, and grey ones at a fraction of it.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -14,13 +14,15 @@ use ndarray_npy::{ViewElement, ViewNpyError, ViewNpyExt};
 
 use crate::exit::Failure;
 
-/// Reads the cells that are held, `full` being the temperature of what says yes; NaN where a cell is free.
+/// Reads the held cells, where `full` is the temperature of cells without one of their own; free
+/// cells are NaN.
 ///
 /// # Shapes
-/// The result has a row for each row of the array, or of the picture from its lowest up.
+/// The result has a row for each row of the array, or of the picture from its lowest row up.
 ///
 /// # Errors
-/// [`Failure::Usage`] in one line with `option`, the path, and why the file is no mask.
+/// [`Failure::Usage`] in one line with `option`, the path, and the reason that the file is not a
+/// mask.
 pub fn read(option: &str, path: &Path, full: f64) -> Result<Array2<f64>, Failure> {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     let cells = match extension.to_ascii_lowercase().as_str() {
@@ -87,7 +89,7 @@ fn from_npy(path: &Path, full: f64) -> Result<Array2<f64>, String> {
     Ok(if says_yes_or_no { cells.mapv(|cell| yes(cell == 1.0)) } else { cells })
 }
 
-/// The array, if its elements are of this type.
+/// The array, if its elements are of type `T`.
 fn view<T: ViewElement + Copy>(
     bytes: &[u8],
     cell: impl Fn(T) -> f64,
@@ -102,13 +104,14 @@ fn view<T: ViewElement + Copy>(
     }
 }
 
-/// Fits cells to a plate: with the sides, or without them, which then are free.
+/// Extends cells to the shape of a plate: either they include the sides, or the sides are added as
+/// free cells.
 ///
 /// # Shapes
 /// The result is `(ny + 2, nx + 2)`; `cells` are that or `(ny, nx)`.
 ///
 /// # Errors
-/// Both shapes, where they are others.
+/// Both shapes, if `cells` have another one.
 pub fn fit(cells: Array2<f64>, (nx, ny): (usize, usize)) -> Result<Array2<f64>, String> {
     let (rows, columns) = cells.dim();
     if (rows, columns) == (ny + 2, nx + 2) {

@@ -1,10 +1,11 @@
-//! The picture of a plate: temperature as colour, with lines at round temperatures and a scale beside it.
+//! The picture of a plate: temperature as colour, with lines at round temperatures and a scale
+//! beside it.
 //!
-//! Cells are square and the last row is on top, as y grows upwards. A large field is averaged down
-//! to what a screen shows, a small one enlarged by a whole factor, so that every cell keeps the
-//! same size. A plate that would be a hair's breadth on the picture is drawn wider than it is: only
-//! then are its cells not square. Cells without a number are grey, also when averaged: a hole must
-//! not vanish.
+//! Cells are square and the last row is at the top, because y grows upwards. A large field is
+//! averaged down to the size of a screen, and a small one is enlarged by a whole factor, so that
+//! all cells have the same size. A plate that would be very narrow on the picture is drawn wider:
+//! only then are its cells not square. Cells with NaN are grey, also after averaging, so that holes
+//! do not vanish.
 
 use std::ops::Range;
 
@@ -16,14 +17,14 @@ use crate::image::{Image, LABEL, TITLE, fit, text_size};
 use crate::isotherms::Isotherms;
 use crate::ticks::ticks;
 
-/// Longest side of a field that is averaged down.
+/// The longest side of a field that is averaged down, in pixels.
 const LARGE: usize = 900;
-/// A field whose longer side is below this is enlarged, up to about this.
+/// A field whose longer side is below this is enlarged up to about this many pixels.
 const SMALL: usize = 600;
-/// Shortest side of any field.
+/// The shortest side of any field, in pixels.
 const NARROW: usize = 60;
 
-/// About how many lines of equal temperature there are.
+/// The approximate number of isotherms.
 const LINES: usize = 10;
 
 const MARGIN: usize = 24;
@@ -59,7 +60,7 @@ pub fn heat_map(field: ArrayView2<'_, f64>, title: &str) -> Image {
     let title_top = (HEAD as i32 - 20 - text_size("", title_font).1) / 2 + 2;
     image.text(&title, middle - title_width / 2, title_top, title_font, INK);
 
-    // Everything below the title is centred as one block when the title is the widest part.
+    // If the title is the widest part, everything below it is centred as one block.
     let shift = (image.width - right) / 2;
     let (left, top) = (MARGIN + shift, HEAD + (bar_height - height) / 2);
     frame(&mut image, left, top, width, height);
@@ -89,7 +90,8 @@ struct Scale {
 }
 
 impl Scale {
-    /// From the smallest number to the largest; widened where all are equal, 0 to 1 without any.
+    /// The range from the smallest to the largest number; widened if they are equal, and 0 to 1 if
+    /// there is none.
     fn of(field: ArrayView2<'_, f64>) -> Self {
         let finite = field.iter().copied().filter(|value| value.is_finite());
         let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
@@ -105,13 +107,14 @@ impl Scale {
         Self { low: (low - room).max(f64::MIN), high: (high + room).min(f64::MAX) }
     }
 
-    /// 0 at the low end, 1 at the high end. Of halves, as a difference may be too large.
+    /// The position of a value, 0 at the low end and 1 at the high end. It is computed from halves,
+    /// because a difference may overflow.
     fn share(&self, value: f64) -> f64 {
         (value / 2.0 - self.low / 2.0) / (self.high / 2.0 - self.low / 2.0)
     }
 }
 
-/// Width and height in pixels of a field of so many columns and rows.
+/// The width and height in pixels of a field of `columns` and `rows`.
 fn drawn_size(columns: usize, rows: usize) -> (usize, usize) {
     let longest = columns.max(rows).max(1);
     let side = |cells: usize| {
@@ -125,13 +128,14 @@ fn drawn_size(columns: usize, rows: usize) -> (usize, usize) {
     (side(columns), side(rows))
 }
 
-/// The cells that one pixel of `pixels` shows: those it covers, and at least the one it lies in.
+/// The cells that a pixel shows: those that it covers, and at least the one that it lies in.
 fn covered(pixel: usize, pixels: usize, cells: usize) -> Range<usize> {
     let start = pixel * cells / pixels;
     start..((pixel + 1) * cells / pixels).max(start + 1).min(cells)
 }
 
-/// The means of what single pixels show; where a cell is as large as a pixel or larger, the cells themselves.
+/// The mean of the cells that each pixel shows; the cells themselves if they are not smaller than a
+/// pixel.
 fn averaged(field: ArrayView2<'_, f64>, (width, height): (usize, usize)) -> Array2<f64> {
     let (rows, columns) = field.dim();
     if rows == 0 || columns == 0 {
@@ -167,7 +171,7 @@ fn draw_field(
     }
 }
 
-/// A colour under a line of a level: lines are darker where it is bright, and brighter where it is dark.
+/// A colour below a line: darker if the colour is bright, and brighter if it is dark.
 fn inked(colour: Rgb888, cover: f64, share: f64) -> [u8; 3] {
     let (ink, strength) = if share > 0.6 { (0.0, 0.55) } else { (255.0, 0.55) };
     let cover = strength * cover;
@@ -189,7 +193,7 @@ fn draw_bar(image: &mut Image, scale: &Scale, levels: &[f64], left: usize, heigh
     }
 }
 
-/// A line of one pixel around an area that is filled later.
+/// Draws a line of one pixel around an area that is filled later.
 fn frame(image: &mut Image, left: usize, top: usize, width: usize, height: usize) {
     image.fill(left as i32 - 1, top as i32 - 1, width + 2, height + 2, INK);
 }

@@ -1,8 +1,8 @@
 //! A picture in memory, its text and its PNG file.
 //!
-//! Three bytes a pixel and no transparency: what the programs draw needs no more. Text is written
-//! in the fonts that are part of embedded-graphics, at full size and not smoothed, as they were
-//! drawn. They hold the Latin-1 characters; others are shown as `?`.
+//! A pixel has three bytes and no transparency, which suffices for the programs' pictures. Text is
+//! written in the fonts that are part of embedded-graphics, at their original size and without
+//! smoothing. They have the Latin-1 characters; others are shown as `?`.
 
 use std::convert::Infallible;
 use std::io::{self, Write};
@@ -21,7 +21,7 @@ use embedded_graphics::text::{Baseline, Text};
 pub const TITLE: &MonoFont<'static> = &FONT_10X20;
 /// The font of labels.
 pub const LABEL: &MonoFont<'static> = &FONT_9X15;
-/// The font of small print.
+/// The font of small text.
 pub const SMALL: &MonoFont<'static> = &FONT_7X13;
 
 /// A picture: rows from the top, pixels from the left.
@@ -46,7 +46,7 @@ impl Image {
         if x < self.width { self.pixels.get(y * self.width + x).copied() } else { None }
     }
 
-    /// Fills a rectangle, as far as it lies within the picture.
+    /// Fills the part of a rectangle that lies within the picture.
     pub fn fill(&mut self, left: i32, top: i32, width: usize, height: usize, colour: Rgb888) {
         let size = Size::new(width as u32, height as u32);
         let Ok(()) = self.fill_solid(&Rectangle::new(Point::new(left, top), size), colour);
@@ -60,7 +60,7 @@ impl Image {
             Text::with_baseline(&text, Point::new(left, top), style, Baseline::Top).draw(self);
     }
 
-    /// Writes text as [`Image::text`] does, with a rim that keeps it legible over lines.
+    /// Writes text as [`Image::text`] does, with an outline that keeps it legible over lines.
     pub fn text_with_rim(
         &mut self,
         text: &str,
@@ -78,7 +78,7 @@ impl Image {
     /// Writes the picture as a PNG file.
     ///
     /// # Errors
-    /// Those of `target`; a picture without pixels, which PNG does not have.
+    /// The errors of `target`; a picture without pixels, which PNG does not allow.
     pub fn write_png(&self, target: impl Write) -> io::Result<()> {
         let mut encoder = png::Encoder::new(target, self.width as u32, self.height as u32);
         encoder.set_color(png::ColorType::Rgb);
@@ -133,7 +133,7 @@ pub fn text_size(text: &str, font: &MonoFont<'_>) -> (i32, i32) {
     (width.min(i32::MAX as u32) as i32, font.character_size.height as i32)
 }
 
-/// The largest font in which a title fits into `width`; where none does, the title is cut.
+/// The largest font in which a title fits into `width`; if it fits in none, the title is shortened.
 pub fn fit(title: &str, width: i32) -> (&'static MonoFont<'static>, String) {
     let fonts = [TITLE, LABEL, SMALL, &FONT_6X10];
     if let Some(font) = fonts.into_iter().find(|font| text_size(title, font).0 <= width) {
@@ -144,7 +144,7 @@ pub fn fit(title: &str, width: i32) -> (&'static MonoFont<'static>, String) {
     (&FONT_6X10, start + "...")
 }
 
-/// Text on one line: the fonts would draw a line feed as one.
+/// The text on one line, because the fonts would draw a line feed as one.
 fn shown(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

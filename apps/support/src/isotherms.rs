@@ -1,12 +1,13 @@
 //! Lines of equal value over a field that is drawn as colours.
 //!
-//! At each pixel the field is interpolated between the samples around it. The distance to a level is about the difference
-//! in value over the gradient, both there: so a pixel knows by itself how much of it a line covers, and lines are smooth
-//! and equally thin wherever they go.
+//! At each pixel the field is interpolated between the surrounding samples. The distance to a level
+//! is about the difference in value divided by the gradient at that pixel. So the part of a pixel
+//! that a line covers depends on that pixel alone, and lines are smooth and equally thin
+//! everywhere.
 
 use ndarray::ArrayView2;
 
-/// Half of a line's width, in pixels.
+/// Half the width of a line, in pixels.
 const HALF_WIDTH: f64 = 0.6;
 
 /// Samples of a field, spread evenly over `width` by `height` pixels; row 0 is at the bottom.
@@ -15,7 +16,8 @@ pub(crate) struct Isotherms<'a> {
     width: usize,
     height: usize,
     levels: &'a [f64],
-    /// A field that changes less than this from one pixel to the next is level, and has no line on it.
+    /// Where the field changes by less than this from one pixel to the next, it counts as constant,
+    /// and no line is drawn.
     flat: f64,
 }
 
@@ -29,7 +31,8 @@ impl<'a> Isotherms<'a> {
         Self { samples, width, height, levels, flat: step * 1e-4 }
     }
 
-    /// How much of the pixel in column `x` of row `y` from the top a line covers, from 0 to 1, and the level of the line.
+    /// The fraction of a pixel that a line covers, from 0 to 1, and the level of the line. The
+    /// pixel is in column `x` of row `y`, counted from the top.
     pub(crate) fn cover(&self, x: usize, y: usize) -> Option<(f64, f64)> {
         let (x, y) = (x as f64 + 0.5, (self.height - 1 - y) as f64 + 0.5);
         let here = self.at(x, y);
@@ -42,7 +45,8 @@ impl<'a> Isotherms<'a> {
             .then_some((cover, level))
     }
 
-    /// The field at a point in pixels from the bottom left, between the centres of the samples.
+    /// The field at a point in pixels from the bottom left, interpolated between the centres of the
+    /// samples.
     fn at(&self, x: f64, y: f64) -> f64 {
         let (rows, columns) = self.samples.dim();
         let (left, right, across) = between(x, self.width, columns);
@@ -54,7 +58,7 @@ impl<'a> Isotherms<'a> {
     }
 }
 
-/// The two of `samples` between whose centres a point lies, and how far it is on its way to the second.
+/// The two samples between whose centres a point lies, and its position between them from 0 to 1.
 fn between(point: f64, pixels: usize, samples: usize) -> (usize, usize, f64) {
     let last = (samples - 1) as f64;
     let place = (point * samples as f64 / pixels as f64 - 0.5).clamp(0.0, last);
@@ -75,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_line_is_where_the_field_has_the_value() {
-        // Column i has its centre at 10 i + 5 pixels.
+        // The centre of column i is at 10 i + 5 pixels.
         let field = Array2::from_shape_fn((10, 10), |(_, i)| i as f64);
         for line in covers(&field, (100, 100), &[2.0, 6.5]) {
             let lit: Vec<_> = (0..100).filter(|x| line[*x] > 0.3).collect();

@@ -1,8 +1,8 @@
-//! One JSON object on standard output, for the programs that read ours.
+//! One JSON object on standard output, for programs that read the result.
 //!
-//! Written through the handle of stdout, not by `println!`, which panics when the reader is gone.
-//! A reader that has seen enough (`| head`) is no failure. Numbers that are not finite become
-//! `null`: JSON has no word for them.
+//! The object is written through the handle of stdout, because `println!` panics if the reader has
+//! closed it. A reader that stops early (`| head`) is no failure. Numbers that are not finite
+//! become `null`, because JSON cannot represent them.
 
 use std::io::{self, ErrorKind, Write};
 
@@ -13,8 +13,8 @@ use crate::exit::Failure;
 /// Prints `object` and a line feed on standard output.
 ///
 /// # Errors
-/// The object cannot be written as JSON, or standard output is full or closed by another cause
-/// than a reader that went away.
+/// If the object cannot be written as JSON, or standard output fails for any reason except a reader
+/// that has closed it.
 pub fn print(object: &impl Serialize) -> Result<(), Failure> {
     write(io::stdout().lock(), object)
 }

@@ -1,17 +1,16 @@
 //! Places for names beside dots, where they hide neither each other nor a dot.
 //!
-//! Around each dot there are places to the right, left, above, below and askew, near and farther
-//! out. Of those that are free the one is taken which covers the fewest lines and is not far. A
-//! name for which there is no room is left out: a reader can do without a name, but cannot read two
-//! on top of each other.
+//! Around each dot there are places to the right, left, above, below and diagonally, near and
+//! farther out. Of the free places, one that covers few lines and is not far away is taken. A name
+//! for which there is no room is left out, because two overlapping names could not be read.
 
-/// Distances between a dot and its name, in pixels.
+/// The distances between a dot and its name, in pixels.
 const DISTANCES: [i32; 4] = [8, 14, 24, 36];
-/// Directions, the best first: right, left, up, down, askew.
+/// The directions, the best first: right, left, up, down, diagonals.
 const DIRECTIONS: [(i32, i32); 8] =
     [(1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (1, 1), (-1, -1), (-1, 1)];
 
-/// A rectangle in pixels; right and bottom are the first beyond it.
+/// A rectangle in pixels; `right` and `bottom` are the first coordinates outside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Area {
     pub(crate) left: i32,
@@ -21,7 +20,7 @@ pub(crate) struct Area {
 }
 
 impl Area {
-    /// A rectangle of a size around its centre.
+    /// A rectangle of the given size around its centre.
     pub(crate) fn around((x, y): (i32, i32), (width, height): (i32, i32)) -> Self {
         let (left, top) = (x - width / 2, y - height / 2);
         Self { left, top, right: left + width, bottom: top + height }
@@ -42,7 +41,7 @@ impl Area {
     }
 }
 
-/// The room that is left for names.
+/// The places on a page that are still free for names.
 #[derive(Debug, Clone)]
 pub(crate) struct Labels {
     page: Area,
@@ -55,18 +54,19 @@ impl Labels {
         Self { page, taken: Vec::new() }
     }
 
-    /// Keeps names out of an area.
+    /// Reserves an area, so that no name is placed there.
     pub(crate) fn take(&mut self, area: Area) {
         self.taken.push(area);
     }
 
-    /// What an area would hide: names and dots count 1 each, lines by their part of it.
+    /// The amount that an area would hide: names and dots count 1 each, lines by their fraction of
+    /// the area.
     pub(crate) fn cover(&self, area: Area, ink: impl Fn(Area) -> f64) -> f64 {
         self.taken.iter().filter(|other| other.meets(&area)).count() as f64 + ink(area)
     }
 
-    /// Takes a place for a name of a size beside a dot, if one is free. `ink` is the part of an
-    /// area, 0 to 1, that is drawn on.
+    /// Reserves a place for a name of the given size beside a dot, if one is free. `ink` returns
+    /// the fraction of an area, 0 to 1, that is drawn on.
     pub(crate) fn place(
         &mut self,
         (x, y): (i32, i32),

@@ -1,12 +1,12 @@
-//! What the programs of the farm share besides physics and pools.
+//! The parts that the programs have in common besides physics and pools.
 //!
-//! A program reads its arguments ([`arguments`]), tells before the run whether its output can be
+//! A program reads its arguments ([`arguments`]), checks before the run that its output can be
 //! written ([`destination`]), runs with a bar on the terminal ([`progress`]), writes its files
 //! whole or not at all ([`output`]) and ends with one line and an exit code ([`exit`]), also when a
-//! user stops it ([`signals`]). Pictures are drawn by the program itself ([`heat_map`], [`orbits`]):
-//! they need no font, display or other program on the machine.
+//! user stops it ([`signals`]). The program draws pictures itself ([`heat_map`], [`orbits`]), so it
+//! needs no font, display or other program on the machine.
 //!
-//! Nothing here knows a pool or a simulation, so both programs can use all of it.
+//! No module depends on a pool or a simulation, so every program can use all of them.
 
 #![deny(unsafe_code)]
 

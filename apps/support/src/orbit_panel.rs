@@ -1,10 +1,10 @@
-//! One round map of the Solar System: from distances in AU to pixels, and paths on it.
+//! One round map of the Solar System: conversion from AU to pixels, and paths.
 //!
-//! Between two samples a path goes on around the Sun, on the ellipse through them and a third one
-//! near by. Chords would cut the orbits of the inner planets to stars as soon as samples are a
+//! Between two samples a path is drawn around the Sun, on the ellipse through these samples and a
+//! third one near by. Chords would turn the orbits of the inner planets into stars if samples are a
 //! month apart. The ellipse has the Sun in its focus: `1 / r = a + b cos(angle) + c sin(angle)`,
-//! which is linear in what is sought. Where it does not fit, angle and distance change evenly, and
-//! where the distance changes much, the path is a straight line.
+//! which is linear in the unknowns. If the ellipse does not fit, angle and distance change evenly,
+//! and if the distance changes much, the path is a straight line.
 
 use std::f64::consts::{PI, TAU};
 
@@ -15,42 +15,44 @@ use crate::canvas::Canvas;
 /// A place in pixels or AU.
 pub(crate) type Place = (f64, f64);
 
-/// Turns below this angle are drawn straight (radians).
+/// Paths with turns below this angle, in radians, are drawn straight.
 const STRAIGHT: f64 = 0.05;
-/// Samples before and after that an ellipse may go through.
+/// The number of samples before and after a sample from which the third point of its ellipse may be
+/// taken.
 const NEAR_BY: usize = 12;
-/// Shortest line worth drawing, in pixels.
+/// The shortest line that is drawn, in pixels.
 const SHORTEST: f64 = 0.5;
 
 /// A map with the Sun in the middle, clipped at its rim.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Panel {
-    /// The Sun, in pixels.
+    /// The position of the Sun, in pixels.
     pub(crate) centre: Place,
-    /// Distance from the Sun to the rim, in pixels.
+    /// The distance from the Sun to the rim, in pixels.
     pub(crate) radius: f64,
-    /// The same, in AU.
+    /// The distance from the Sun to the rim, in AU.
     pub(crate) range: f64,
 }
 
 impl Panel {
-    /// Where a body is on the picture; north of the ecliptic towards the reader, so y is upwards.
+    /// The position of a body in pixels. The north of the ecliptic points to the reader, so y
+    /// points upwards.
     pub(crate) fn at(&self, (x, y): Place) -> Place {
         let scale = self.pixels(1.0);
         (self.centre.0 + x * scale, self.centre.1 - y * scale)
     }
 
-    /// A distance in pixels.
+    /// The length in pixels of a distance in AU.
     pub(crate) fn pixels(&self, distance: f64) -> f64 {
         distance / self.range * self.radius
     }
 
-    /// Whether a body is on the map; no place without a number is.
+    /// Whether a body is on the map; false if a coordinate is NaN.
     pub(crate) fn shows(&self, (x, y): Place) -> bool {
         x.hypot(y) <= self.range
     }
 
-    /// Draws a path through samples; a sample without a number interrupts it.
+    /// Draws a path through samples; a sample that is not finite interrupts it.
     pub(crate) fn path(&self, canvas: &mut Canvas, samples: &[Place], colour: Rgb888) {
         let mut pen: Option<Place> = None;
         let mut last: Option<Place> = None;
@@ -96,7 +98,7 @@ impl Panel {
     }
 }
 
-/// Places on the way to a sample from the one before it, the sample included.
+/// The places along the path from the previous sample to this one, which is included.
 fn way(samples: &[Place], index: usize) -> Vec<Place> {
     let to = samples[index];
     let Some(from) = index.checked_sub(1).map(|before| samples[before]).filter(|p| is_place(*p))
@@ -127,7 +129,7 @@ fn way(samples: &[Place], index: usize) -> Vec<Place> {
     on_the_way.chain([to]).collect()
 }
 
-/// A path around the Sun: the terms of `1 / r`.
+/// A path around the Sun, given by the terms of `1 / r`.
 struct Ellipse([f64; 3]);
 
 impl Ellipse {
@@ -136,8 +138,8 @@ impl Ellipse {
     }
 }
 
-/// The ellipse through a sample, the one before and that of the others near by which lies most
-/// aside of both; none if all lie too close together to tell.
+/// The ellipse through a sample, the previous one, and the nearby sample that is farthest aside of
+/// both; `None` if all of them are too close together.
 fn ellipse(samples: &[Place], index: usize) -> Option<Ellipse> {
     let (from, to) = (angle(samples[index - 1]), angle(samples[index]));
     let spread = |third: f64| (to - third).sin() + (third - from).sin() + (from - to).sin();
@@ -209,7 +211,7 @@ mod tests {
             let angles = (0..count).map(move |n| step * f64::from(n));
             angles.map(|angle| (radius(angle) * angle.cos(), radius(angle) * angle.sin()))
         };
-        // Each sample is nearly half an orbit after the last.
+        // Each sample is nearly half an orbit after the previous one.
         let coarse: Vec<_> = places(2.9, 200).collect();
         let drawn = (1..200).flat_map(|index| way(&coarse, index));
         for place in drawn.skip(100) {

@@ -1,9 +1,9 @@
 //! The picture of the Solar System, seen from the north pole of the ecliptic.
 //!
 //! Mercury is a hundred times nearer to the Sun than Pluto. A logarithmic scale would bend the
-//! orbits, so there are two maps beside each other: one to just beyond the main belt, one to the
-//! farthest body; where all bodies fit on one map, there is one. Asteroids are too many for paths
-//! and are shown as points where they are last.
+//! orbits, so there are two maps side by side: one to just beyond the main belt, and one to the
+//! farthest body; a single one if all bodies fit on one map. Asteroids are too many for paths and
+//! are shown as points at their last position.
 
 use std::f64::consts::{FRAC_PI_2, TAU};
 
@@ -16,15 +16,15 @@ use crate::labels::{Area, Labels};
 use crate::orbit_panel::{Panel, Place};
 use crate::ticks::ticks;
 
-/// Inclination of the Earth's axis, J2000, in degrees (IAU 1976).
+/// The inclination of the Earth's axis, J2000, in degrees (IAU 1976).
 const OBLIQUITY: f64 = 23.439_291_1;
-/// Range of the inner map, in AU: all of the main belt.
+/// The range of the inner map in AU, which includes all of the main belt.
 const INNER: f64 = 3.6;
-/// With a body farther than this there are two maps, in AU.
+/// There are two maps if a body is farther from the Sun than this, in AU.
 const SPLIT: f64 = 5.0;
-/// Samples of a path that are drawn, at most.
+/// The largest number of samples of a path that are drawn.
 const SAMPLES: usize = 5_000;
-/// Rays from the Sun along which the rings may be labelled.
+/// The number of directions from the Sun in which the rings may be labelled.
 const RAYS: u32 = 72;
 
 const SIDE: i32 = 640;
@@ -40,13 +40,14 @@ const TEXT: Rgb888 = Rgb888::new(232, 234, 242);
 const SUN: Rgb888 = Rgb888::new(255, 214, 92);
 const DUST: Rgb888 = Rgb888::new(112, 116, 136);
 
-/// Draws the bodies' paths and their last places; body 0 is the Sun, in the middle.
+/// Draws the bodies' paths and their last positions; body 0 is the Sun, in the middle.
 ///
-/// Where an orbit is known as a whole it is drawn faintly below the path: a body may have gone a small part of it.
+/// If a whole orbit is known it is drawn faintly below the path, because a body may have covered
+/// only a small part of it.
 ///
 /// # Shapes
-/// `trajectory: (samples, bodies, 3)`, one of `names` for each body, and places of its orbit relative to the Sun, or
-/// none. Bodies named `asteroid-...` are points.
+/// `trajectory: (samples, bodies, 3)`, one of `names` for each body, and for each body the
+/// positions of its orbit relative to the Sun, or `None`. Bodies named `asteroid-...` are points.
 ///
 /// # Units
 /// AU, equatorial J2000.
@@ -88,27 +89,27 @@ pub fn orbits(
     image
 }
 
-/// A body that has a path.
+/// A body that is drawn with its path.
 struct Planet {
     name: String,
     path: Vec<Place>,
-    /// Places on its orbit, if they are known.
+    /// The positions of its whole orbit; empty if they are not known.
     orbit: Vec<Place>,
-    /// Where it is at the last sample.
+    /// The position at the last sample.
     last: Place,
-    /// Its largest distance from the Sun.
+    /// The largest distance from the Sun.
     reach: f64,
     colour: Rgb888,
 }
 
-/// All bodies, seen from the Sun and from the pole of the ecliptic.
+/// All bodies, relative to the Sun and seen from the pole of the ecliptic.
 struct System {
     sun: Option<String>,
     planets: Vec<Planet>,
     asteroids: Vec<Place>,
 }
 
-/// Text that is written when the shapes are finished.
+/// A text that is written after the shapes are finished.
 struct Writing {
     text: String,
     left: i32,
@@ -136,7 +137,7 @@ impl System {
             });
             seen([x, y, z])
         };
-        // The last sample counts whatever the stride is.
+        // The last sample is included for any stride.
         let stride = samples.div_ceil(SAMPLES);
         for (body, name) in names.iter().enumerate().take(bodies).skip(1) {
             let last = place(samples - 1, body);
@@ -158,18 +159,18 @@ impl System {
             let colour = colour_of(name, system.planets.len());
             system.planets.push(Planet { name: name.clone(), path, orbit, last, reach, colour });
         }
-        // A moon goes below its planet.
+        // Moons, which have no whole orbit, are drawn first and so below their planets.
         system.planets.sort_by_key(|planet| !planet.orbit.is_empty());
         system
     }
 
-    /// The ranges of the maps, in AU: the inner one and the outer one, or one alone.
+    /// The ranges of the maps, in AU: the inner one and the outer one, or a single one.
     fn ranges(&self) -> Vec<f64> {
         let distances = self.asteroids.iter().map(|(x, y)| x.hypot(*y));
         let distances: Vec<f64> = distances.filter(|reach| reach.is_finite()).collect();
         let belt = distances.iter().copied().fold(0.0, f64::max);
         let planets = self.planets.iter().map(|planet| planet.reach).fold(0.0, f64::max);
-        // A stray asteroid must not shrink the planets.
+        // A distant asteroid must not make the planets' orbits small.
         let farthest = if planets > 0.0 { planets } else { belt };
         let near = distances.iter().any(|reach| *reach <= INNER)
             || self.planets.iter().any(|planet| planet.reach <= INNER);
@@ -198,7 +199,7 @@ impl System {
         for asteroid in self.asteroids.iter().filter(|place| panel.shows(**place)) {
             canvas.disc(panel.at(*asteroid), 0.8, DUST);
         }
-        // The farther map leaves to the other what would be a blot around the Sun.
+        // The outer map leaves out the inner planets, which would be a blot around the Sun.
         let shown = || self.planets.iter().filter(|planet| !farther || planet.reach > INNER);
         for planet in shown() {
             panel.path(canvas, &planet.orbit, mixed(planet.colour, SKY, 0.26));
@@ -230,7 +231,7 @@ impl System {
     }
 }
 
-/// A place in equatorial coordinates as it is seen from the pole of the ecliptic.
+/// A position in equatorial coordinates as seen from the pole of the ecliptic.
 fn seen([x, y, z]: [f64; 3]) -> Place {
     let (sin, cos) = OBLIQUITY.to_radians().sin_cos();
     (x, y * cos + z * sin)
@@ -239,13 +240,13 @@ fn seen([x, y, z]: [f64; 3]) -> Place {
 /// A distance ring: its radius in pixels and its label.
 type Ring = (f64, String);
 
-/// Draws the rim of the map and rings at round numbers of AU.
+/// Draws the rim of the map, and rings at round numbers of AU.
 fn draw_rings(canvas: &mut Canvas, panel: &Panel) -> Vec<Ring> {
     canvas.ring(panel.centre, panel.radius, 1.0, RIM);
     let marks = ticks(0.0, panel.range, 6);
     let radii = marks.values.iter().map(|value| panel.pixels(*value));
     let rings = radii.zip(marks.labels.iter().map(|label| format!("{label} AU")));
-    // None in the Sun, and none so near to the rim that both look like one.
+    // No ring lies within the Sun's disc, or so near to the rim that both look like one.
     let rings: Vec<Ring> =
         rings.filter(|(radius, _)| (12.0..panel.radius - 4.0).contains(radius)).collect();
     for (radius, _) in &rings {
@@ -254,7 +255,7 @@ fn draw_rings(canvas: &mut Canvas, panel: &Panel) -> Vec<Ring> {
     rings
 }
 
-/// Writes the rings' labels along the ray on which they cover the fewest lines.
+/// Writes the labels of the rings along the ray on which they cover the fewest lines.
 fn label_rings(
     canvas: &Canvas,
     panel: &Panel,
@@ -265,7 +266,7 @@ fn label_rings(
     let area = |(radius, text): &Ring, angle: f64| {
         let (width, height) = text_size(text, SMALL);
         let (right, up) = (angle.cos(), angle.sin());
-        // Outside its ring, but within the rim.
+        // A label is placed outside its ring, but within the rim.
         let aside =
             (right * f64::from(width) / 2.0).abs() + (up * f64::from(height) / 2.0).abs() + 2.0;
         let outside = radius + aside;
@@ -290,7 +291,7 @@ fn label_rings(
     }
 }
 
-/// A thin line from a dot to its name, where the name could not stand beside it.
+/// Draws a thin line from a dot to its name, if the name is not directly beside it.
 fn point_out(canvas: &mut Canvas, dot: Place, area: Area, colour: Rgb888) {
     let end = (
         dot.0.clamp(f64::from(area.left), f64::from(area.right)),
@@ -305,14 +306,14 @@ fn pixel((x, y): Place) -> (i32, i32) {
     (x.round() as i32, y.round() as i32)
 }
 
-/// `share` of one colour, the rest of another.
+/// A mixture of two colours, with the fraction `share` of the first.
 fn mixed(one: Rgb888, other: Rgb888, share: f64) -> Rgb888 {
     use embedded_graphics::pixelcolor::RgbColor;
     let mix = |a: u8, b: u8| (f64::from(a) * share + f64::from(b) * (1.0 - share)).round() as u8;
     Rgb888::new(mix(one.r(), other.r()), mix(one.g(), other.g()), mix(one.b(), other.b()))
 }
 
-/// The planets in about the colours that they are known by; others in turn.
+/// The planets in about their familiar colours; other bodies get colours in turn.
 fn colour_of(name: &str, index: usize) -> Rgb888 {
     const KNOWN: [(&str, [u8; 3]); 10] = [
         ("mercury", [184, 172, 162]),

@@ -1,12 +1,12 @@
 //! Output files, written whole or not at all.
 //!
-//! A file is written under another name in the same directory, brought to the disk, and then
+//! A file is written under another name in the same directory, flushed to the disk, and then
 //! renamed: at any moment there is the old file or the new one, never half of one. It gets the
-//! rights that any new file gets from the user's umask.
+//! permissions that any new file gets from the user's umask.
 //!
-//! Every unfinished file is on a list that a mutex guards, and making one, renaming it and removing
-//! it happen under that mutex. Whoever ends the program takes the mutex first, removes what is on
-//! the list and keeps the mutex to the end. So Ctrl-C leaves nothing behind, and does not wait
+//! A list that a mutex guards has every unfinished file, and a file is created, renamed and removed
+//! only under that mutex. The thread that ends the program takes the mutex first, removes the files
+//! on the list and keeps the mutex to the end. So Ctrl-C leaves no file behind, and does not wait
 //! until a large file is written, because the writing itself needs no lock.
 
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -22,24 +22,24 @@ use crate::destination::{Destination, locate};
 use crate::exit::Failure;
 use crate::image::Image;
 
-/// Files that exist under a name of their own and are to be renamed or removed.
+/// Files that exist under a temporary name and are to be renamed or removed.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
-/// The right to make, rename and remove output files, and to end the program.
+/// The right to create, rename and remove output files, and to end the program.
 ///
-/// While it is held no file appears or disappears, and no signal ends the program.
+/// While a thread holds it, no file appears or disappears, and no signal ends the program.
 #[derive(Debug)]
 pub struct Critical(MutexGuard<'static, Vec<PathBuf>>);
 
-/// Waits for the right to make or rename output files; see [`Critical`].
+/// Waits for the right to create or rename output files; see [`Critical`].
 ///
-/// A thread that holds it must not write a file or end the program: it would wait for itself.
+/// The thread that holds it must not write a file or end the program: it would deadlock.
 pub fn critical() -> Critical {
     Critical(UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 impl Critical {
-    /// Removes what other threads were writing; they never get to rename it.
+    /// Removes the files that other threads are writing; those threads never get to rename them.
     pub(crate) fn remove_unfinished(&mut self) {
         for path in self.0.drain(..) {
             let _ = fs::remove_file(path);
@@ -50,7 +50,7 @@ impl Critical {
 /// Writes an array as a NumPy file (`.npy`, little-endian on the usual machines).
 ///
 /// # Errors
-/// [`Failure::Run`] with the path and the cause; a file of that name is as it was.
+/// [`Failure::Run`] with the path and the cause; an existing file of that name is unchanged.
 pub fn write_npy<D: Dimension>(path: &Path, array: ArrayView<'_, f64, D>) -> Result<(), Failure> {
     write_whole(path, |target| {
         array.write_npy(target).map_err(|error| match error {
@@ -76,10 +76,11 @@ pub fn write_text(path: &Path, text: &str) -> Result<(), Failure> {
     write_whole(path, |target| target.write_all(text.as_bytes()))
 }
 
-/// Writes what `write` writes, all of it or nothing; a pipe or device is written straight to.
+/// Creates a file from the output of `write`, whole or not at all. A pipe or device is written
+/// directly.
 ///
 /// # Errors
-/// As [`write_npy`], also with the error that `write` returned.
+/// As [`write_npy`], and the error that `write` returned.
 pub fn write_whole(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
@@ -114,7 +115,7 @@ fn replace(
     filled.and_then(|()| unfinished.persist(file).map(drop).map_err(|refused| refused.error))
 }
 
-/// Brings everything to the disk: an error that comes late would come after the rename.
+/// Writes and flushes everything to the disk: a later error would come after the rename.
 fn fill(file: &File, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut buffered = BufWriter::new(file);
     write(&mut buffered)?;
@@ -122,7 +123,8 @@ fn fill(file: &File, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io
     file.sync_all()
 }
 
-/// Appends, so that `/dev/stdout` goes on where a shell's `>>` stands.
+/// Writes by appending, so that `/dev/stdout` continues at the end of a file that the shell has
+/// opened with `>>`.
 fn write_straight(
     target: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,

@@ -1,8 +1,8 @@
-//! A bar on stderr for whoever watches; nothing for logs, pipes and `--quiet`.
+//! A progress bar on stderr; nothing in logs, in pipes and with `--quiet`.
 //!
-//! A bar is only drawn when stderr is a terminal, at most ten times a second, so it may be told of
-//! every sweep. The bar that is shown is known to this module: whoever ends the program clears it
-//! first, and the last line of the terminal is the message and no half-drawn bar.
+//! A bar is drawn only if stderr is a terminal, at most ten times a second, so it can be updated
+//! after every sweep. This module knows the bar that is shown: the thread that ends the program
+//! clears it first, so the last line on the terminal is the message and not a half-drawn bar.
 
 use std::fmt::Display;
 use std::io::IsTerminal;
@@ -10,13 +10,13 @@ use std::sync::{Mutex, PoisonError};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, WeakProgressBar};
 
-/// Drawings in a second, at most.
+/// The largest number of drawings per second.
 const RATE: u8 = 10;
 
 /// The bar on the terminal, for [`clear`].
 static SHOWN: Mutex<Option<WeakProgressBar>> = Mutex::new(None);
 
-/// A bar that fills from zero to a total; it vanishes when it is dropped.
+/// A bar that fills from zero to a total; dropping it removes it from the terminal.
 #[derive(Debug)]
 pub struct Progress(ProgressBar);
 
@@ -35,12 +35,12 @@ impl Progress {
         Self(bar)
     }
 
-    /// Sets how many steps are done.
+    /// Sets the number of completed steps.
     pub fn set(&self, done: u64) {
         self.0.set_position(done);
     }
 
-    /// Counts `steps` more.
+    /// Adds `steps` completed steps.
     pub fn add(&self, steps: u64) {
         self.0.inc(steps);
     }
@@ -52,7 +52,7 @@ impl Progress {
         }
     }
 
-    /// Takes the bar off the terminal.
+    /// Removes the bar from the terminal.
     pub fn finish(self) {}
 }
 
@@ -62,7 +62,7 @@ impl Drop for Progress {
     }
 }
 
-/// Takes the bar off the terminal for good: whoever still moves it draws nothing.
+/// Removes the bar from the terminal for good: later updates draw nothing.
 pub fn clear() {
     let shown = SHOWN.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(bar) = shown.and_then(|bar| bar.upgrade()) {

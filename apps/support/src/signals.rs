@@ -1,11 +1,11 @@
-//! Ctrl-C and SIGTERM: clean up, one line, exit with 130 or 143.
+//! Ctrl-C and SIGTERM: the program cleans up, prints one line, and exits with 130 or 143.
 //!
-//! A handler may do next to nothing, so one thread waits for signals and another does the work: it
-//! takes the output mutex for good (no other thread makes or renames a file from here on, nor ends
-//! the program), removes unfinished files, takes the bar off the terminal, cleans up, says so and
-//! exits. A second signal means that the user has no patience left: the first thread ends the
-//! program, whatever the other is waiting for. Signals that come at once after the first are the
-//! same one: `timeout` and batch systems send it to the program and to its group.
+//! A signal handler may do almost nothing, so one thread waits for signals and another does the
+//! work: it takes the output mutex for good (from then on no other thread creates or renames a
+//! file, or ends the program), removes unfinished files, removes the bar from the terminal, cleans
+//! up, prints the line and exits. On a second signal the first thread ends the program at once,
+//! even if the other thread still waits. Signals shortly after the first one are treated as the
+//! same one: `timeout` and batch systems send a signal to the program and to its group.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
@@ -19,13 +19,14 @@ use signal_hook::low_level;
 use crate::exit::{self, Failure};
 use crate::{output, progress};
 
-/// Signals within this time of the first are the first.
+/// The time after the first signal in which further signals are ignored.
 const ONE_SIGNAL: Duration = Duration::from_millis(300);
 
-/// Runs `clean` and ends the program when it is told to stop; call it once, early in `main`.
+/// Installs handlers that run `clean` and end the program on SIGINT or SIGTERM; to be called once,
+/// early in `main`.
 ///
-/// `clean` runs on a thread of its own while the others go on, and must not write output files. A
-/// panic in it does not change the exit code.
+/// `clean` runs on a thread of its own while the others continue, and must not write output files.
+/// A panic in it does not change the exit code.
 ///
 /// # Errors
 /// [`Failure::Run`] if the system refuses the handlers or the threads.
@@ -47,7 +48,7 @@ fn install(clean: impl Fn() + Send + 'static) -> std::io::Result<()> {
             match since {
                 None => {
                     since = Some(Instant::now());
-                    // The other thread lives as long as this one.
+                    // The other thread lives as long as this one, so that the send succeeds.
                     let _ = first.send(signal);
                 }
                 Some(since) if since.elapsed() < ONE_SIGNAL => {}
@@ -67,7 +68,7 @@ fn stop(signal: i32, clean: &dyn Fn()) -> ! {
     std::process::exit(code(signal))
 }
 
-/// What a shell reports for a program that a signal ended.
+/// The exit code that a shell reports for a program that a signal ended.
 fn code(signal: i32) -> i32 {
     128 + signal
 }

@@ -1,20 +1,20 @@
-//! The lines that a run ends with, on standard output.
+//! The last lines of a run, on standard output.
 
 use std::fmt::Display;
 use std::io::Write;
 
-/// Prints lines on standard output. Whoever has stopped reading there misses them, and that is all.
+/// Prints lines on standard output. Errors are ignored: the reader may have closed it.
 pub fn print(lines: impl Display) {
     let _ = writeln!(std::io::stdout().lock(), "{lines}");
 }
 
-/// A number of things: `1 worker`, `2 workers`.
+/// A number with its noun: `1 worker`, `2 workers`.
 pub fn counted(n: u64, thing: &str) -> String {
     let s = if n == 1 { "" } else { "s" };
     format!("{n} {thing}{s}")
 }
 
-/// The line on workers that died and on what was done again for that; nothing where none did.
+/// The line about workers that died and tasks that were started again; `None` if there are none.
 pub fn losses(workers: u64, retries: u64) -> Option<String> {
     let again = match retries {
         0 => "no task had to be started again".to_owned(),

@@ -1,21 +1,21 @@
-//! Round numbers for scales and rings, and how to print them.
+//! Round numbers for scales and rings, and their labels.
 //!
-//! Steps are 1, 2 or 5 times a power of ten. Ranges may be as wide as `f64` allows or a few units
-//! in the last place: differences are taken of halves, and labels have the digits that tell two
-//! neighbours apart.
+//! Steps are 1, 2 or 5 times a power of ten. A range may be as wide as `f64` allows, or only a few
+//! units in the last place: differences are computed from halves, and labels have enough digits to
+//! distinguish neighbours.
 
 /// Marks on a scale.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ticks {
-    /// Where the marks are, ascending.
+    /// The positions of the marks, ascending.
     pub values: Vec<f64>,
-    /// What stands beside them.
+    /// The texts beside the marks.
     pub labels: Vec<String>,
 }
 
 /// Round numbers between `low` and `high`, about `wanted` of them and at most twice as many.
 ///
-/// Nothing where the range is empty or not finite.
+/// None if the range is empty or not finite.
 pub fn ticks(low: f64, high: f64, wanted: usize) -> Ticks {
     let wanted = wanted.max(2);
     let spacing = (high / 2.0 - low / 2.0) / wanted as f64 * 2.0;
@@ -23,7 +23,7 @@ pub fn ticks(low: f64, high: f64, wanted: usize) -> Ticks {
         return Ticks { values: Vec::new(), labels: Vec::new() };
     }
     let step = round_step(spacing);
-    // A mark may miss the end of the range by rounding; it belongs there all the same.
+    // A mark may exceed the end of the range by a rounding error; it is kept.
     let slack = step * 1e-9;
     let first = (low / step - 1e-9).ceil();
     let values: Vec<f64> = (0..=2 * wanted)
@@ -36,7 +36,7 @@ pub fn ticks(low: f64, high: f64, wanted: usize) -> Ticks {
     Ticks { values, labels }
 }
 
-/// The round number at or above `step`.
+/// The smallest round number that is at least `step`.
 fn round_step(step: f64) -> f64 {
     let power = 10_f64.powf(step.log10().floor());
     let factor = step / power;

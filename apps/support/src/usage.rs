@@ -1,10 +1,10 @@
 //! One line for each error that clap knows: `<option> <value>: <what is allowed> (see --help)`.
 //!
-//! The words come from the error's kind and context, never from clap's own rendering, so that the
-//! option and the value are always there and a new version of clap does not change the line. Of a
+//! The text is made from the error's kind and context, never from clap's own rendering, so that the
+//! option and the value are always there and a new version of clap does not change the line. For a
 //! kind that is not listed here, clap's own text is put on one line.
 //!
-//! clap does not say which argument was not UTF-8; the command line is searched for it.
+//! clap does not report which argument was not UTF-8; this module searches the command line for it.
 
 use std::any::TypeId;
 use std::error::Error as _;
@@ -81,7 +81,7 @@ fn describe(error: &Error, command: &Command, line: &[OsString]) -> Option<Strin
     Some(told)
 }
 
-/// A context value as a list of texts, whatever its type.
+/// A context value as a list of strings, whatever its type.
 fn list(error: &Error, kind: ContextKind) -> Option<Vec<String>> {
     match error.get(kind)? {
         ContextValue::String(text) => Some(vec![text.clone()]),
@@ -93,7 +93,7 @@ fn list(error: &Error, kind: ContextKind) -> Option<Vec<String>> {
     }
 }
 
-/// The options alone: clap calls them `--nx <NX>` or `--colour[=<WHEN>]`.
+/// The names of the options without their values: clap gives `--nx <NX>` or `--colour[=<WHEN>]`.
 fn bare(names: &[String]) -> String {
     let short: Vec<_> = names
         .iter()
@@ -108,7 +108,7 @@ fn bare(names: &[String]) -> String {
     short.join(", ")
 }
 
-/// The option with its value, as it stands on the command line.
+/// The option with its value, as on the command line.
 fn typed(line: &[OsString], name: &str) -> String {
     let words: Vec<_> = line.iter().skip(1).map(|word| word.to_string_lossy()).collect();
     let value = words.iter().enumerate().find_map(|(at, word)| {
@@ -121,7 +121,7 @@ fn typed(line: &[OsString], name: &str) -> String {
     value.map_or_else(|| name.to_owned(), |value| format!("{name} {}", quoted(value)))
 }
 
-/// The value as it was typed, in quotes where its ends could not be seen.
+/// The value as it was typed, in quotes if it is empty or contains spaces.
 fn quoted(value: &str) -> String {
     let line: String = value.chars().map(one_character).collect();
     if line.is_empty() || line.contains(' ') { format!("'{line}'") } else { line }
@@ -168,7 +168,7 @@ fn takes_path(command: &Command, name: &str) -> bool {
     })
 }
 
-/// clap's own text up to the usage, on one line.
+/// clap's own text up to its usage section, on one line.
 fn flattened(error: &Error) -> String {
     let text = error.to_string();
     let body = text.split("\n\nUsage:").next().unwrap_or_default();

@@ -1,13 +1,13 @@
-//! Value parsers for clap: numbers with the range that they must be in.
+//! Value parsers for clap: numbers with an allowed range.
 //!
-//! A parser's message says what is allowed and no more; [`crate::usage`] puts the option and the
-//! value before it. Rust's own `from_str` would take `inf` and `nan`, and say "invalid float
-//! literal" of a typing error.
+//! A parser's message says only what is allowed; [`crate::usage`] puts the option and the value
+//! before it. Rust's own `from_str` would accept `inf` and `nan`, and its message for a typing
+//! error is "invalid float literal".
 
 /// A finite number.
 ///
 /// # Errors
-/// Text that is no number, is not finite or is too large for an `f64`.
+/// Text that is not a number, is not finite or is too large for an `f64`.
 pub fn finite(text: &str) -> Result<f64, String> {
     number(text, "must be a finite number", |_| true)
 }
@@ -31,7 +31,7 @@ pub fn non_negative(text: &str) -> Result<f64, String> {
 /// A whole number, one or more.
 ///
 /// # Errors
-/// Text that is no whole number, zero, and what does not fit a `usize`.
+/// Text that is not a whole number, zero, and numbers that do not fit a `usize`.
 pub fn count(text: &str) -> Result<usize, String> {
     count_to::<{ usize::MAX }>(text)
 }
@@ -39,7 +39,7 @@ pub fn count(text: &str) -> Result<usize, String> {
 /// A whole number from 1 to `MAX`.
 ///
 /// # Errors
-/// Text that is no whole number or lies outside.
+/// Text that is not a whole number in this range.
 pub fn count_to<const MAX: usize>(text: &str) -> Result<usize, String> {
     whole(text, 1, MAX)
 }
@@ -47,7 +47,7 @@ pub fn count_to<const MAX: usize>(text: &str) -> Result<usize, String> {
 /// A whole number from 0 to `MAX`.
 ///
 /// # Errors
-/// Text that is no whole number or lies outside.
+/// Text that is not a whole number in this range.
 pub fn up_to<const MAX: usize>(text: &str) -> Result<usize, String> {
     whole(text, 0, MAX)
 }

@@ -1,4 +1,5 @@
-//! How a program ends: exit code, what is on stderr and stdout, and which files there are.
+//! How a program ends: its exit code, its output on stderr and stdout, and the files that it
+//! leaves.
 //!
 //! The program is the example `sample`, which `cargo test` builds beside the tests.
 
@@ -35,7 +36,7 @@ fn refused(line: &str) -> (Option<i32>, String, String) {
     (Some(2), String::new(), format!("sample: {line}\n"))
 }
 
-/// Waits until the program says what it is doing.
+/// Waits until the program prints what it is doing.
 fn wait_for(child: &mut Child, word: &str) {
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
@@ -46,9 +47,9 @@ fn send(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
 }
 
-/// The end of a program that was told to end; a watchdog, as it must not hang.
+/// The end of a program that was told to end; the program is killed if it does not end in time.
 fn end_of(mut child: Child) -> (Option<i32>, String, String) {
-    // A process that has been waited for already has no pidfd.
+    // A process that has been reaped already has no pidfd.
     if let Ok(pidfd) = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()) {
         let limit = Timespec { tv_sec: 60, tv_nsec: 0 };
         if poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&limit)) != Ok(1) {
@@ -173,7 +174,7 @@ fn a_signal_ends_the_program_with_its_code_and_one_line() {
         send(&child, signal);
         let (ended, _, said) = end_of(child);
         assert_eq!(ended, Some(code));
-        // What the panic says comes first.
+        // The message of the panic comes first.
         assert!(said.ends_with(&format!("sample: {word}\n")), "{said}");
     }
 }

@@ -1,6 +1,6 @@
-//! Pictures of what the programs compute, looked at for what a reader must find on them.
+//! Pictures of computed results, checked for the features that a reader must find.
 //!
-//! With `SAMPLE_PICTURES=<directory>` the pictures are kept there, to be looked at by people.
+//! With `SAMPLE_PICTURES=<directory>` the pictures are kept there, for people to look at.
 
 use std::f64::consts::TAU;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use app_support::orbits::orbits;
 use app_support::output::write_png;
 use ndarray::{Array2, Array3, ArrayViewMut1, Axis, array};
 
-/// Writes a picture where samples go, and makes sure that it is a PNG file.
+/// Writes a picture to the folder for samples, and checks that it is a PNG file.
 fn keep(name: &str, image: &Image) {
     let scratch = tempfile::tempdir().unwrap();
     let folder = std::env::var_os("SAMPLE_PICTURES").map(PathBuf::from);
@@ -20,7 +20,7 @@ fn keep(name: &str, image: &Image) {
     assert!(std::fs::read(file).unwrap().starts_with(b"\x89PNG"));
 }
 
-/// A plate that is warm on top and at the right, after some sweeps.
+/// A plate that is warm at the top and on the right, after some sweeps.
 fn plate(rows: usize, columns: usize, sweeps: usize) -> Array2<f64> {
     let mut field = Array2::zeros((rows, columns));
     field.row_mut(rows - 1).fill(100.0);
@@ -60,7 +60,7 @@ fn system(samples: usize, days: f64, asteroids: usize) -> (Vec<String>, Array3<f
         (format!("asteroid-{n}"), axis, 0.15 * spread(0.414_214), 360.0 * spread(0.732_051))
     }));
     let tilt = 23.439_291_1_f64.to_radians();
-    // The Sun is not in the origin.
+    // The Sun is not at the origin.
     let mut trajectory = Array3::from_elem((samples, bodies.len(), 3), 0.01);
     for ((sample, body), mut place) in lanes(&mut trajectory) {
         let (_, size, shape, angle) = &bodies[body];

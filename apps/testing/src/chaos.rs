@@ -1,4 +1,4 @@
-//! Runs whose workers do not live long.
+//! Runs whose workers are killed.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ const SIGNALS: [Signal; 3] = [Signal::KILL, Signal::SEGV, Signal::TERM];
 const PAUSE: Duration = Duration::from_millis(20);
 const SEED: u64 = 1;
 
-/// What is used of the JSON object.
+/// The keys of the JSON object that these tests use.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Report {
     pub(crate) checksum: String,
@@ -27,8 +27,8 @@ pub(crate) struct Report {
     pub(crate) retries: u64,
 }
 
-/// Every few milliseconds a worker is killed, by one signal or another, until the program ends; it
-/// computes what it computes undisturbed.
+/// Kills a worker every few milliseconds, by different signals, until the program ends, and checks
+/// that its result is that of an undisturbed run.
 pub fn kills_change_nothing(program: &str, run: &str) {
     let place = Workplace::new(program);
     let undisturbed: Report = place.report(&format!("{run} --backend mono"));
@@ -38,7 +38,7 @@ pub fn kills_change_nothing(program: &str, run: &str) {
     let mut kills = 0;
     while !running.has_ended() {
         assert!(started.elapsed() < LIMIT, "it does not end, after {kills} kills");
-        // A pool none of whose workers ever gets to work gives up.
+        // The pool would give up if no worker ever came to a task, so a kill waits until one has.
         if !running.at_work().is_empty()
             && let Some(signal) = SIGNALS.choose(&mut random)
             && let Some(worker) = running.workers().choose(&mut random)
@@ -52,12 +52,12 @@ pub fn kills_change_nothing(program: &str, run: &str) {
     let Report { checksum, workers_lost, retries } = place.reported(running);
     assert_eq!(checksum, undisturbed.checksum, "after {kills} kills");
     assert!(kills >= 20, "{kills} kills are not many");
-    // Who is killed while coming up is not counted as lost.
+    // Workers that are killed while they start are not counted as lost.
     assert!(0 < workers_lost && workers_lost <= kills, "{workers_lost} of {kills}");
     assert!(retries <= workers_lost, "{retries} of {workers_lost}");
 }
 
-/// The summary tells of a worker that was lost.
+/// Checks that the summary reports a lost worker.
 pub fn a_loss_is_in_the_summary(program: &str, run: &str) {
     let place = Workplace::new(program);
     let mut running = place.start(&format!("{run} {POOL}"));
@@ -70,11 +70,11 @@ pub fn a_loss_is_in_the_summary(program: &str, run: &str) {
     assert!(ended.out.contains(pool), "{}", ended.out);
 }
 
-/// Sends a signal until the process ends: a Rust program lets the first SIGSEGV that somebody sends pass,
-/// as no access of its own was wrong.
+/// Sends a signal until the process ends. One may not suffice: the first SIGSEGV that another
+/// process sends does not end a Rust program, because no access of its own was wrong.
 fn kill(process: &OwnedFd, signal: Signal) {
     let started = Instant::now();
-    // It may have ended already.
+    // The process may have ended already.
     while pidfd_send_signal(process, signal).is_ok() && !left::ends_within(process, PAUSE) {
         assert!(started.elapsed() < LIMIT, "a worker does not end by {signal:?}");
     }

@@ -1,4 +1,4 @@
-//! How a run ends before its time, for any program.
+//! The ways in which a run of any program ends early.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,23 +14,23 @@ use crate::workplace::Workplace;
 const POOLS: [(&str, bool); 3] = [("mono", false), ("rayon", false), ("process", true)];
 const WORKERS: usize = 3;
 
-/// The signals that end a run, the exit code of each, and what it says.
+/// The signals that end a run, with the exit code and the message of each.
 const SIGNALS: [(Signal, i32, &str); 2] =
     [(Signal::INT, 130, "interrupted"), (Signal::TERM, 143, "terminated")];
 
-/// How long a program is stopped, at least.
+/// The least time for which a program is stopped.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Starts a run that would take for ever.
+/// Starts a run that would take practically for ever.
 fn start(place: &Workplace, long_run: &str, pool: &str, workers: usize) -> Running {
     std::fs::write(place.path("old.npy"), "old").expect("a file can be written");
     place.start(&format!("{long_run} --backend {pool} --workers {workers} --output old.npy"))
 }
 
-/// Ctrl-C and SIGTERM in the middle of a run, on every pool: the code of the signal, one line, the old
-/// file, and nothing else left.
+/// Sends SIGINT and SIGTERM in the middle of a run, on every pool. The program must end with the
+/// exit code of the signal and one line, with the old file unchanged and nothing else left.
 pub fn a_signal_ends_all(program: &str, long_run: &str) {
-    // A terminal sends Ctrl-C to the whole group, and so does `timeout` with SIGTERM.
+    // A terminal sends SIGINT to the whole process group, and `timeout` does so with SIGTERM.
     let ways: [fn(&Running, Signal); 2] = [Running::send, Running::send_to_group];
     for (pool, has_processes) in POOLS {
         for (signal, code, word) in SIGNALS {
@@ -46,7 +46,7 @@ pub fn a_signal_ends_all(program: &str, long_run: &str) {
     }
 }
 
-/// The same at the first sign of life: the first array is there, and workers are coming up.
+/// Sends the signals as early as possible: the first array exists, and workers are starting.
 pub fn a_signal_while_starting(program: &str, long_run: &str) {
     for (signal, code, word) in SIGNALS {
         let place = Workplace::new(program);
@@ -64,16 +64,18 @@ fn is_the_end(place: &Workplace, ended: &Ended, code: i32, word: &str) {
     assert_eq!(place.files().into_iter().collect::<Vec<_>>(), [("old.npy".into(), b"old".into())]);
 }
 
-/// SIGKILL, which nobody can catch: the workers end with the program, and remove what it has left.
+/// Sends SIGKILL, which cannot be caught: the workers end with the program, and remove what it has
+/// left.
 ///
-/// This happens several times, since it matters who is in a task just then and who is between two.
+/// The test is repeated, because it matters which workers run a task at that moment and which are
+/// between two tasks.
 pub fn a_kill_ends_the_workers(program: &str, long_run: &str) {
     for workers in (1..=WORKERS).cycle().take(15) {
         kill_in_the_middle(program, long_run, workers, |_| {});
     }
 }
 
-/// The same while all workers are stopped.
+/// Sends SIGKILL while all workers are stopped.
 pub fn a_kill_ends_stopped_workers(program: &str, long_run: &str) {
     kill_in_the_middle(program, long_run, WORKERS, |running| {
         for worker in running.workers().into_iter().filter_map(Pid::from_raw) {
@@ -96,11 +98,12 @@ fn kill_in_the_middle(program: &str, long_run: &str, workers: usize, prepare: fn
     assert_eq!((ended.code, ended.out, ended.err), (None, String::new(), String::new()));
 }
 
-/// A program that is stopped for a while, as by Ctrl-Z, and goes on: its workers come to rest meanwhile,
-/// no worker is lost, and the result is the same.
+/// Stops a program for a while, as Ctrl-Z does, and lets it continue: its workers come to rest
+/// meanwhile, no worker is lost, and the result is the same.
 ///
-/// At rest they are in `state`: `T` for a run whose tasks take a second or more, since a worker looks
-/// several times a second whether its master is stopped, and stops too; `S` where tasks are short.
+/// `state` is the state of workers at rest. It is `T` (stopped) for a run whose tasks take a second
+/// or more, because a worker checks several times a second whether its master is stopped, and stops
+/// too. It is `S` (sleeping) if tasks are short.
 pub fn a_pause_changes_nothing(program: &str, run: &str, state: &str) {
     let [place, other] = [(); 2].map(|()| Workplace::new(program));
     let mut running = place.start(&format!("{run} --backend process --workers 2 --json"));
@@ -117,13 +120,14 @@ pub fn a_pause_changes_nothing(program: &str, run: &str, state: &str) {
     assert_eq!((report.workers_lost, report.retries), (0, 0));
 }
 
-/// A worker that is killed at its work ends the run with exit code 1 and one line that says so.
+/// Kills a worker at work, which ends the run with exit code 1 and one line about it.
 pub fn a_lost_worker_is_one_line(program: &str, long_run: &str) {
     let place = Workplace::new(program);
     let mut running = start(&place, long_run, "process", WORKERS);
     running.wait_until_under_way(WORKERS);
-    // A worker that is idle just then is replaced, and the run goes on. Those that have not come up yet are
-    // spared: where none ever does, the pool gives up for that reason.
+    // If the killed worker is idle at that moment, it is replaced and the run continues. Workers
+    // that have not opened an array yet are spared: if no worker ever starts, the pool fails for
+    // that reason.
     while !running.has_ended() {
         for worker in running.at_work().into_iter().take(1).filter_map(Pid::from_raw) {
             let end = left::end_of(worker.as_raw_pid());

@@ -1,4 +1,4 @@
-//! What a program leaves in the system: processes, and segments of shared memory.
+//! The remains of a program in the system: processes, and segments of shared memory.
 
 use std::fs;
 use std::path::Path;
@@ -10,19 +10,19 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::running::LIMIT;
 
-/// Where Linux shows shared memory. Source: shm_overview(7).
+/// The folder in which Linux shows shared memory. Source: shm_overview(7).
 const SHARED_MEMORY: &str = "/dev/shm";
 
 /// The processes whose working folder is `folder`. Zombies have none.
 pub(crate) fn processes_in(folder: &Path) -> Vec<i32> {
     let entries = fs::read_dir("/proc").expect("/proc can be read").flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    // A process may end while it is looked at.
+    // A process may end while it is inspected.
     pids.filter(|pid| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == folder))
         .collect()
 }
 
-/// The segments that the process made.
+/// The segments that the process created.
 pub(crate) fn segments_of(pid: u32) -> Vec<String> {
     let start = format!("farm-{pid}-");
     let entries = fs::read_dir(SHARED_MEMORY).expect("shared memory can be listed").flatten();
@@ -33,7 +33,7 @@ pub(crate) fn segments_of(pid: u32) -> Vec<String> {
 /// Removes the segments of a process that could not do it itself.
 pub(crate) fn remove_segments_of(pid: u32) {
     for name in segments_of(pid) {
-        // Whoever made it may have been quicker.
+        // The process that created the segment may have removed it already.
         let _ = fs::remove_file(Path::new(SHARED_MEMORY).join(name));
     }
 }
@@ -48,7 +48,7 @@ pub(crate) fn wait(pidfd: &OwnedFd) -> bool {
     ends_within(pidfd, LIMIT)
 }
 
-/// Waits until the process behind `pidfd` ends; false if it has not within the time.
+/// Waits until the process behind `pidfd` ends; false if it has not within `time`.
 pub(crate) fn ends_within(pidfd: &OwnedFd, time: Duration) -> bool {
     let limit =
         Timespec { tv_sec: time.as_secs().cast_signed(), tv_nsec: time.subsec_nanos().into() };

@@ -1,11 +1,11 @@
-//! Runs a program as its users do, and looks at all that it leaves behind.
+//! Runs a program as its users do, and checks everything that it leaves behind.
 //!
-//! A [`Workplace`] is a program and a folder of its own to run it in. Every run that ends is looked at:
-//! no process of it is left, no segment of shared memory and no temporary file. Processes are found by
-//! their working folder, which a program hands on to whatever it starts, so none can hide by another
-//! name or parent.
+//! A [`Workplace`] is a program and a folder of its own to run it in. After every run that ends, no
+//! process of it may be left, no segment of shared memory and no temporary file. Processes are
+//! found by their working folder, which a program's children inherit, so a process is found
+//! whatever its name or parent is.
 //!
-//! Only the tests of the programs use this. What it finds wrong is a panic.
+//! Only the tests of the programs use this crate. A failed check is a panic.
 
 #![deny(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! A program that runs, with a watchdog.
+//! A running program, with a watchdog.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -11,24 +11,23 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::left;
 
-/// How long anything may take before it counts as hanging. Nothing takes a tenth of that on a busy
-/// machine.
+/// The time after which any wait counts as hanging. None takes a tenth of it on a busy machine.
 pub(crate) const LIMIT: Duration = Duration::from_secs(120);
 
-/// How a program ended, and all that it said.
+/// The end of a program, and all of its output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
     /// The exit code; `None` after a signal that was not caught.
     pub code: Option<i32>,
-    /// What was on standard output.
+    /// The text on standard output.
     pub out: String,
-    /// What was on standard error, that of the workers included.
+    /// The text on standard error, that of the workers included.
     pub err: String,
-    /// The segments of shared memory that it left; they are removed by now.
+    /// The segments of shared memory that the program left.
     pub segments: Vec<String>,
 }
 
-/// A program on its way; killed when it is dropped.
+/// A running program, which is killed when this value is dropped.
 #[derive(Debug)]
 pub struct Running {
     child: Child,
@@ -48,7 +47,7 @@ impl Running {
         self.child.id()
     }
 
-    /// The workers of the program, those that are coming up included.
+    /// The workers of the program, including those that are still starting.
     pub fn workers(&self) -> Vec<i32> {
         let is_worker = |pid: &i32| {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
@@ -87,8 +86,8 @@ impl Running {
         }
     }
 
-    /// Waits until the run is under way: its arrays are there and, if it has `workers`, all of these
-    /// have opened them; otherwise it has computed for a while itself.
+    /// Waits until the run is under way: its arrays exist and all of its `workers` have opened them
+    /// or, if there are none, the program itself has computed for a while.
     pub fn wait_until_under_way(&mut self, workers: usize) {
         self.wait_until("it was under way", |running| {
             let own = running.pid();
@@ -104,13 +103,13 @@ impl Running {
         self.wait_until("it stopped", |it| is_in("T", it.pid().cast_signed()));
     }
 
-    /// Whether all workers are in `state`: `S` they wait for tasks, `T` they are stopped.
+    /// Whether all workers are in `state`: `S` if they wait for tasks, `T` if they are stopped.
     pub fn workers_are(&self, state: &str) -> bool {
         let workers = self.workers();
         !workers.is_empty() && workers.into_iter().all(|pid| is_in(state, pid))
     }
 
-    /// Waits until they are.
+    /// Waits until all workers are in `state`.
     pub fn wait_until_workers_are(&mut self, state: &str) {
         self.wait_until("its workers came to rest", |it| it.workers_are(state));
     }
@@ -120,13 +119,13 @@ impl Running {
         self.child.try_wait().expect("the child is ours").is_some()
     }
 
-    /// Waits for the end of the program and of all that it has started.
+    /// Waits for the end of the program and of all processes that it has started.
     pub fn end(mut self) -> Ended {
-        // A program that has been seen to end has none.
+        // A program whose end was already observed has no pidfd.
         let end = left::end_of(self.pid().cast_signed());
         assert!(end.is_none_or(|end| left::wait(&end)), "it does not end");
         let status = self.child.wait().expect("the child is ours");
-        // These come to their ends when the last worker has closed them.
+        // The pipes end when the last worker has closed them.
         let (out, err) = (self.out.recv_timeout(LIMIT), self.err.recv_timeout(LIMIT));
         left::wait_until_empty(&self.folder);
         Ended {
@@ -140,7 +139,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // After `end` there is nothing to be killed; after a failed test there is.
+        // After `end` there is nothing to kill; after a failed test there may be.
         let _ = self.child.kill();
         let _ = self.child.wait();
         for worker in self.workers().into_iter().filter_map(Pid::from_raw) {
@@ -158,26 +157,27 @@ fn read(pipe: Option<impl Read + Send + 'static>) -> Receiver<String> {
         if let Some(mut pipe) = pipe {
             pipe.read_to_end(&mut bytes).expect("a pipe can be read");
         }
-        // Nobody may be left to listen after a failed test.
+        // After a failed test the receiver may be gone.
         let _ = sender.send(String::from_utf8_lossy(&bytes).into_owned());
     });
     receiver
 }
 
-/// Whether all threads of a process are in `state`, such as `S` (they wait) and `T` (they are stopped).
+/// Whether all threads of a process are in `state`, such as `S` (waiting) and `T` (stopped).
 /// Source: proc_pid_stat(5), field 3.
 fn is_in(state: &str, pid: i32) -> bool {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     threads.map(|thread| stat(&thread.path())).all(|stat| stat.first().is_some_and(|s| s == state))
 }
 
-/// Processor time of a process in hundredths of a second. Source: proc_pid_stat(5), fields 14 and 15.
+/// The processor time of a process in hundredths of a second. Source: proc_pid_stat(5), fields 14
+/// and 15.
 fn ticks(pid: i32) -> u64 {
     let stat = stat(Path::new(&format!("/proc/{pid}")));
     stat.iter().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum()
 }
 
-/// What the system tells of a process or thread, from field 3 on; nothing if it is gone.
+/// The fields of the status of a process or thread, from field 3 on; empty if it is gone.
 fn stat(folder: &Path) -> Vec<String> {
     let stat = fs::read_to_string(folder.join("stat")).unwrap_or_default();
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::running::{Ended, Running};
 
-/// A program, and a folder of its own to run it in, removed in the end.
+/// A program, and a folder of its own to run it in, which is removed at the end.
 #[derive(Debug)]
 pub struct Workplace {
     program: PathBuf,
@@ -26,12 +26,12 @@ impl Workplace {
         Self { program: program.into(), folder: new(), temporary: new() }
     }
 
-    /// The program's name, which stands before its lines on stderr.
+    /// The program's name, which precedes its lines on stderr.
     pub fn name(&self) -> String {
         self.program.file_name().expect("a file").to_string_lossy().into_owned()
     }
 
-    /// Where the file `name` of the folder is.
+    /// The path of the file `name` in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -41,17 +41,18 @@ impl Workplace {
         fs::read(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    /// The files in the folder, and the contents of each; folders have none.
+    /// The files in the folder with their contents, which are empty for folders.
     pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
         files_in(self.folder.path())
     }
 
-    /// Starts the program with arguments that are separated by spaces, in a process group of its own.
+    /// Starts the program with arguments that are separated by spaces, in a process group of its
+    /// own.
     pub fn start(&self, arguments: &str) -> Running {
         self.start_to(arguments, Stdio::piped())
     }
 
-    /// Starts it with standard output going to `out`.
+    /// Starts the program with standard output going to `out`.
     pub fn start_to(&self, arguments: &str, out: impl Into<Stdio>) -> Running {
         let folder = self.folder();
         let child = Command::new(&self.program)
@@ -68,7 +69,7 @@ impl Workplace {
         Running::new(child, &folder)
     }
 
-    /// Waits for the end of a run that has come up; nothing is left behind but its files.
+    /// Waits for the end of a run, and checks that it leaves nothing but its files.
     pub fn end(&self, running: Running) -> Ended {
         let ended = running.end();
         assert!(ended.segments.is_empty(), "left in shared memory: {ended:?}");
@@ -77,17 +78,17 @@ impl Workplace {
         ended
     }
 
-    /// Runs the program to its end; nothing is left behind but its files.
+    /// Runs the program to its end, and checks that it leaves nothing but its files.
     pub fn run(&self, arguments: &str) -> Ended {
         self.end(self.start(arguments))
     }
 
-    /// What a good run with `--json` prints, which is one object on stdout and nothing on stderr.
+    /// The output of a successful run with `--json`: one object on stdout and nothing on stderr.
     pub fn report<T: DeserializeOwned>(&self, arguments: &str) -> T {
         self.reported(self.start(&format!("{arguments} --json")))
     }
 
-    /// As [`report`](Self::report), of a program that runs already.
+    /// As [`report`](Self::report), for a program that is already running.
     pub fn reported<T: DeserializeOwned>(&self, running: Running) -> T {
         let ended = self.end(running);
         assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{ended:?}");
@@ -96,8 +97,9 @@ impl Workplace {
         serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
     }
 
-    /// Runs the program with wrong arguments: exit code 2, nothing on stdout, no file is touched.
-    /// Returns the one line on stderr, without the program's name before it.
+    /// Runs the program with wrong arguments, and checks that it exits with code 2, prints nothing
+    /// on stdout and touches no file. Returns the line on stderr, without the program's name before
+    /// it.
     pub fn refusal(&self, arguments: &str) -> String {
         self.failure(arguments, 2)
     }

@@ -132,7 +132,7 @@ macro_rules! values_tests {
     };
 }
 
-/// Writes no tests: sanitizers check shared data, and these tests share none.
+/// Writes no tests under sanitizers, which check the data that threads and processes share.
 #[cfg(farm_sanitized)]
 #[doc(hidden)]
 #[macro_export]

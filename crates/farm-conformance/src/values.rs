@@ -102,7 +102,7 @@ pub fn values_of_every_type_go_through_the_codec() {
         ($($name:ident)*) => { $(goes_through::<$name>();)* };
     }
     for_every_type!(all!());
-    // Those that go through the pools: what is compiled here is not compiled again for each pool.
+    // The types of the pools' tests: their code is compiled here, and not again for each pool.
     all!(Every Plain Untagged LengthUnknown);
 }
 

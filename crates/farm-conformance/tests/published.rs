@@ -1,10 +1,11 @@
-//! What is published has all that its readers look for; the gate `.ci/package` has it packaged.
+//! Published packages have the fields and files that readers look for; the gate `.ci/package`
+//! packages them.
 
 use cargo_metadata::MetadataCommand;
 
-/// All that is published; the rest says `publish = false`.
-const PUBLISHED: [&str; 6] =
-    ["farm-core", "farm-mono", "farm-process", "farm-rayon", "farm-shm", "sims"];
+/// The published packages; all others have `publish = false`.
+const PUBLISHED: [&str; 7] =
+    ["farm-core", "farm-mono", "farm-os", "farm-process", "farm-rayon", "farm-shm", "sims"];
 
 #[test]
 fn what_is_published_is_on_the_list_and_has_all_fields_and_files() {

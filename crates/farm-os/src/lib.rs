@@ -10,3 +10,8 @@ pub mod limits;
 mod owner;
 
 pub use owner::{Lock, Owner};
+
+/// The example of the front page of this crate runs like any other.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct FrontPage;

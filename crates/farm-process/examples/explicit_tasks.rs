@@ -1,4 +1,4 @@
-//! Tasks one by one, by `submit`: `cargo run --example explicit_tasks`.
+//! Submits tasks one by one: `cargo run --example explicit_tasks`.
 #![allow(clippy::print_stdout, reason = "an example shows its result")]
 
 use farm_core::prelude::*;
@@ -19,14 +19,14 @@ fn main() -> Result<(), FarmError> {
     farm_process::init();
     let pool = Pool::new()?;
 
-    // `submit` returns at once; the tasks run while this goes on.
+    // `submit` returns at once; the tasks run while the program continues.
     let handles: Vec<_> = [27, 97, 871, 6171].map(|n| (n, pool.submit(collatz, n))).into();
 
     for (n, handle) in handles {
         println!("{n} takes {} steps", handle.get()?);
     }
 
-    // What goes wrong in a task is told by its handle, and costs nothing else.
+    // A failure of a task is reported by its handle, and affects nothing else.
     fn careless(n: u64) -> u64 {
         100 / n
     }

@@ -1,4 +1,4 @@
-//! Square roots by `map`: `cargo run --example first_program`.
+//! Computes square roots with `map`: `cargo run --example first_program`.
 #![allow(clippy::print_stdout, reason = "an example shows its result")]
 
 use farm_core::prelude::*;

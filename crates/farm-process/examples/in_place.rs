@@ -8,7 +8,7 @@ use farm_process::Pool;
 use farm_shm::{Band, SharedArray};
 use ndarray::{Array1, Ix1};
 
-/// The band comes, is written to, and goes back; its numbers stay where they are.
+/// Receives a band, writes to it and returns it; its numbers stay where they are.
 fn square_roots(mut band: Band<f64, Ix1>) -> Band<f64, Ix1> {
     band.view_mut().mapv_inplace(f64::sqrt);
     band

@@ -67,7 +67,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let bands = tasks.into_iter().map(TaskHandle::get).collect::<Result<_, _>>()?;
         plate = split.join(bands)?;
 
-        // Nobody writes now, and sums of whole numbers are exact.
+        // No task writes at this moment, and sums of whole numbers are exact.
         assert_eq!(look()?, [after, after / 20_000.0]);
         assert_eq!(plate.view().sum(), after);
         println!("after round {round}: sum {after}, in Python as here");

@@ -1,4 +1,5 @@
-//! A large array that every worker reads, and small results: `cargo run --example shared_memory`.
+//! Has all workers read one large array, and return small results:
+//! `cargo run --example shared_memory`.
 #![allow(clippy::print_stdout, reason = "an example shows its result")]
 
 use std::error::Error;
@@ -18,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let pool = Pool::new()?;
 
     let samples = Array2::from_shape_fn((1_000_000, 3), |(i, j)| ((i * (j + 1)) as f64).cos());
-    let samples = SharedArray::from_array(&samples)?.freeze(); // nobody writes from here on
+    let samples = SharedArray::from_array(&samples)?.freeze(); // read-only from here on
 
     // Each task is sent a handle of a few bytes, whatever the size of its rows.
     let parts = pool.distribute(1_000_000).into_iter().map(|rows| samples.clone().slice(rows));

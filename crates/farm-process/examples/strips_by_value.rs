@@ -1,7 +1,7 @@
-//! A plate cut into strips; each is sent, computed and put together again:
+//! Cuts a plate into strips, has tasks compute them, and puts the results together:
 //! `cargo run --example strips_by_value`.
 //!
-//! This copies every strip twice. `in_place` does the same without a copy.
+//! This copies each strip twice. `in_place` does the same without a copy.
 #![allow(clippy::print_stdout, reason = "an example shows its result")]
 
 use farm_core::Plain;

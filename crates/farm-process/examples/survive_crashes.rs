@@ -1,4 +1,4 @@
-//! What threads cannot do: a crash costs one task, and a task that hangs is stopped:
+//! A crash costs one task, and a task that hangs is stopped, which a pool of threads cannot do:
 //! `cargo run --example survive_crashes`.
 #![allow(clippy::print_stdout, reason = "an example shows its result")]
 

@@ -2,6 +2,7 @@
 //!
 //! Workers are started from the running executable itself. [`init`] turns such a process into a
 //! worker, so it must be the first line of `main`:
+//!
 //! ```
 //! # farm_process::init_before_main!();
 //! use farm_core::prelude::*;
@@ -59,7 +60,7 @@ pub use spawn::prepare_exit;
 #[doc = include_str!("../../../README.md")]
 struct FrontPage;
 
-/// The example of the README runs like any other.
+/// Runs the example of this crate's README as a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

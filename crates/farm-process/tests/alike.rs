@@ -1,5 +1,5 @@
-//! The workers of a pool are alike, whatever the program has become since it made the pool; and what is not known of their
-//! end is not guessed.
+//! The workers of a pool are alike, whatever the program has changed since it made the pool. If the
+//! end of a worker is not known, the report does not guess it.
 
 farm_process::init_before_main!();
 
@@ -26,9 +26,10 @@ fn in_a_program(name: &'static str, body: impl Fn(Transport)) {
     });
 }
 
-/// A task: what its worker has started with, and the file that it finds in its folder.
+/// A task that returns variables with which its worker has started, and the files in its working
+/// directory.
 fn see(_: u32) -> (Option<String>, Option<String>, BTreeSet<String>) {
-    // So long that both workers have some.
+    // A task takes so long that both workers get some.
     std::thread::sleep(std::time::Duration::from_millis(5));
     let variable = |name| std::env::var(name).ok();
     let files = std::fs::read_dir(".").unwrap().flatten();
@@ -58,14 +59,14 @@ fn a_replacement_starts_with_the_folder_and_environment_of_the_others() {
             wait_until(|| pool.processes().len() == 2);
             let before = what_all_see(&pool);
             std::env::set_current_dir(&other.0).unwrap();
-            // SAFETY: no other thread of this program looks at the environment now.
+            // SAFETY: no other thread of this program accesses the environment at this moment.
             unsafe {
                 std::env::set_var("MODE", "new");
                 std::env::remove_var("HOME");
             }
             replace_a_worker(&pool);
             assert_eq!(what_all_see(&pool), before);
-            // The folder's name is gone, and the folder is where it was.
+            // The folder now has another name, and is still the same folder.
             let moved = other.0.join("moved");
             std::fs::rename(&folder.0, &moved).unwrap();
             replace_a_worker(&pool);
@@ -84,12 +85,12 @@ fn a_program_that_has_given_up_its_rights_is_told_that_they_are_in_the_way() {
         let transport = TRANSPORTS[usize::from(transport == "channel")];
         let pool = builder_by(transport, 1).build().unwrap();
         let worker = pool.apply(pid, ()).unwrap();
-        // SAFETY: it concerns this program, which is made for that.
+        // SAFETY: the calls change this program alone, which was started for this test.
         unsafe {
             assert_eq!(libc::setgid(65534), 0);
             assert_eq!(libc::setuid(65534), 0);
         }
-        // By itself, since this program may not do it any more.
+        // The worker kills itself, because this program may not signal it any more.
         let outcome = pool.apply(|worker: i32| kill(worker, Signal::KILL), worker);
         assert!(matches!(outcome, Err(TaskError::WorkerLost { .. })), "{outcome:?}");
         let error = pool.apply(pid, ()).unwrap_err().to_string();

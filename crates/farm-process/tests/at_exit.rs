@@ -1,5 +1,6 @@
-//! A pool that is a program's to the last: it is used and dropped in an exit handler, or by the destructor of a thread-local,
-//! where thread-locals are gone. It has a `main` of its own, since a test harness ends otherwise.
+//! A pool that is used and dropped at the very end of a program: in an exit handler, or in the
+//! destructor of a thread-local, when other thread-locals are destroyed already. This test has a
+//! `main` of its own, because a test harness ends in another way.
 #![allow(clippy::print_stdout, reason = "it is a program")]
 
 use std::cell::RefCell;
@@ -15,7 +16,7 @@ use ndarray::{Array1, Ix1};
 const PART: &str = "FARM_TEST_PART";
 const DONE: &str = "all is done";
 
-/// What the program leaves for its end.
+/// What the program does in its exit handler.
 static LEFT: Mutex<Option<Box<dyn FnOnce() + Send>>> = Mutex::new(None);
 
 extern "C" fn at_exit() {
@@ -23,7 +24,7 @@ extern "C" fn at_exit() {
     left.into_iter().for_each(|left| left());
 }
 
-/// Is gone when the thread is, and then does what is left.
+/// A thread-local that does something when it is destroyed with its thread.
 struct Last(RefCell<Option<Box<dyn FnOnce()>>>);
 
 impl Drop for Last {
@@ -56,7 +57,7 @@ fn end_here(_: ()) {
     std::process::abort();
 }
 
-/// Whatever a pool is used for.
+/// Uses a pool in all ways.
 fn use_all<P: Farm>(pool: &P, has_processes: bool) {
     assert_eq!(pool.map(square, 0..1000).unwrap().len(), 1000);
     assert_eq!(pool.apply(long, 7).unwrap(), long(7));
@@ -69,7 +70,8 @@ fn use_all<P: Farm>(pool: &P, has_processes: bool) {
     }
 }
 
-/// A program that ends while its pool has done something, is doing something, and has results that nobody has read.
+/// Leaves a pool to the end of the program, while some tasks are done and others not, and while
+/// some results have not been read.
 fn play<P: Farm + 'static>(pool: P, part: &str, has_processes: bool) {
     use_all(&pool, has_processes);
     let unread: Vec<_> = (0..20).map(|n| pool.submit(long, n)).collect();
@@ -92,7 +94,7 @@ fn play<P: Farm + 'static>(pool: P, part: &str, has_processes: bool) {
     };
     if at == "handler" {
         *LEFT.lock().unwrap() = Some(Box::new(left));
-        // SAFETY: it is a function of this program, which stays there.
+        // SAFETY: the function belongs to this program, and stays loaded.
         unsafe { libc::atexit(at_exit) };
     } else {
         LAST.with(|last| last.0.replace(Some(Box::new(left) as Box<dyn FnOnce()>)));
@@ -115,7 +117,7 @@ fn main() {
         return;
     }
     const NAME: &str = "pools_may_be_used_and_dropped_when_thread_locals_are_gone";
-    // It is asked for its tests by name, as a harness is.
+    // A harness may be asked for tests by name, and so may this program.
     let mut wanted = std::env::args().skip(1).filter(|argument| !argument.starts_with('-'));
     if !wanted.all(|part| NAME.contains(&part)) {
         return;

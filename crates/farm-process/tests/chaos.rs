@@ -1,5 +1,5 @@
-//! Chaos: workers are killed at random, and at every boundary between messages, and every result is there
-//! all the same, once, with the bits that the sequential pool computes.
+//! Chaos: workers are killed at random, and still each result arrives once, with the bits that the
+//! sequential pool computes.
 
 farm_process::init_before_main!();
 
@@ -19,12 +19,12 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Some 50 us of work whose result depends on every step of it.
+/// Some 50 µs of work, with a result that depends on each step.
 fn work(x: u32) -> f64 {
     (0..5000).fold(f64::from(x), |y, n| (y + f64::from(n)).sin() * 1.000_1)
 }
 
-/// Strikes a random worker that has a task about every 5 ms, until `done`; returns how often.
+/// Signals a random worker that has a task about every 5 ms, until `done`; returns how often.
 fn strike(pool: &Pool, seed: u64, done: &AtomicBool) -> u64 {
     let mut random = Pcg64::seed_from_u64(seed);
     let mut strikes = 0;
@@ -40,7 +40,7 @@ fn strike(pool: &Pool, seed: u64, done: &AtomicBool) -> u64 {
     strikes
 }
 
-/// Runs `body` on a pool whose workers are struck meanwhile.
+/// Runs `body` on a pool while [`strike`] signals its workers.
 fn under_chaos<T>(
     transport: Transport,
     seed: u64,
@@ -84,7 +84,7 @@ fn twenty_thousand_tasks_under_fire_give_the_bits_of_mono() {
 
 #[test]
 fn arrays_under_fire_are_as_if_nothing_had_happened() {
-    /// Neither of these can be done twice to the same rows.
+    /// Doing this twice to the same rows would change the result.
     fn step((mut band, shift): (Band<f64, Ix1>, ArrayRef<f64, Ix1>)) -> Band<f64, Ix1> {
         let rows = band.rows();
         let shift = shift.view();

@@ -1,4 +1,4 @@
-//! What every pool promises, on this one, by whatever its messages travel.
+//! The conformance tests of all pools, on this pool with each of its transports.
 
 farm_process::init_before_main!();
 

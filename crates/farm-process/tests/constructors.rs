@@ -1,4 +1,5 @@
-//! What runs before `main` has run in workers too, be it before or behind what makes them workers.
+//! Code that runs before `main` has run in workers too, whether it comes before or after the
+//! constructor that turns a process into a worker.
 
 /// Two constructors, as other crates make them.
 macro_rules! constructors {
@@ -28,7 +29,8 @@ mod behind {
     constructors!(2, 3);
 }
 
-/// Where others are before these: a linker may put the statics of a file in any order.
+/// A constructor that comes before the others in any case: a linker may put the statics of a file
+/// in any order.
 mod early {
     extern "C" fn first(count: i32) {
         super::run(4, count);
@@ -47,7 +49,7 @@ use farm_core::prelude::*;
 
 const COUNT: usize = 5;
 
-/// For each: as the how-manieth it has run, a digit for each time.
+/// For each constructor its position in the order of the runs, one decimal digit for each run.
 static ORDER: [AtomicU32; COUNT] = [const { AtomicU32::new(0) }; COUNT];
 static NEXT: AtomicU32 = AtomicU32::new(1);
 static ARGUMENTS: AtomicU32 = AtomicU32::new(0);
@@ -58,7 +60,8 @@ fn run(n: usize, count: i32) {
     ARGUMENTS.store(count.cast_unsigned(), Ordering::Relaxed);
 }
 
-/// A task: what has run, and whether it was given what `main` is.
+/// A task that returns the order of the runs, and whether a constructor was given the arguments of
+/// `main`.
 fn see(_: u32) -> ([u32; COUNT], bool) {
     let order = std::array::from_fn(|n| ORDER[n].load(Ordering::Relaxed));
     (order, ARGUMENTS.load(Ordering::Relaxed) as usize == std::env::args_os().count())

@@ -1,4 +1,5 @@
-//! Every way to die, at every moment of a task: it costs that task alone, and the report says how.
+//! All ways to die, at all moments of a task: a death costs that task alone, and the report says
+//! how the worker died.
 
 farm_process::init_before_main!();
 
@@ -45,10 +46,10 @@ impl Death {
         match self {
             Self::Panic => panic!("on purpose"),
             Self::Exit0 => std::process::exit(0),
-            // SAFETY: it ends the process, and that is all.
+            // SAFETY: the call ends the process, and does nothing else.
             Self::QuickExit3 => unsafe { libc::_exit(3) },
             Self::Abort => std::process::abort(),
-            // SAFETY: not at all; the first page is never mapped.
+            // SAFETY: none, since a fault is what is tested. The first page is never mapped.
             Self::AttemptError => unsafe {
                 std::ptr::without_provenance_mut::<u8>(8).write_volatile(1)
             },
@@ -63,14 +64,15 @@ impl Death {
         }
     }
 
-    /// The signal's name and the exit code; `None` where the worker lives on.
+    /// The name of the signal and the exit code in the report; `None` if the worker lives on.
     fn shows_as(self) -> Option<(Option<&'static str>, Option<i32>)> {
         match self {
             Self::Panic => None,
             Self::Exit0 => Some((None, Some(0))),
             Self::QuickExit3 => Some((None, Some(3))),
             Self::Abort | Self::OutOfMemory => Some((Some("SIGABRT"), None)),
-            // Before `main`, nobody has made an abort of a stack overflow.
+            // The Rust runtime turns a stack overflow into an abort only from `main` on, and
+            // workers never reach `main`.
             Self::AttemptError | Self::StackOverflow => Some((Some("SIGSEGV"), None)),
             Self::Kill => Some((Some("SIGKILL"), None)),
         }
@@ -85,12 +87,12 @@ enum Moment {
     Dropping,
 }
 
-/// An argument and a result that die when they are told to.
+/// An argument and a result that kills its process at a given moment.
 #[derive(Debug, PartialEq)]
 struct Fuse {
     item: usize,
     set: Option<(Death, Moment)>,
-    /// It does not harm its master.
+    /// The id of the master's process, which is not killed.
     master: u32,
 }
 
@@ -123,7 +125,7 @@ impl<'de> Deserialize<'de> for Fuse {
 
 impl Drop for Fuse {
     fn drop(&mut self) {
-        // A second panic would be an abort.
+        // A second panic would abort the process.
         if !std::thread::panicking() {
             self.burn(Moment::Dropping);
         }
@@ -182,7 +184,7 @@ fn a_death_at_any_moment_costs_its_task_alone() {
     });
 }
 
-/// What a task leaves behind kills its worker when the test says so.
+/// A task that leaves a thread behind, which kills the worker when the test says so.
 fn leave_a_thread((death, gate): (Death, std::path::PathBuf)) -> i32 {
     std::thread::spawn(move || {
         wait_until(|| gate.exists());
@@ -216,7 +218,7 @@ fn a_death_that_races_with_its_reply_is_either_and_harms_nobody_else() {
                 Death::Kill.die();
             });
         }
-        // Long enough for some of those threads to come first.
+        // This is long enough for some of those threads to act before the task ends.
         let end = std::time::Instant::now() + Duration::from_micros(100);
         while std::time::Instant::now() < end {
             std::hint::spin_loop();
@@ -224,13 +226,14 @@ fn a_death_that_races_with_its_reply_is_either_and_harms_nobody_else() {
         x + 1
     }
     by_each("race", |transport| {
-        // A death strikes the task that runs by then, so others are struck too; none is lost or doubled.
+        // A death costs the task that runs at that moment, so other tasks are started again too;
+        // each still gets one outcome.
         let pool = builder_by(transport, 2).retries(50).build().unwrap();
         let items = (0..400).map(|x| (x, (x % 4 == 0).then_some(x % 300)));
         for (x, outcome) in (0..).zip(pool.map_each(race, items)) {
             match outcome {
                 Ok(y) => assert_eq!(y, x + 1),
-                // A thread that comes first each time uses up the retries.
+                // If such a thread acts first in each attempt, the task runs out of retries.
                 Err(TaskError::WorkerLost { attempts: 51, .. }) => {}
                 Err(other) => panic!("{other}"),
             }
@@ -307,7 +310,7 @@ fn the_last_words_of_a_worker_are_in_the_report_and_on_stderr() {
 #[test]
 fn every_signal_is_told_by_its_name() {
     fn end_by(signal: i32) {
-        // SAFETY: it concerns this process, which is about to end, alone.
+        // SAFETY: the calls concern this process alone, which is about to end.
         unsafe {
             libc::signal(signal, libc::SIG_DFL);
             libc::raise(signal);
@@ -338,7 +341,7 @@ fn the_last_words_of_a_panic_that_ends_a_worker_are_its_message() {
     extern "C" fn panic_where_nothing_unwinds() {
         panic!("the reason is this");
     }
-    /// A panic on a thread of its own, of which the farm knows nothing.
+    /// Panics on a thread that the task has started itself, and then dies.
     fn panic_and_die(depth: u32) {
         let thread = std::thread::Builder::new().spawn(move || {
             fn go_down(depth: u32) {

@@ -1,4 +1,4 @@
-//! A program that becomes another (exec): its workers end, and what it has left in shared memory goes.
+//! A program that becomes another (exec): its workers end, and its shared arrays are removed.
 
 farm_process::init_before_main!();
 
@@ -13,7 +13,7 @@ use farm_conformance::watchdog::guard;
 use farm_core::prelude::*;
 use farm_shm::SharedArray;
 
-/// A task: says where it runs, and is busy without end.
+/// A task that prints the id of its process, and then runs without end.
 fn spin(_: u32) {
     eprintln!("worker {}", std::process::id());
     loop {
@@ -27,7 +27,8 @@ fn files_of(pid: i32) -> Vec<String> {
     names.filter(|name| name.starts_with(&format!("farm-{pid}-"))).collect()
 }
 
-/// A program with two workers, one of them busy, and two arrays, that becomes another once it is told to.
+/// Plays a program with two workers, one of them busy, and two arrays, which becomes `other` when
+/// it is told to.
 fn become_another(transport: usize, other: &mut Command) {
     let pool = pool_by(TRANSPORTS[transport], 2);
     let _arrays = [(); 2].map(|()| SharedArray::<f64, _>::zeros(1000).unwrap());
@@ -40,7 +41,7 @@ fn become_another(transport: usize, other: &mut Command) {
     panic!("it is still this program: {}", other.exec());
 }
 
-/// Has it become the other, and waits for the end of what it was.
+/// Tells the program to become the other, and waits until its workers have ended.
 fn waits_for_workers(mut master: Child) -> (Child, i32) {
     let pid = master.id().cast_signed();
     let mut lines = BufReader::new(master.stderr.take().unwrap()).lines().map(Result::unwrap);
@@ -81,7 +82,7 @@ fn arrays_that_the_other_program_makes_stay() {
         Some("again") => {
             let array = SharedArray::<f64, _>::zeros(1000).unwrap();
             wait_until(|| files_of(pid(())).len() == 2);
-            // Longer than the former program's workers live.
+            // The workers of the former program do not live as long as this.
             std::thread::sleep(std::time::Duration::from_secs(1));
             assert_eq!(files_of(pid(())).len(), 2, "the array and its lock");
             drop(array);

@@ -1,5 +1,5 @@
-//! A fork of the program has copies of its pool, its handles and its results: what it does with them is told or does no
-//! harm.
+//! A fork of the program has copies of its pool, its handles and its results. Using them there is
+//! refused, or does no harm.
 
 farm_process::init_before_main!();
 
@@ -17,16 +17,17 @@ use farm_conformance::watchdog::guard;
 use farm_core::prelude::*;
 use farm_process::{Pool, Transport};
 
-/// The parent's part in a fork.
+/// The child, as the parent sees it.
 struct Child(libc::pid_t);
 
 impl Child {
-    /// Forks; `None` is the child, which is killed if it does not end in time.
+    /// Forks; returns `None` in the child, which is killed if it does not end in time.
     fn fork() -> Option<Self> {
-        // SAFETY: what the child calls needs no other thread: it is what is tested here that the farm sees to that.
+        // SAFETY: the child calls only what needs no other thread. This test checks that the farm
+        // ensures that.
         match unsafe { libc::fork() } {
             0 => {
-                // SAFETY: it concerns this process alone, which handles no SIGALRM.
+                // SAFETY: the call concerns this process alone, which handles no SIGALRM.
                 unsafe { libc::alarm(60) };
                 None
             }
@@ -34,22 +35,22 @@ impl Child {
         }
     }
 
-    /// The child's part, and its end.
+    /// Runs the child's part, and ends the child.
     fn play(body: impl FnOnce()) -> ! {
         let is_well = catch_unwind(AssertUnwindSafe(body)).is_ok();
-        // SAFETY: it ends the process, and that is all.
+        // SAFETY: the call ends the process, and does nothing else.
         unsafe { libc::_exit(if is_well { 0 } else { 1 }) }
     }
 
     fn ends_well(self) {
         let mut status = 0;
-        // SAFETY: the pointer is to a value that lives through the call.
+        // SAFETY: the pointer leads to a value that outlives the call.
         unsafe { libc::waitpid(self.0, &mut status, 0) };
         assert_eq!(status, 0, "the child has ended well");
     }
 }
 
-/// Plays `body` as a program of its own, in which nobody else forks, on pools of either transport.
+/// Plays `body` as a program of its own, in which no other test forks, with each transport.
 fn in_a_program(name: &'static str, body: impl Fn(Transport)) {
     if part().is_some() {
         TRANSPORTS.into_iter().for_each(body);
@@ -65,19 +66,19 @@ fn is_refused<R>(outcome: Result<R, TaskError>) -> bool {
     matches!(outcome, Err(TaskError::NoWorkers { reason, .. }) if reason.contains("is a fork"))
 }
 
-/// A task: once a file is there, the bytes from behind.
+/// A task that reverses bytes, once a file is there.
 fn reverse_when_there((gate, mut bytes): (PathBuf, Vec<u8>)) -> Vec<u8> {
     wait_until(|| gate.exists());
     bytes.reverse();
     bytes
 }
 
-/// A task: nothing, once a file is there, if it is given one.
+/// A task that waits until a file is there, if it is given one.
 fn go_on_when_there(gate: Option<PathBuf>) {
     wait_until(|| gate.as_ref().is_none_or(|gate| gate.exists()));
 }
 
-/// A task: so many bytes that they lie beside the messages.
+/// A task whose result is so long that it lies beside the messages.
 fn long(n: usize) -> Vec<u8> {
     (0..200_000).map(|i| (i % 251 + n) as u8).collect()
 }
@@ -173,7 +174,7 @@ fn results_that_a_fork_reads_or_drops_are_still_the_programs() {
             });
         };
         child.ends_well();
-        // If their places were free by now, these would lie there.
+        // If the child had freed the places of the results, these results would be written there.
         for n in 100..116 {
             assert!(pool.apply(long, n).unwrap() == long(n), "result {n}");
         }

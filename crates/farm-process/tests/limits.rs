@@ -1,4 +1,5 @@
-//! What the system allows: a pool works under it, or says in one line what is in its way.
+//! Limits of the system: a pool works under a limit, or reports in one line which limit is in its
+//! way.
 
 farm_process::init_before_main!();
 
@@ -11,7 +12,8 @@ use farm_process::Transport;
 use farm_shm::{ArrayRef, SharedArray};
 use ndarray::Ix1;
 
-/// The mappings of this process that the farm has made: the name of each, and whether a dump leaves it out.
+/// The mappings of this process that the farm has made: the name of each, and whether a core dump
+/// leaves it out.
 fn mappings(_: ()) -> Vec<(String, bool)> {
     let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
     let mut mappings = Vec::new();
@@ -27,7 +29,7 @@ fn mappings(_: ()) -> Vec<(String, bool)> {
     mappings
 }
 
-/// A task: as [`mappings`], with an array open.
+/// A task that returns [`mappings`] while it has an array open.
 fn mappings_with(array: ArrayRef<f64, Ix1>) -> (f64, Vec<(String, bool)>) {
     (array.view()[0], mappings(()))
 }
@@ -49,7 +51,7 @@ fn what_the_farm_maps_is_left_out_of_dumps_in_every_process() {
     });
 }
 
-/// What a program does with a pool, and says of that in one line.
+/// Uses a pool, and returns one line about the outcome.
 fn use_a_pool(transport: Transport) -> String {
     let pool = match builder_by(transport, 2).build() {
         Ok(pool) => pool,
@@ -79,7 +81,8 @@ fn use_a_pool(transport: Transport) -> String {
     }
 }
 
-/// The limits, as `ulimit` takes them, and what is to be read of what comes of each; `None` if all has to work.
+/// The limits, as `ulimit` takes them, and the text that a report of each must contain; `None` if
+/// everything has to work.
 const LIMITS: [(&str, Option<&str>); 20] = [
     ("-v 60000", Some("ulimit -v")),
     ("-v 110000", Some("ulimit -v")),
@@ -116,7 +119,7 @@ fn under_every_limit_a_pool_works_or_says_in_one_line_what_limits_it() {
         let mut wrong = Vec::new();
         for (limit, hint) in LIMITS {
             for part in ["lanes", "channel"] {
-                // A shell sets the limit for what it becomes.
+                // A shell sets the limit, and then becomes the program.
                 let program = play(name, part);
                 let mut shell = std::process::Command::new("sh");
                 shell.args(["-c", &format!("ulimit {limit} && exec \"$0\" \"$@\"")]);
@@ -151,13 +154,13 @@ fn a_program_that_locks_its_memory_pays_for_what_is_used_alone() {
     let name = "a_program_that_locks_its_memory_pays_for_what_is_used_alone";
     if part().is_some() {
         for transport in TRANSPORTS {
-            // SAFETY: it changes where pages of this process may be, and nothing else.
+            // SAFETY: the call changes where pages of this process may be, and nothing else.
             let locked = unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE) };
             let outcome = use_a_pool(transport);
             let is_told = outcome.contains("mlockall") || outcome.contains("works");
             assert!(locked != 0 || is_told, "{outcome}");
             let pool = pool_by(transport, 2);
-            // SAFETY: as above; it meets what is mapped already.
+            // SAFETY: as above; the call also concerns pages that are mapped already.
             unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE) };
             common::is_usable(&pool);
             drop(pool);

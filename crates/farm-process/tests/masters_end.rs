@@ -16,9 +16,9 @@ use rustix::process::Signal;
 
 const WORKERS: usize = 3;
 
-/// Says which process it runs in, and stays there; if it is told to, it stops it.
+/// A task that prints the id of its process and never ends; with `stop`, it also stops its process.
 fn say_and_stay(stop: bool) {
-    // In one piece, since several workers write at once.
+    // The line is written in one piece, since several workers write at once.
     let line = format!("worker {}\n", pid(()));
     std::io::stderr().write_all(line.as_bytes()).unwrap();
     if stop {
@@ -27,15 +27,15 @@ fn say_and_stay(stop: bool) {
     common::stay(());
 }
 
-/// How the master ends. What is said on stdin decides when.
+/// Plays a master that ends in the way that `part` says, once a byte arrives on stdin.
 fn end_as(part: &str) {
-    // Whoever runs the tests in the background has them ignore Ctrl-C.
-    // SAFETY: no handler is installed.
+    // Programs in the background of a shell may have been started with Ctrl-C ignored. SAFETY: no
+    // handler is installed.
     unsafe { libc::signal(libc::SIGINT, libc::SIG_DFL) };
     let stop = part.ends_with("with_stopped_workers");
     let pool = pool(WORKERS);
     let array = SharedArray::<f64, _>::zeros(1000).unwrap();
-    // All but the last of the workers are busy.
+    // All workers except the last are busy.
     let busy: Vec<_> = (1..WORKERS).map(|_| pool.submit(say_and_stay, stop)).collect();
     std::io::stdin().read_exact(&mut [0]).unwrap();
     match part.split(' ').next().unwrap() {
@@ -47,8 +47,8 @@ fn end_as(part: &str) {
         "exit" => std::process::exit(0),
         "abort" => std::process::abort(),
         "panic" => {
-            // Not to be told by the hook, which would be right, but which this test would have to tell
-            // from a worker's complaint.
+            // The panic hook is not called: its message would be right, but this test could not
+            // tell it from a complaint of a worker.
             std::panic::resume_unwind(Box::new("the end"));
         }
         _ => loop {
@@ -148,7 +148,7 @@ fn a_master_that_is_killed_while_its_workers_come_up_leaves_none() {
             master.wait().unwrap();
             assert_eq!(complaints, "");
             workers.into_iter().for_each(wait_for_end_of);
-            // Of all that is being started, at most one thing has a name at a time, and not for long.
+            // At most one file of a start may be left in the folder for temporary files.
             assert!(folder.files().len() <= 1, "{:?}", folder.files());
         }
     });
@@ -167,7 +167,8 @@ fn a_stopped_master_stops_its_busy_workers_and_all_go_on_together() {
     }
     let name = "a_stopped_master_stops_its_busy_workers_and_all_go_on_together";
     if let Some(folder) = part() {
-        // Shorter than the time for which all is stopped, on any clock but the farm's own.
+        // Both limits are shorter than the time for which everything is stopped, but the farm's own
+        // clock does not count that time.
         let pool = Pool::builder().workers(2).timeout(Duration::from_secs(4));
         let pool = pool.stopped_after(Duration::from_secs(3)).build().unwrap();
         let spins = pool.map(spin, vec![folder.into(); 4]).unwrap();
@@ -182,7 +183,7 @@ fn a_stopped_master_stops_its_busy_workers_and_all_go_on_together() {
         wait_until(|| folder.files().len() == 2);
         let workers = children_of(pid);
         assert_eq!(workers.len(), 2);
-        // As Ctrl-Z does, but for whoever runs the tests outside a terminal, where that is ignored.
+        // Ctrl-Z sends SIGTSTP, but that is ignored if the tests do not run in a terminal.
         kill(pid, Signal::STOP);
         wait_until(|| workers.iter().all(|worker| state_of(*worker) == Some('T')));
         std::thread::sleep(Duration::from_secs(5));

@@ -1,6 +1,6 @@
 //! Another program looks into shared arrays: Python, by `numpy.memmap`.
 //!
-//! The variable `FARM_PYTHON` names a Python that has numpy. Where it is not set, `python3` is tried.
+//! The variable `FARM_PYTHON` names a Python that has numpy. If it is not set, `python3` is tried.
 
 farm_process::init_before_main!();
 
@@ -22,7 +22,7 @@ use farm_shm::bytemuck::{Pod, Zeroable};
 use farm_shm::{Band, Element, SharedArray};
 use ndarray::{Axis, Dimension};
 
-/// A Python that has numpy, if there is one and none was named.
+/// A Python that has numpy: the one that is named, or else `python3` if it has numpy.
 fn python() -> Option<OsString> {
     let has_numpy = |python: &OsStr| {
         let output = Command::new(python).args(["-c", "import numpy"]).output();
@@ -41,9 +41,10 @@ fn python() -> Option<OsString> {
     Some(found)
 }
 
-/// What Python does: it opens the array, and answers expressions line by line.
+/// The Python program: it opens the array, and prints the value of each expression that it reads.
 ///
-/// `rows()` has a letter for each row: `o` if all of it is old, `n` if all of it is new, `m` if it has some of both.
+/// `rows()` has a letter for each row: `o` if all of it is old, `n` if all of it is new, `m` if
+/// some of it is old and the rest is new.
 const SCRIPT: &str = "
 import numpy, sys
 
@@ -65,10 +66,10 @@ for line in sys.stdin:
         print(type(error).__name__, error, flush=True)
 ";
 
-/// For numbers, an element is the number that it is made of.
+/// An element that is a number is made of that number.
 const IS_NUMBER: &str = "lambda array, number: array == number";
 
-/// A Python that has an array open.
+/// A Python process that has an array open.
 struct Reader {
     process: Child,
     ask: ChildStdin,
@@ -92,7 +93,7 @@ impl Reader {
         Self { process, ask, answers }
     }
 
-    /// The value of an expression, or the error.
+    /// The value of an expression in Python, or the error.
     fn ask(&mut self, expression: &str) -> String {
         writeln!(self.ask, "{expression}").unwrap();
         self.answers.next().expect("Python has not ended").unwrap()
@@ -109,7 +110,8 @@ impl Reader {
     }
 }
 
-/// Element `k` in row-major order: it is made of a number below 100, and of 100 more when it is new.
+/// Element `k` in row-major order. It is made of a number below 100 if it is old, and of that
+/// number plus 100 if it is new.
 fn element<T: From<u8>>(k: usize, is_new: bool) -> T {
     T::from((k % 100) as u8 + 100 * u8::from(is_new))
 }
@@ -135,14 +137,15 @@ where
     elements.into_iter().zip(first..).for_each(|(x, k)| *x = element(k, is_new));
 }
 
-/// A task: makes its band old.
+/// A task that makes its band old.
 fn make_old<T: Element + From<u8>, D: Dimension>(mut band: Band<T, D>) -> Band<T, D> {
     let rows = band.rows().len();
     write(&mut band, 0..rows, false);
     band
 }
 
-/// A task: makes its band new, and its last row in turns old and new until the folder has a file `enough`.
+/// A task that makes its band new. It keeps making the last row old and new in turns, until the
+/// folder has a file `enough`.
 fn make_new<T, D>((mut band, folder): (Band<T, D>, PathBuf)) -> Band<T, D>
 where
     T: Element + From<u8>,
@@ -213,7 +216,7 @@ fn look_in<T, D>(
     assert!(is_all(&array, false));
 }
 
-/// A struct that numpy is told the fields of.
+/// A struct whose fields the test describes to numpy.
 #[derive(Clone, Copy, Debug, PartialEq, Pod, Zeroable)]
 #[bytemuck(crate = "farm_shm::bytemuck")]
 #[repr(C)]

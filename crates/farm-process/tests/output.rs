@@ -1,4 +1,4 @@
-//! What workers print, where the program's stderr is held by somebody or read by nobody.
+//! The output of workers while the program holds its stderr, or while nothing reads that.
 
 farm_process::init_before_main!();
 
@@ -11,19 +11,19 @@ use common::{TRANSPORTS, part, play, pool_by, square};
 use farm_conformance::watchdog::guard;
 use farm_core::prelude::*;
 
-/// What one call of [`print_lines`] prints.
+/// The length of a line that [`print_lines`] prints.
 const LINE: usize = 64;
 
-/// A task: prints so many lines.
+/// A task that prints so many lines.
 fn print_lines(n: usize) {
-    // Many at a time, since each write wakes somebody.
+    // Many lines are printed at a time, since each write wakes a thread.
     let lines: Vec<_> = (0..n).map(|i| format!("{i:>width$}\n", width = LINE - 1)).collect();
     for lines in lines.chunks(64) {
         std::io::stderr().write_all(lines.concat().as_bytes()).unwrap();
     }
 }
 
-/// A task: prints so many lines, and dies with a last one.
+/// A task that prints so many lines and a last one, and then dies.
 fn print_and_die(n: usize) {
     print_lines(n);
     eprintln!("these are the last words");
@@ -46,7 +46,7 @@ fn tasks_that_print_end_while_the_program_holds_stderr_and_what_is_dropped_is_co
             let pool = pool_by(transport, 2);
             let mut held = std::io::stderr().lock();
             pool.map(print_lines, [LINES; CALLS]).unwrap();
-            // What a worker has left is found at its death.
+            // The output that a worker has left is read when it dies.
             let error = pool.apply(print_and_die, LINES).unwrap_err().to_string();
             writeln!(held, "reported: {error}").unwrap();
             drop(held);
@@ -65,7 +65,7 @@ fn tasks_that_print_end_while_the_program_holds_stderr_and_what_is_dropped_is_co
         let words = text.lines().filter(|line| *line == "these are the last words");
         let words = words.map(|line| line.len() + 1).sum::<usize>();
         assert!(dropped > 0, "there is more than is kept");
-        // The runtime says something of its own before it aborts, or not; that is not counted here.
+        // The runtime may print something before it aborts; that is not counted here.
         assert_eq!(printed + words + dropped, 2 * ((CALLS + 1) * LINES * LINE + 25));
         let reported: Vec<_> = text.lines().filter(|line| line.starts_with("reported")).collect();
         assert_eq!(reported.len(), 2);
@@ -89,7 +89,7 @@ fn nothing_that_workers_print_is_lost_where_stderr_is_read_slowly() {
         let mut master = play(name, "master").spawn().unwrap();
         let mut stderr = master.stderr.take().unwrap();
         let (mut bytes, mut some) = (0, [0; 1000]);
-        // Small reads are slow enough that what is kept would overflow.
+        // Small reads are slow enough that the output would overflow what the queue may keep.
         loop {
             match stderr.read(&mut some).unwrap() {
                 0 => break,
@@ -125,7 +125,7 @@ fn a_stderr_that_nobody_reads_keeps_neither_tasks_nor_deaths_nor_the_end_of_a_po
     guard(name, || {
         let mut master = play(name, "master").stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(master.stdout.take().unwrap()).lines();
-        // The other end of its stderr is open and is not read.
+        // The other end of the program's stderr is open and is not read.
         assert_eq!(lines.map_while(Result::ok).filter(|l| l.contains("has ended")).count(), 2);
         assert!(master.wait().unwrap().success());
     });

@@ -1,4 +1,4 @@
-//! Shared arrays in worker processes: who may touch which bytes, and until when.
+//! Shared arrays in worker processes: which process may access which bytes, and until when.
 
 farm_process::init_before_main!();
 
@@ -17,7 +17,7 @@ use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64;
 use rustix::process::{Pid, Signal, kill_process};
 
-/// The segments that a process has mapped, of those of this process.
+/// How many segments of this process the process `pid` has mapped.
 fn mapped(pid: i32) -> usize {
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
     maps.matches(&format!("/farm-{}-", std::process::id())).count()
@@ -31,7 +31,7 @@ fn pids(pool: &Pool) -> Vec<i32> {
 fn a_write_through_an_array_ref_ends_that_task_alone() {
     fn scribble(array: ArrayRef<f64, Ix1>) {
         let place = array.view().as_ptr().cast_mut();
-        // SAFETY: none. That this is stopped is what is tested.
+        // SAFETY: none. The test shows that the system stops this write.
         unsafe { place.write(1.0) }
     }
     guard("scribble", || {
@@ -128,7 +128,8 @@ fn workers_let_go_of_what_the_master_drops() {
             wait_until(|| workers.iter().all(|worker| mapped(*worker) == 0));
         }
 
-        // One that is busy, as soon as it can; and it is told only once however much is dropped.
+        // A worker that is busy unmaps arrays as soon as it can, and is told only once, however
+        // many are dropped.
         let file = folder.0.join("go");
         let array = SharedArray::<u8, _>::zeros(10_000).unwrap().freeze();
         let busy = pool.submit(wait_for, (file.clone(), array.clone()));
@@ -148,19 +149,19 @@ fn workers_let_go_of_what_the_master_drops() {
 
 #[test]
 fn what_a_task_forks_has_none_of_its_arrays() {
-    /// The signals that end children which look at the first, and at the second.
+    /// The signals that end children which read the first array and write to the second.
     fn fork_and_look((array, mut band): (ArrayRef<u8, Ix1>, Band<u8, Ix1>)) -> [i32; 2] {
         let ends_by = |look: &mut dyn FnMut()| {
-            // SAFETY: the child looks at memory and ends.
+            // SAFETY: the child only accesses memory and ends.
             match unsafe { libc::fork() } {
                 0 => {
                     look();
-                    // SAFETY: it ends the process.
+                    // SAFETY: the call ends the process.
                     unsafe { libc::_exit(0) }
                 }
                 child => {
                     let mut status = 0;
-                    // SAFETY: the pointer is to a value that lives through the call.
+                    // SAFETY: the pointer leads to a value that outlives the call.
                     unsafe { libc::waitpid(child, &mut status, 0) };
                     libc::WTERMSIG(status)
                 }
@@ -210,19 +211,20 @@ fn number(i: usize) -> f64 {
     (i as f64 + 0.5).powi(2)
 }
 
-/// A task: what cannot be done twice.
+/// A task with another result if it is run twice on the same rows.
 fn square_roots(mut band: Band<f64, Ix1>) -> Band<f64, Ix1> {
     band.view_mut().mapv_inplace(f64::sqrt);
     band
 }
 
-/// What rows must be, and the state that a kill finds them in.
+/// Whether rows have exactly the expected bits.
 fn are(rows: ArrayView1<f64>, expected: ArrayView1<f64>) -> bool {
     rows.iter().zip(expected).all(|(x, y)| x.to_bits() == y.to_bits())
 }
 
-/// Kills one of the busy workers at a random moment of each of 500 rounds or more. With retries all is as if nothing had
-/// happened; without, what cannot be trusted is told, and all else is right.
+/// Kills one of the busy workers at a random moment of each of 500 rounds or more. With retries,
+/// the results are the same as without kills. Without retries, the rows that cannot be trusted are
+/// reported, and all others are right.
 fn square_roots_under_fire(retries: u32) {
     let options = TaskOptions::new().retries(retries);
     let pool = pool(2);
@@ -232,7 +234,7 @@ fn square_roots_under_fire(retries: u32) {
     let mut random = Pcg64::seed_from_u64(u64::from(retries));
     let (mut usual, mut hits) = (Duration::from_millis(10), 0);
     let mut round = 0;
-    // On a busy machine most kills come too late or too early.
+    // On a busy machine, most kills come too late or too early to hit a task.
     while round < 500 || hits + pool.stats().retried < 25 {
         array.view_mut().assign(&before);
         let (split, bands) = array.split(distribute(MANY, BANDS)).unwrap();
@@ -242,7 +244,7 @@ fn square_roots_under_fire(retries: u32) {
             .into_iter()
             .map(|band| pool.submit_with(options.clone(), square_roots, band))
             .collect();
-        // The first rounds tell how long one takes.
+        // The first rounds show how long a round takes.
         if round >= 5 {
             let moment = usual.mul_f64(random.random_range(0.0..1.0));
             std::thread::sleep(moment);

@@ -1,4 +1,5 @@
-//! What a user can ask for: retries, time limits, cancelling, recycling, memory limits, an initializer.
+//! The options of a user: retries, time limits, cancelling, recycling, memory limits, an
+//! initializer.
 
 farm_process::init_before_main!();
 
@@ -19,7 +20,7 @@ use farm_shm::{ArrayRef, Band, SharedArray};
 use ndarray::{Array1, Ix1};
 use rustix::process::Signal;
 
-/// Dies until it has been started often enough.
+/// A task that kills its worker until it has been started often enough.
 fn survive_at((folder, attempt): (PathBuf, usize)) -> usize {
     let n = take_number(&folder);
     if n < attempt {
@@ -81,7 +82,7 @@ fn a_panic_is_retried_only_on_request_and_costs_no_worker() {
 
 #[test]
 fn a_retry_finds_the_rows_of_its_band_as_they_were() {
-    /// Takes the root of each number, and dies half-way the first few times.
+    /// Takes the root of each number, and dies half-way in the first attempts.
     fn roots((mut band, folder): (Band<f64, Ix1>, PathBuf)) -> Band<f64, Ix1> {
         let n = take_number(&folder);
         let half = band.view().len() / 2;
@@ -152,9 +153,9 @@ fn rows_of_a_task_that_has_no_pool_any_more_are_not_taken_for_good() {
     });
 }
 
-/// Ignores what can be ignored, and stays.
+/// A task that ignores a signal that can be ignored, and never ends.
 fn be_stubborn(_: ()) {
-    // SAFETY: ignoring a signal asks nothing of anybody.
+    // SAFETY: ignoring a signal has no conditions.
     unsafe { libc::signal(libc::SIGTERM, libc::SIG_IGN) };
     stay(());
 }
@@ -194,7 +195,7 @@ fn a_timeout_is_retried_only_on_request() {
         let options = TaskOptions::new().timeout(Duration::from_millis(30)).retry_timeouts(true);
         let handle = pool.submit_with(options, stay_at_first, folder.0.clone());
         assert_eq!(handle.get().unwrap(), 2);
-        // By now the limit would have struck, if it were for all attempts together.
+        // The limit would have been reached by now if it counted for all attempts together.
         let options = TaskOptions::new().timeout(Duration::from_secs(60));
         assert_eq!(pool.submit_with(options, square, 3).get().unwrap(), 9);
         assert_eq!((pool.stats().workers_lost, pool.stats().retried), (2, 2));
@@ -240,7 +241,7 @@ fn workers_are_replaced_after_their_number_of_tasks_which_is_no_loss() {
         for n in 0..40 {
             let pool = builder_by(transport, 2).max_tasks_per_worker(1).build().unwrap();
             let handles: Vec<_> = (0..n % 7).map(|x| pool.submit(square, x)).collect();
-            // Some of them are on their way out, some on their way in.
+            // Some workers are ending at this moment, and some are coming up.
             if n % 2 == 0 {
                 pool.shutdown()
             } else {
@@ -292,7 +293,7 @@ fn an_initializer_runs_once_in_each_worker_before_its_tasks() {
     });
 }
 
-/// A witness that its process is set up, of no size.
+/// A value of no size that exists only if its process is set up.
 #[derive(Clone, Copy)]
 struct Ready(());
 
@@ -318,7 +319,8 @@ fn a_captured_witness_holds_in_workers_that_an_initializer_has_set_up() {
         let ready = Ready::set_up();
         let pool = builder_by(transport, 1).initializer(set_up, ()).build().unwrap();
         assert!(ready.holds() && pool.apply(move |_: ()| ready.holds(), ()).unwrap());
-        // Nothing of it is sent, so that alone it shows nothing there, as `TaskFn` says.
+        // Nothing of this value is sent. Without an initializer, it does not show that a worker is
+        // set up, as `TaskFn` documents.
         let pool = pool_by(transport, 1);
         assert!(!pool.apply(move |_: ()| ready.holds(), ()).unwrap());
     });
@@ -419,7 +421,7 @@ fn submit_waits_for_room_where_the_queue_is_bounded() {
             assert!(running.cancel());
             assert_eq!(fourth.get().unwrap(), 9);
         });
-        // Room is made by a death, too.
+        // The death of a worker makes room, too.
         let running = pool.submit(|()| kill(pid(()), Signal::KILL), ());
         let waiting: Vec<_> = (0..20).map(|x| pool.submit(square, x)).collect();
         assert!(running.get().is_err() && waiting.into_iter().all(|handle| handle.get().is_ok()));

@@ -1,4 +1,4 @@
-//! What is true of worker processes alone: they die, and the pool lives on.
+//! Properties that only worker processes have: they die, and the pool lives on.
 
 farm_process::init_before_main!();
 
@@ -29,7 +29,7 @@ fn a_worker_that_is_killed_while_it_is_idle_is_replaced_and_costs_nothing() {
             if n % 2 == 0 {
                 wait_for_end_of(worker);
             }
-            // Even a task that is on its way to the dying worker is not charged with its death.
+            // A task that is on its way to the dying worker is not charged with the death either.
             assert_ne!(pool.apply(pid, ()).unwrap(), worker);
             assert_eq!((pool.stats().workers_lost, pool.stats().retried), (n, 0));
         }
@@ -78,7 +78,7 @@ fn the_end_of_the_pool_is_the_end_of_its_workers() {
 #[test]
 fn a_pool_inside_a_worker_is_refused_with_the_alternatives() {
     fn nested(_: ()) -> String {
-        // Also from another thread of the worker.
+        // Another thread of the worker is refused a pool, too.
         let elsewhere = std::thread::spawn(|| Pool::new().unwrap_err().to_string());
         let here = Pool::new().unwrap_err().to_string();
         assert_eq!(elsewhere.join().unwrap(), here);
@@ -101,7 +101,7 @@ fn numbers_of_workers_that_no_pool_can_have_are_refused() {
 #[test]
 fn workers_that_do_not_come_up_are_one_clear_error() {
     guard("no_start", || {
-        // Nothing comes up in no time; each attempt is killed.
+        // No worker comes up in no time; each attempt is killed.
         let error = Pool::builder()
             .workers(2)
             .start_timeout(std::time::Duration::ZERO)
@@ -136,7 +136,7 @@ fn pinned_workers_are_on_cores_of_their_own_also_after_a_death() {
     }
     guard("pinned", || {
         let ours = cores(None);
-        // One more than there are cores, so that two have to share.
+        // There is one worker more than there are cores, so two have to share.
         let workers = ours.len() + 1;
         let pool = Pool::builder().workers(workers).pinned(true).build().unwrap();
         let spread = || {
@@ -203,7 +203,7 @@ fn a_waker_that_panics_or_drops_the_pool_harms_nobody() {
     }
     guard("wakers", || {
         let pool = Arc::new(pool(1));
-        // A pipe with a name, so that the task ends when this test says so.
+        // The task ends when this test writes to the named pipe.
         let folder = Folder::new();
         let pipe = folder.0.join("pipe");
         rustix::fs::mkfifoat(
@@ -279,7 +279,7 @@ fn the_limit_of_descriptors_is_an_error_and_never_a_hang() {
         };
         let all = || setrlimit(Resource::Nofile, former).unwrap();
 
-        // Nobody can make a pool that would run short of them.
+        // No pool can be made that would run short of descriptors.
         spare(1000);
         let error = Pool::builder().workers(400).build().unwrap_err();
         assert!(
@@ -287,8 +287,8 @@ fn the_limit_of_descriptors_is_an_error_and_never_a_hang() {
             "{error}"
         );
         all();
-        // Two blocks stay: in one the program and its workers note how values are sent, by the other workers know that it
-        // is still this program.
+        // Two blocks stay open. In one, the program and its workers note facts about the shapes of
+        // values. By the other, workers know that their master is still this program.
         let before = used() + 2;
         let large = pool(20);
         large.apply(pid, ()).unwrap();
@@ -297,15 +297,15 @@ fn the_limit_of_descriptors_is_an_error_and_never_a_hang() {
         }
         assert!(used() - before <= 40 + 20 * 5, "{} descriptors", used() - before);
         drop(large);
-        // The thread that passes output on lets go of the last a moment later.
+        // The thread that passes output on closes the last descriptor a moment later.
         common::wait_until(|| used() == before);
 
-        // But they may run short later.
+        // The program may run short of descriptors later.
         for n in 0..12 {
             let pool = pool(2);
             let large = vec![1_u8; 100_000];
             spare(n);
-            // Each has an outcome, whichever.
+            // Each task gets an outcome, no matter which.
             let _ = pool.apply(|bytes: Vec<u8>| bytes.len(), large.clone());
             let _ = pool.map(|bytes: Vec<u8>| bytes, vec![large; 4]);
             let _ = pool.apply(die, ());
@@ -317,7 +317,7 @@ fn the_limit_of_descriptors_is_an_error_and_never_a_hang() {
     }
     guard("descriptors", || {
         let name = "the_limit_of_descriptors_is_an_error_and_never_a_hang";
-        // Without descriptors, a folder for temporary files cannot even be removed.
+        // Without descriptors, the program could not even remove its folder for temporary files.
         let folder = Folder::new();
         let output = play(name, "master").env("TMPDIR", &folder.0).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -380,10 +380,10 @@ fn a_worker_in_the_hands_of_a_debugger_holds_nobody_up() {
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 let none = std::ptr::null_mut::<libc::c_void>();
-                // SAFETY: it concerns a process of the farm, and no memory.
+                // SAFETY: the call concerns a process of the farm, and no memory.
                 let done = unsafe { libc::ptrace(libc::PTRACE_SEIZE, traced, none, none) };
                 seize.send(done).unwrap();
-                // The tracer is this thread; when it ends, it lets go.
+                // The tracer is this thread; when the thread ends, the worker is released.
                 let _ = wait.recv();
             });
             if attached.recv().unwrap() == 0 {

@@ -1,5 +1,5 @@
-//! A system that refuses threads, be it one or all from some moment on: a pool says so in one line or works, and nothing is
-//! left of it.
+//! A system that refuses one thread, or all from some moment on: a pool reports that in one line or
+//! works, and nothing of it is left.
 
 farm_process::init_before_main!();
 
@@ -21,12 +21,13 @@ use rustix::process::Signal;
 type Body = extern "C" fn(*mut c_void) -> *mut c_void;
 type Create = unsafe extern "C" fn(*mut c_void, *const c_void, Body, *mut c_void) -> c_int;
 
-/// How many more threads this program may start, and how many requests are refused after those.
+/// How many more threads this program may start, how many requests are refused after that, and how
+/// many were refused.
 static ALLOWED: AtomicI64 = AtomicI64::new(i64::MAX);
 static REFUSALS: AtomicI64 = AtomicI64::new(0);
 static REFUSED: AtomicU64 = AtomicU64::new(0);
 
-/// Stands before that of the system, by which all threads of this program are started.
+/// Takes the place of the system's function, by which all threads of this program are started.
 ///
 /// # Safety
 ///
@@ -44,18 +45,18 @@ unsafe extern "C" fn pthread_create(
         return libc::EAGAIN;
     }
     let real = REAL.get_or_init(|| {
-        // SAFETY: the name ends with a zero, and what is found by it has this type.
+        // SAFETY: the name ends with a zero, and the function of this name has this type.
         unsafe {
             let found = libc::dlsym(libc::RTLD_NEXT, c"pthread_create".as_ptr());
             assert!(!found.is_null());
             std::mem::transmute::<*mut c_void, Create>(found)
         }
     });
-    // SAFETY: the caller's.
+    // SAFETY: the caller fulfils the conditions of pthread_create(3).
     unsafe { real(thread, attributes, body, argument) }
 }
 
-/// From now on so many threads may be started, and so many are refused then.
+/// From now on `after` threads may be started, and the next `times` requests are refused.
 fn refuse(after: i64, times: i64) {
     REFUSED.store(0, Ordering::SeqCst);
     REFUSALS.store(times, Ordering::SeqCst);
@@ -66,7 +67,7 @@ fn has_refused() -> bool {
     REFUSED.load(Ordering::SeqCst) > 0
 }
 
-/// What this process has: threads, descriptors, children.
+/// How many threads, descriptors and children this process has.
 fn belongings() -> [usize; 3] {
     let count = |path: &str| std::fs::read_dir(path).unwrap().count();
     let threads = std::fs::read_dir("/proc/self/task").unwrap().flatten();
@@ -76,12 +77,12 @@ fn belongings() -> [usize; 3] {
     [count("/proc/self/task"), count("/proc/self/fd"), children]
 }
 
-/// An outcome is there, whatever it is, or the pool says that it has no workers.
+/// Whether an outcome is one that a pool may give after it was refused threads.
 fn has_ended<R>(outcome: &Result<R, TaskError>) -> bool {
     matches!(outcome, Ok(_) | Err(TaskError::NoWorkers { .. } | TaskError::WorkerLost { .. }))
 }
 
-/// What a program does with a pool.
+/// Uses a pool as a program does; with `kills`, one of its workers is killed.
 fn use_pool<P: Farm>(pool: &P, kills: bool) {
     let noop = &mut Context::from_waker(Waker::noop());
     let mut awaited: Vec<_> = (0..4).map(|x| pool.submit(square, x)).collect();
@@ -98,9 +99,10 @@ fn use_pool<P: Farm>(pool: &P, kills: bool) {
     }
 }
 
-/// Refuses the first thread that a pool asks for, then the second, and so on until it has them all. Says how often.
+/// Refuses the first thread that a pool asks for, then the second, and so on until the pool gets
+/// them all. Returns how many were refused.
 fn refuse_each<P: Farm>(times: i64, kills: bool, build: impl Fn() -> Result<P, FarmError>) -> i64 {
-    // What stays for the life of the program is there.
+    // All that stays for the life of the program is made before.
     drop(build().unwrap());
     for nth in 0.. {
         wait_until(|| belongings()[2] == 0);
@@ -118,7 +120,7 @@ fn refuse_each<P: Farm>(times: i64, kills: bool, build: impl Fn() -> Result<P, F
         }
         let had_all = !has_refused();
         refuse(i64::MAX, 0);
-        // Threads for wakers, and what writes to stderr, end by themselves, soon.
+        // Threads for wakers, and the one that writes to stderr, end by themselves a moment later.
         let ended = std::time::Instant::now() + Duration::from_secs(20);
         wait_until(|| {
             let now = belongings();
@@ -175,7 +177,7 @@ fn a_pool_on_rayon_that_is_refused_a_thread_says_so_and_leaves_nothing() {
     );
 }
 
-/// A user that runs nothing else.
+/// A user that runs no other process.
 const NOBODY_ELSE: u32 = 54_321;
 
 #[test]
@@ -184,13 +186,13 @@ fn under_a_low_limit_of_processes_a_pool_says_so_or_works() {
     if let Some(most) = part() {
         let most = most.parse().ok();
         let limit = rustix::process::Rlimit { current: most, maximum: most };
-        // SAFETY: it concerns this program, which is made for that.
+        // SAFETY: the calls change this program alone, which was started for this test.
         unsafe {
             assert_eq!(libc::setgid(NOBODY_ELSE), 0);
             assert_eq!(libc::setuid(NOBODY_ELSE), 0);
         }
         rustix::process::setrlimit(rustix::process::Resource::Nproc, limit).unwrap();
-        // By the channel, since others may not open what a program has that has changed its user.
+        // The channel is used here; lanes of a program that has changed its user are not tested.
         match common::builder_by(Transport::Channel, 2).build() {
             Ok(pool) => use_pool(&pool, true),
             Err(error) => {

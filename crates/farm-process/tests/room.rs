@@ -1,4 +1,5 @@
-//! Room for long values is shared by all that wait: who finds none waits for others, and what is not used goes back.
+//! The room for long values is shared by all tasks. An argument that finds none waits until other
+//! values free theirs, and memory that is not in use goes back to the system.
 
 farm_process::init_before_main!();
 
@@ -14,18 +15,19 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 const MIB: usize = 1 << 20;
 
-/// A task: waits for a file, and sums up.
+/// A task that waits for a file, and then sums up its bytes.
 fn sum_when_there((gate, bytes): (PathBuf, Vec<u8>)) -> u64 {
     wait_until(|| gate.exists());
     bytes.iter().map(|byte| u64::from(*byte)).sum()
 }
 
-/// A task: so many bytes.
+/// A task that returns so many bytes.
 fn bytes(n: usize) -> Vec<u8> {
     vec![1; n]
 }
 
-/// Plays `body` in a program whose files, and so its shared memory, may have 64 MiB each.
+/// Plays `body` in a program whose files, and so its shared memory, may not be longer than 64 MiB
+/// each.
 fn with_little_room(name: &'static str, body: impl Fn(PathBuf)) {
     if part().is_some() {
         let limit = Rlimit { current: Some(64 << 20), ..getrlimit(Resource::Fsize) };
@@ -46,7 +48,7 @@ fn an_argument_that_finds_no_room_waits_until_there_is_some() {
         let pool = pool(1);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                // Seven fit, and one more waits.
+                // Seven arguments fit, and one more waits.
                 wait_until(|| pool.stats().submitted == 8);
                 std::fs::write(&gate, "").unwrap();
             });
@@ -60,7 +62,7 @@ fn an_argument_that_finds_no_room_waits_until_there_is_some() {
         let arguments = (0..30).map(|n| (gate.clone(), vec![n; 9 * MIB]));
         let sums = pool.map(sum_when_there, arguments).unwrap();
         assert!(sums.into_iter().eq((0..30).map(|n| n * 9 * MIB as u64)));
-        // What can never fit is told at once.
+        // An argument that can never fit is refused at once.
         let error = pool.apply(sum_when_there, (gate, vec![1; 65 * MIB])).unwrap_err();
         assert!(matches!(error, TaskError::NoRoom { .. }), "{error}");
         assert!(error.to_string().contains("ulimit -f"), "{error}");
@@ -69,7 +71,7 @@ fn an_argument_that_finds_no_room_waits_until_there_is_some() {
 
 #[test]
 fn who_waits_for_room_in_a_pool_that_breaks_is_told() {
-    /// A task: ends every worker that begins it, when there is a file.
+    /// A task that waits for a file, and then kills its worker.
     fn die_when_there((gate, _): (PathBuf, Vec<u8>)) {
         wait_until(|| gate.exists());
         std::process::abort();
@@ -112,7 +114,7 @@ fn unread_results_hold_up_no_task_where_addresses_are_few() {
     });
 }
 
-/// How much memory the blocks of this process have.
+/// How many bytes of memory the blocks of this process take.
 fn memory_of_blocks() -> u64 {
     use std::os::unix::fs::MetadataExt;
     let descriptors = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
@@ -137,7 +139,7 @@ fn an_idle_pool_gives_the_memory_of_long_values_back() {
             assert!(memory_of_blocks() > 20 << 20, "it is kept for more");
             unread.wait();
             wait_until(|| memory_of_blocks() < 23 << 20);
-            // A result that has not been read keeps its own.
+            // A result that has not been read keeps its memory.
             assert!(unread.get().unwrap() == vec![1; 20 * MIB]);
             wait_until(|| memory_of_blocks() < 2 << 20);
         }
@@ -151,14 +153,15 @@ fn an_idle_pool_gives_the_memory_of_long_values_back() {
 
 #[test]
 fn a_long_result_of_a_worker_whose_descriptors_were_closed_is_told_and_writes_to_no_other_file() {
-    /// A task: closes all descriptors of the farm, and opens a file under each number.
+    /// A task that closes all descriptors of the farm's memory, and opens a file under each number.
     fn close_and_return((path, n): (PathBuf, usize)) -> Vec<u8> {
         let is_block = |n: &i32| {
             let link = std::fs::read_link(format!("/proc/self/fd/{n}"));
             link.is_ok_and(|link| link.to_string_lossy().contains("memfd:farm-"))
         };
         for descriptor in (3..64).filter(is_block) {
-            // SAFETY: that somebody does this by mistake is what is tested.
+            // SAFETY: closing descriptors of the farm, as a program may by mistake, is what is
+            // tested here.
             unsafe { libc::close(descriptor) };
             std::mem::forget(std::fs::File::create(&path).unwrap());
         }

@@ -1,4 +1,5 @@
-//! The segments of shared arrays: what is gone, very large, too large, left behind, or another's.
+//! The segments of shared arrays: removed, very large, too large, left behind, or owned by another
+//! process.
 
 farm_process::init_before_main!();
 
@@ -61,14 +62,15 @@ fn rows_beyond_four_gib_are_reached() {
     });
 }
 
-/// How often this process has had to wait for a page so far.
+/// How many page faults without disk access this process has had. Source: proc_pid_stat(5), field
+/// 10.
 fn faults() -> u64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let after_name = stat.rsplit_once(')').unwrap().1;
     after_name.split_whitespace().nth(7).unwrap().parse().unwrap()
 }
 
-/// Fills a band and tells how often that had to wait for a page.
+/// A task that fills a band, and returns how many page faults that took.
 fn fill_and_count_faults(band: Overwrite<u8, Ix1>) -> (Band<u8, Ix1>, u64) {
     let mut band = band.into_band();
     let before = faults();
@@ -76,7 +78,7 @@ fn fill_and_count_faults(band: Overwrite<u8, Ix1>) -> (Band<u8, Ix1>, u64) {
     (band, faults() - before)
 }
 
-/// Whether the kernel, from 5.14 on, can get many pages at once.
+/// Whether the kernel can populate many pages in one call, as it can from version 5.14 on.
 fn gets_many_pages() -> bool {
     let uname = rustix::system::uname();
     let release = uname.release().to_string_lossy();
@@ -104,7 +106,7 @@ fn rows_to_overwrite_reach_their_task_with_all_of_their_pages() {
     });
 }
 
-/// Runs a command as the first of a new namespace, if this process may; `None` if not.
+/// Runs a command as the first process of a new namespace; `None` if this process may not do that.
 fn isolated(options: &[&str], command: &Command) -> Option<Command> {
     let may = Command::new("unshare").args(options).arg("true").output();
     if !may.is_ok_and(|output| output.status.success()) {
@@ -125,19 +127,20 @@ fn ends_well(mut command: Command) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A part: makes an array, says on stderr where it is, and stays as long as the test does.
+/// Plays an owner: makes an array, prints its path on stderr, and ends when the test closes its
+/// stdin.
 fn own_and_stay() {
     let array = SharedArray::<u8, _>::zeros(100).unwrap();
     eprintln!("at {}", array.describe().path.display());
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
 }
 
-/// Starts a process that plays the part above, and waits until its array is there.
+/// Starts a process that plays an owner, and waits until its array exists.
 fn owner(mut command: Command) -> (Child, String) {
     let mut owner = command.stdin(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(owner.stderr.take().unwrap()).lines().map(Result::unwrap);
     let path = lines.find_map(|line| Some(line.strip_prefix("at ")?.to_owned())).unwrap();
-    // What it says later, it says to nobody.
+    // Nothing reads its later output, which is discarded.
     std::thread::spawn(move || lines.for_each(drop));
     (owner, path)
 }
@@ -146,7 +149,8 @@ fn lock_of(path: &str) -> String {
     format!("{}-lock", path.rsplit_once('-').unwrap().0)
 }
 
-/// Makes pools until an array and its owner's lock are gone: another test's pool may be sweeping them just now.
+/// Makes pools until an array and its owner's lock are removed. More than one may be needed, since
+/// the pool of another test may be sweeping the same files at this moment.
 fn sweep_away(path: &str) {
     wait_until(|| {
         drop(pool(1));
@@ -188,7 +192,7 @@ fn what_is_left_when_nobody_survives_is_swept_by_the_next_pool() {
             }
             let path = path.unwrap();
             assert_eq!(workers.len(), if part == "alone" { 0 } else { 2 });
-            // A master that is stopped does not replace them.
+            // A stopped master does not replace its workers.
             kill(pid, Signal::STOP);
             wait_until(|| common::state_of(pid) == Some('T'));
             workers.iter().for_each(|worker| kill(*worker, Signal::KILL));
@@ -218,7 +222,7 @@ fn an_owner_in_another_container_is_told_from_a_dead_one() {
         assert!(Path::new(&path).exists(), "it lives");
         owner.kill().unwrap();
         owner.wait().unwrap();
-        // The lock falls when the process is gone, which is a moment after its parent.
+        // The lock is released when the process has ended, which is a moment after its parent.
         sweep_away(&path);
     });
 }
@@ -229,7 +233,7 @@ fn a_fork_of_the_program_removes_nothing_of_it() {
     if part().is_some() {
         let [array, other] = [(); 2].map(|()| SharedArray::<u8, _>::zeros(10).unwrap());
         let paths = [&array, &other].map(|array| array.describe().path);
-        // SAFETY: the child calls what needs no other thread.
+        // SAFETY: the child calls only what needs no other thread.
         match unsafe { libc::fork() } {
             0 => {
                 drop(array);
@@ -239,12 +243,12 @@ fn a_fork_of_the_program_removes_nothing_of_it() {
                 drop(own);
                 let is_gone = !path.exists();
                 farm_shm::remove_all();
-                // SAFETY: it ends the process, and that is all.
+                // SAFETY: the call ends the process, and does nothing else.
                 unsafe { libc::_exit(if was_there && is_gone { 0 } else { 1 }) }
             }
             child => {
                 let mut status = 0;
-                // SAFETY: the pointer is to a value that lives through the call.
+                // SAFETY: the pointer leads to a value that outlives the call.
                 unsafe { libc::waitpid(child, &mut status, 0) };
                 assert_eq!(status, 0, "the child has ended well");
             }
@@ -287,7 +291,7 @@ fn a_tiny_shared_memory_file_system_is_told_with_both_sizes_and_used_to_the_full
         let array = zeros(MOST).unwrap();
         is_full(zeros(MOST).unwrap_err(), MOST);
 
-        // There is no room for the old rows, and none is needed for rows that are only written.
+        // There is no room to save the old rows. Rows that are only written need none.
         let retried = || TaskOptions::new().retries(1);
         let (split, bands) = array.split([0..MOST / 2, MOST / 2..MOST]).unwrap();
         let [front, back] = <[Rows; 2]>::try_from(bands).unwrap();
@@ -302,7 +306,7 @@ fn a_tiny_shared_memory_file_system_is_told_with_both_sizes_and_used_to_the_full
         assert!(front.iter().all(|x| *x == 0) && back.iter().all(|x| *x == 7));
         drop(recovered);
 
-        // What is dropped can be had again at once, whoever has had it open.
+        // The memory of dropped arrays is available again at once, even if workers had them open.
         for _ in 0..30 {
             let (split, bands) = zeros(MOST).unwrap().split(pool.distribute(MOST)).unwrap();
             split.join(pool.map(fill, bands).unwrap()).unwrap();

@@ -1,5 +1,5 @@
-//! A program that has closed its descriptors 0 to 2, or a task that has: what is printed goes nowhere, and never into memory
-//! that the farm shares.
+//! A program or a task that has closed its descriptors 0 to 2: output is discarded, and is never
+//! written to memory that the farm shares.
 
 farm_process::init_before_main!();
 
@@ -15,37 +15,39 @@ use rustix::process::Signal;
 
 const BYTES: usize = 100_000;
 
-/// Closes them.
+/// Closes the descriptors 0 to 2.
 fn close_all() {
     for descriptor in 0..3 {
-        // SAFETY: nobody here owns them; what the standard library does with them it does by number.
+        // SAFETY: nothing in this process owns the descriptors; the standard library uses them by
+        // number.
         unsafe { libc::close(descriptor) };
     }
 }
 
-/// Prints by number, whatever is there.
+/// Writes to the descriptors 0 to 2, whatever they lead to.
 fn print_to_all() {
     let line = "a line that a library prints ".repeat(30);
     for descriptor in 0..3 {
-        // SAFETY: the bytes live through the call.
+        // SAFETY: the bytes outlive the call.
         unsafe { libc::write(descriptor, line.as_ptr().cast(), line.len()) };
     }
 }
 
-/// What is there of the farm, or nothing.
+/// What the descriptors 0 to 2 lead to, without those that are closed or lead to /dev/null.
 fn taken_by_the_farm() -> Vec<String> {
     let link = |n: u32| std::fs::read_link(format!("/proc/self/fd/{n}")).ok();
     let links = (0..3).filter_map(link).map(|link| link.display().to_string());
     links.filter(|link| link != "/dev/null").collect()
 }
 
-/// A task: prints, and counts the bytes that are not as they were sent.
+/// A task that prints, and counts the bytes of its argument that are not as they were sent.
 fn count_wrong(argument: Vec<u8>) -> usize {
     eprintln!("{}", "a line that a task prints ".repeat(30));
     argument.into_iter().filter(|byte| *byte != 0xab).count()
 }
 
-/// A task: closes them in its worker, prints there without end in a thread, and goes on to use the farm.
+/// A task that closes the descriptors 0 to 2 of its worker, has a thread print to them without end,
+/// and goes on to use the farm.
 fn close_and_go_on(mut rows: Band<f64, Ix1>) -> (Vec<u8>, Band<f64, Ix1>) {
     close_all();
     std::thread::spawn(|| {
@@ -68,13 +70,13 @@ fn works_unharmed(pool: &Pool) {
 fn a_program_without_standard_descriptors_prints_into_nothing_of_the_farms() {
     let name = "a_program_without_standard_descriptors_prints_into_nothing_of_the_farms";
     if part().is_some() {
-        // What is asserted here is known by how this process ends.
+        // The exit status of this process tells whether the assertions hold.
         for transport in TRANSPORTS {
             close_all();
             let pool = pool_by(transport, 2);
             assert_eq!(taken_by_the_farm(), [""; 0]);
             works_unharmed(&pool);
-            // A daemon may close them when it has its pool.
+            // A daemon may close the descriptors after it has made its pool.
             close_all();
             let mut array = SharedArray::<f64, _>::zeros(BYTES).unwrap();
             assert_eq!(taken_by_the_farm(), [""; 0]);

@@ -1,5 +1,6 @@
-//! A task, or the program, closes descriptors of the farm's, or has something else under their numbers: nobody who lives is
-//! taken for dead, and nothing of anybody's is removed, killed or written to.
+//! A task, or the program, closes descriptors of the farm, or opens something else under their
+//! numbers. No living process is taken for dead, and nothing that belongs to somebody else is
+//! removed, killed or written to.
 
 farm_process::init_before_main!();
 
@@ -21,7 +22,7 @@ use farm_shm::{ArrayRef, SharedArray};
 use ndarray::{Array1, Ix1};
 use rustix::process::Signal;
 
-/// Plays `body` as a program of its own: what is asserted there is known by how it ends.
+/// Plays `body` as a program of its own, because a failed assertion shows in how the program ends.
 fn in_a_program(name: &'static str, body: impl Fn(Transport)) {
     if part().is_some() {
         TRANSPORTS.into_iter().for_each(body);
@@ -35,7 +36,7 @@ fn in_a_program(name: &'static str, body: impl Fn(Transport)) {
     });
 }
 
-/// The descriptors of this process, and where they lead.
+/// The descriptors of this process, and what they lead to.
 fn descriptors() -> Vec<(i32, String)> {
     let entries = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
     let known = entries.filter_map(|entry| {
@@ -43,31 +44,32 @@ fn descriptors() -> Vec<(i32, String)> {
         let link = std::fs::read_link(entry.path()).ok()?.to_string_lossy().into_owned();
         Some((number, link))
     });
-    // The last is that of the folder, which is closed again.
+    // The last one is that of the folder /proc/self/fd, which is closed again.
     known.filter(|(number, link)| *number > 2 && !link.ends_with("/fd")).collect()
 }
 
-/// A task: closes them all, or only one that its worker has of its master.
+/// A task that closes all descriptors, or only the one by which its worker watches its master.
 fn close_some(all: bool) -> u32 {
     for (number, link) in descriptors() {
         if all || link.contains("pidfd") {
-            // SAFETY: it is what is tested here.
+            // SAFETY: closing descriptors of the farm is what is tested here.
             unsafe { libc::close(number) };
         }
     }
-    // Longer than a worker takes to look.
+    // A worker takes less time than this to look at its descriptors.
     std::thread::sleep(Duration::from_millis(800));
     7
 }
 
-/// A task: has a file of its own under each of the numbers, and says what is in it in the end.
+/// A task that puts a file of its own under each of the numbers, and returns the content of the
+/// file in the end.
 fn put_a_file_in_their_place(folder: PathBuf) -> Vec<u8> {
     let path = folder.join(std::process::id().to_string());
     std::fs::write(&path, b"mine").unwrap();
     let file = std::fs::File::options().read(true).write(true).open(&path).unwrap();
     for (number, link) in descriptors() {
         if number != file.as_raw_fd() && !link.ends_with(".so") {
-            // SAFETY: it is what is tested here.
+            // SAFETY: replacing descriptors of the farm is what is tested here.
             unsafe { libc::dup2(file.as_raw_fd(), number) };
         }
     }
@@ -85,7 +87,7 @@ fn files_of_this_process() -> usize {
     files.filter(|file| file.file_name().to_string_lossy().starts_with(&prefix)).count()
 }
 
-/// Another program makes a pool, and sweeps away what the dead have left.
+/// Plays another program, which makes a pool and so removes the files of dead programs.
 fn another_program_makes_a_pool(name: &str) {
     let output = play(name, "other").output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -136,7 +138,7 @@ fn arrays_outlive_a_program_that_closes_all_descriptors_of_its_locks() {
     arrays_outlive("arrays_outlive_a_program_that_closes_all_descriptors_of_its_locks", |_| {
         for (number, link) in descriptors() {
             if link.contains("-lock") || link.contains("-new") {
-                // SAFETY: it is what is tested here.
+                // SAFETY: closing descriptors of the farm is what is tested here.
                 unsafe { libc::close(number) };
             }
         }
@@ -164,7 +166,8 @@ fn nothing_is_written_to_what_a_task_has_put_in_the_place_of_descriptors() {
     );
 }
 
-/// The descriptors that stay: others are closed at any moment by who has opened them.
+/// The descriptors that stay open: others may be closed at any moment by the thread that has opened
+/// them.
 fn lasting() -> Vec<(i32, String)> {
     let mut known = descriptors();
     let mut times = 0;
@@ -177,22 +180,23 @@ fn lasting() -> Vec<(i32, String)> {
     known
 }
 
-/// What a number leads to, as long as it leads anywhere.
+/// The identity of the file that a number leads to, if it is open.
 fn identity(number: i32) -> Option<(u64, u64)> {
-    // SAFETY: it is borrowed for this call, which says so where it is not open.
+    // SAFETY: the descriptor is borrowed for this call, which returns an error if it is not open.
     let found = rustix::fs::fstat(unsafe { BorrowedFd::borrow_raw(number) }).ok()?;
     Some((found.st_dev, found.st_ino))
 }
 
-/// Whether ipc-channel owns what leads there. It closes the number again, whatever has been opened under it since.
+/// Whether ipc-channel owns this descriptor. It closes the number again, whatever has been opened
+/// under it since.
 fn is_of_ipc_channel(link: &str) -> bool {
     link.starts_with("socket:") || link.contains("ipc-channel")
 }
 
-/// What the program closes is one descriptor of a pool, each in turn.
+/// Makes a pool again and again, and calls `close` for a different descriptor of it each time.
 fn closed_one_by_one(close: impl Fn(i32), file: Option<&std::path::Path>) {
     for transport in TRANSPORTS {
-        // What the farm has for the life of the program is there before.
+        // Descriptors that the farm keeps for the life of the program are opened before.
         drop(pool_by(transport, 1));
         let mut nth = 0;
         loop {
@@ -201,7 +205,8 @@ fn closed_one_by_one(close: impl Fn(i32), file: Option<&std::path::Path>) {
             wait_until(|| pool.processes().len() == 2);
             let mut of_pool = lasting();
             of_pool.retain(|descriptor| !before.contains(descriptor));
-            // Where something takes its place, the number is not given to anybody else.
+            // If `close` puts a file in the place of a descriptor, the number cannot be given to
+            // another file, so descriptors of ipc-channel are tested too.
             of_pool.retain(|(_, link)| file.is_some() || !is_of_ipc_channel(link));
             let Some((number, link)) = of_pool.get(nth) else { break };
             eprintln!("{transport:?}: {number} {link}");
@@ -222,9 +227,9 @@ fn closed_one_by_one(close: impl Fn(i32), file: Option<&std::path::Path>) {
             if let Some(path) = file {
                 assert_eq!(std::fs::read(path).unwrap(), b"mine", "{link}");
                 let found = std::fs::metadata(path).unwrap();
-                // ipc-channel may have closed it, and the number may be another's.
+                // ipc-channel may have closed the file, and the number may belong to another one.
                 if identity(*number) == Some((found.dev(), found.ino())) {
-                    // SAFETY: it is what this test has put there.
+                    // SAFETY: the number leads to the file that this test has put there.
                     unsafe { libc::close(*number) };
                 }
             }
@@ -239,7 +244,7 @@ fn a_program_that_closes_a_descriptor_of_its_pool_waits_for_nothing_and_is_told_
         "a_program_that_closes_a_descriptor_of_its_pool_waits_for_nothing_and_is_told_no_death";
     if part().is_some() {
         let close = |number| {
-            // SAFETY: it is what is tested here.
+            // SAFETY: closing descriptors of the farm is what is tested here.
             let _ = unsafe { libc::close(number) };
         };
         return closed_one_by_one(close, None);
@@ -260,7 +265,7 @@ fn nothing_is_written_to_what_a_program_has_put_in_the_place_of_a_descriptor() {
         std::fs::write(&path, b"mine").unwrap();
         let file = std::fs::File::options().read(true).write(true).open(&path).unwrap();
         let put = |number| {
-            // SAFETY: it is what is tested here.
+            // SAFETY: replacing descriptors of the farm is what is tested here.
             let _ = unsafe { libc::dup2(file.as_raw_fd(), number) };
         };
         return closed_one_by_one(put, Some(&path));
@@ -280,7 +285,7 @@ fn a_worker_whose_master_has_lost_its_pidfd_is_killed_when_its_time_is_over() {
             let pool = pool_by(transport, 1);
             for (number, link) in descriptors() {
                 if link.contains("pidfd") {
-                    // SAFETY: it is what is tested here.
+                    // SAFETY: closing descriptors of the farm is what is tested here.
                     unsafe { libc::close(number) };
                 }
             }

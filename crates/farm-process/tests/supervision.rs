@@ -1,4 +1,4 @@
-//! What the farm does with workers that stop, linger or leave something behind.
+//! Workers that stop, do not end, or leave processes behind.
 
 farm_process::init_before_main!();
 
@@ -67,7 +67,7 @@ fn a_worker_that_goes_on_in_time_is_not_lost() {
         );
         let worker = process_of(&pool, &handle);
         wait_until(|| state_of(worker) == Some('T'));
-        // Long enough for the watch to have seen it.
+        // The watch has seen by then that the worker is stopped.
         let handle = handle.get_timeout(Duration::from_millis(600)).unwrap_err();
         kill(worker, Signal::CONT);
         assert_eq!(handle.get().unwrap(), 7);
@@ -87,7 +87,7 @@ fn a_timeout_strikes_a_stopped_worker_too() {
     });
 }
 
-/// Starts a program that outlives the task, and gives its process id.
+/// A task that starts a program, which outlives the task, and returns its process id.
 #[expect(clippy::zombie_processes, reason = "its worker is to leave it behind")]
 fn start_a_child(_: ()) -> i32 {
     let child = Command::new("sleep").arg("1000").spawn().unwrap();
@@ -106,7 +106,7 @@ fn what_a_worker_has_started_ends_with_it() {
             |pool, _| pool.shutdown(),
             |pool, _| drop(pool),
             |pool, _| {
-                // Retires.
+                // The worker retires after four tasks.
                 let _ = pool.map(square, 0..20).unwrap();
             },
         ];
@@ -201,7 +201,8 @@ fn a_pool_without_work_uses_no_processor_time() {
         let own = std::process::id();
         let all = || -> Vec<_> {
             let mut all: Vec<_> = pids.iter().map(|pid| (ticks(*pid), switches(*pid))).collect();
-            // Of the master, the processor time: this thread itself sleeps and wakes.
+            // Of the master, only the processor time counts, since this thread itself sleeps and
+            // wakes.
             all.push((ticks(own), 0));
             all
         };
@@ -210,7 +211,7 @@ fn a_pool_without_work_uses_no_processor_time() {
         let after = all();
         let (own, ours) = (after.len() - 1, before.len() - 1);
         assert_eq!(before[..ours], after[..own], "the workers");
-        // Looking costs something, too.
+        // Reading the numbers takes processor time, too.
         assert!(after[own].0 <= before[ours].0 + 1, "the master: {before:?} {after:?}");
         return;
     }
@@ -251,7 +252,7 @@ fn the_processor_time_that_a_control_group_may_use_is_counted_in_workers() {
         assert_eq!(Pool::new().unwrap().workers(), 1);
         return;
     }
-    // One core's time, in microseconds per tenth of a second.
+    // The time of one core: 100,000 microseconds in each tenth of a second.
     let limit = |version| match version {
         1 => ("cpu.cfs_quota_us", "100000".to_owned()),
         _ => ("cpu.max", "100000 100000".to_owned()),

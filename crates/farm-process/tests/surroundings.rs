@@ -1,4 +1,5 @@
-//! Where a program runs: a pool needs no folder for temporary files, and says in one line that it needs /proc.
+//! The surroundings of a program: a pool needs no folder for temporary files, and reports in one
+//! line that it needs /proc.
 
 farm_process::init_before_main!();
 
@@ -10,7 +11,7 @@ use common::{Folder, TRANSPORTS, builder_by, is_usable, part, play};
 use farm_conformance::watchdog::guard;
 use farm_core::prelude::*;
 
-/// What a program says of its pools: a line for each transport.
+/// Uses a pool by each transport, and prints one line about the outcome.
 #[allow(clippy::print_stdout, reason = "it is how the test hears of it")]
 fn use_pools() {
     for transport in TRANSPORTS {
@@ -53,7 +54,8 @@ fn a_pool_needs_no_folder_for_temporary_files() {
     });
 }
 
-/// Runs `program` in a namespace of its own, after that command of a shell; `None` where the system gives it none.
+/// Runs `program` in a namespace of its own, after `command` in a shell; `None` if the system does
+/// not allow that.
 fn after(command: &str, program: &Command) -> Option<Output> {
     let may = Command::new("unshare").args(["-rm", "sh", "-c", command]).output();
     if !may.is_ok_and(|output| output.status.success()) {

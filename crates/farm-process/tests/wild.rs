@@ -1,5 +1,6 @@
-//! A worker that goes on writing where its results lie, as a stray pointer of a library would: what has a
-//! condition to be valid is copied before it is looked at, so what arrives is valid, or an error.
+//! A worker that goes on writing to its results, as a stray pointer of a library would. Values of
+//! types for which not all bytes are valid are copied before they are checked, so the caller gets a
+//! valid value, or an error.
 
 farm_process::init_before_main!();
 
@@ -16,13 +17,14 @@ use farm_conformance::watchdog::guard;
 use farm_core::prelude::*;
 use farm_core::{Data, TaskFn};
 
-/// How many bytes, characters or flags a result has.
+/// The length of a result: bytes, characters or flags.
 const LENGTH: usize = 4_000_000;
 
-/// So many results in which somebody has written are enough.
+/// How many changed results, and how many errors, are enough for the test.
 const DISTURBED: usize = 40;
 
-/// The middle of a result in this process's lane that is nothing but that value, if there is one.
+/// Finds a result in this process's lane that consists of `value` alone; returns the address of its
+/// middle.
 fn place_of(value: u8) -> Option<usize> {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let memory = File::open("/proc/self/mem").unwrap();
@@ -31,14 +33,14 @@ fn place_of(value: u8) -> Option<usize> {
         let (start, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
         let [start, end] = [start, end].map(|hex| usize::from_str_radix(hex, 16).unwrap());
         for at in (start..end).step_by(page.len()) {
-            // Behind the end of the file nothing can be read.
+            // There is nothing to read after the end of the file.
             if memory.read_exact_at(&mut page, at as u64).is_err() {
                 break;
             }
             if page != [value; 4096] {
                 continue;
             }
-            // It may be in the making, and this a page near its end.
+            // The result may be incomplete, or this may be a page near its end.
             let there = at + LENGTH / 2;
             let is_whole = memory.read_exact_at(&mut page, there as u64).is_ok();
             return (is_whole && page == [value; 4096]).then_some(there);
@@ -47,7 +49,8 @@ fn place_of(value: u8) -> Option<usize> {
     None
 }
 
-/// Has a thread of this process write `values` in turn where a result of the first of them lies, as soon as there is one.
+/// Starts a thread that writes `values` in turn to a result that consists of the first of them,
+/// once there is one.
 fn scribble(values: &'static [u8]) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -60,26 +63,27 @@ fn scribble(values: &'static [u8]) {
             };
             for value in values.iter().cycle() {
                 (0..2000).for_each(|_| std::hint::spin_loop());
-                // SAFETY: none, that is what is tested; the lane stays mapped as long as this process lives.
+                // SAFETY: none, since a wild write is what is tested. The lane stays mapped as long
+                // as this process lives.
                 unsafe { place.write_volatile(*value) };
             }
         });
     });
 }
 
-/// A task.
+/// A task whose result is text, while a thread writes bytes to it that are not.
 fn text(_: usize) -> String {
     scribble(b"a\xffb");
     "a".repeat(LENGTH)
 }
 
-/// A task.
+/// A task whose result is flags, while a thread writes bytes to it that are not.
 fn flags(_: usize) -> Vec<bool> {
     scribble(&[1, 0xff, 0]);
     vec![true; LENGTH]
 }
 
-/// Asks for results until enough of them are disturbed. Each is valid, or an error.
+/// Asks for results until enough of them are changed or refused. Each must be valid, or an error.
 fn ask<R: Data + PartialEq + Debug>(
     task: impl TaskFn<usize, R>,
     whole: R,

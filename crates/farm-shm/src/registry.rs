@@ -64,7 +64,7 @@ impl Registry {
     }
 
     /// It has been made.
-    pub(crate) fn has_made(&mut self, mapping: &Arc<Mapping>) -> Result<(), ShmError> {
+    pub(crate) fn note_made(&mut self, mapping: &Arc<Mapping>) -> Result<(), ShmError> {
         if self.closed {
             return Err(ShmError::Closed);
         }
@@ -73,7 +73,7 @@ impl Registry {
     }
 
     /// It is removed, or was not made after all.
-    pub(crate) fn is_removed(&mut self, name: Name) {
+    pub(crate) fn note_removed(&mut self, name: Name) {
         self.mine.remove(&name);
         if self.made.remove(&name) && self.made.is_empty() {
             self.lock = None;
@@ -93,7 +93,7 @@ impl Registry {
     }
 
     /// A segment is gone that workers may have kept.
-    pub(crate) fn is_gone(&mut self) {
+    pub(crate) fn note_dropped(&mut self) {
         self.last_gone = Some(Instant::now());
     }
 

@@ -101,13 +101,13 @@ impl Mapping {
         // A segment cannot be empty.
         let shmem = ShmemConf::new().os_id(name.to_string()).size(bytes.max(1)).create();
         let shmem = shmem.map_err(|error| {
-            registry().is_removed(name);
+            registry().note_removed(name);
             refused(name, bytes, "create", io_error(error))
         })?;
         let address = NonNull::new(shmem.as_ptr()).unwrap_or(NonNull::dangling());
         leave_out_of_dumps(address, bytes);
         let mapping = Arc::new(Self::new(name, address, bytes, Some(shmem)));
-        registry().has_made(&mapping)?;
+        registry().note_made(&mapping)?;
         Ok(mapping)
     }
 
@@ -274,9 +274,9 @@ impl Drop for Mapping {
         let _ = rustix::shm::unlink(self.name.to_string());
         drop(made);
         let mut registry = registry();
-        registry.is_removed(self.name);
+        registry.note_removed(self.name);
         if *self.lent.get_mut() {
-            registry.is_gone();
+            registry.note_dropped();
             drop(registry);
             eviction::notify_dropped();
         }

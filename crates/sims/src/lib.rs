@@ -16,7 +16,7 @@ pub mod plate;
 
 pub use error::SimError;
 
-/// The example of the README runs like any other.
+/// Runs the example of the README as a doctest.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -136,7 +136,7 @@ impl Answer<'_> {
         };
         let mut mailbox = Mailbox::default();
         mailbox.expect(task.id(), 1, slot.clone(), loans);
-        (0..self.sent % 3).for_each(|_| mailbox.sent(task.id()));
+        (0..self.sent % 3).for_each(|_| mailbox.mark_sent(task.id()));
         let outcome = outcome.map(|result| Payload::from(result).in_form(form));
         let delivery = mailbox.close(task.id(), 0..1, outcome).expect("it is expected");
         wake_here(delivery.deliver());

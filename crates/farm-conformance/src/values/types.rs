@@ -33,7 +33,8 @@ pub(super) type BoundedNumber = Bounded<u16>;
 
 macro_rules! every {
     ($($name:ident)*) => {
-        /// A value of any of the types. To a pool it is one type, so that its code is made once and not for each.
+        /// A value of any of the types. A pool sees one type, so its code is compiled once and not
+        /// for each type.
         #[derive(Clone, Debug, Serialize, Deserialize)]
         pub(super) enum Every {
             $($name($name),)*

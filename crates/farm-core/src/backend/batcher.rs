@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use crate::api::handle::TaskHandle;
 use crate::api::options::{Policy, TaskOptions};
+use crate::backend::encode::encode_each;
 use crate::backend::payload::Payload;
 use crate::backend::prepare::{ArgumentArena, Prepared};
 use crate::backend::prepare::{complete, drop_contained, encode_in};
-use crate::backend::run::encode_each;
 use crate::backend::run::inside_a_task;
 use crate::backend::task::{Task, TaskName};
 use crate::loan::Loans;

@@ -6,7 +6,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `prepare` | from a function and its argument to an encoded task |
+//! | `prepare`, `encode` | from a function and its argument to an encoded task |
 //! | `batcher`, `batching`, `pending`, `pace` | items of a map that travel together, and what comes back |
 //! | `task`, `todo`, `id_queue` | tasks, and those that no worker has yet |
 //! | `master` | which worker gets which task: a state machine without input or output |
@@ -16,6 +16,8 @@
 
 pub(crate) mod batcher;
 pub(crate) mod batching;
+pub(crate) mod decode;
+pub(crate) mod encode;
 pub(crate) mod id_queue;
 pub(crate) mod mailbox;
 pub(crate) mod master;
@@ -32,13 +34,14 @@ pub(crate) mod todo;
 pub(crate) mod wakers;
 
 pub use self::batching::{Backend, Batching};
+pub use self::encode::encode_call;
 pub use self::mailbox::{Delivery, Mailbox};
 pub use self::master::{Action, Answer, CancelScope, Master, Rules, StealAmount, StealReason};
 pub use self::panics::contained;
 pub use self::payload::{Payload, Placed};
 pub use self::pool_ref::{FORKED, PoolRef, Readiness};
 pub use self::prepare::{ArgumentArena, Prepared, prepare, prepare_in};
-pub use self::run::{call, encode_call, inside_a_task, run, run_each, run_to};
+pub use self::run::{call, inside_a_task, run, run_each, run_to};
 pub use self::slot::{Deliver, Slot};
 pub use self::task::{Attempt, Task};
 pub use self::wakers::{Spawn, Wakers, wake_here};

@@ -10,11 +10,11 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use crate::api::error::{Stage, TaskError};
+use crate::backend::decode::decode_each;
 use crate::backend::master::CancelScope;
 use crate::backend::payload::Payload;
 use crate::backend::pool_ref::reach;
 use crate::backend::pool_ref::{PoolRef, Readiness};
-use crate::backend::run::decode_each;
 use crate::backend::slot::Deliver;
 use crate::backend::task::TaskName;
 use crate::loan::Loans;

@@ -10,9 +10,9 @@ use serde::Serialize;
 use crate::api::error::{Stage, TaskError};
 use crate::api::handle::TaskHandle;
 use crate::api::options::{Policy, TaskOptions};
+use crate::backend::encode::encode_argument;
 use crate::backend::panics;
 use crate::backend::payload::Payload;
-use crate::backend::run::encode_argument;
 use crate::backend::run::inside_a_task;
 use crate::backend::slot::Slot;
 use crate::backend::task::{Task, TaskName};
@@ -36,7 +36,7 @@ pub struct Prepared<R> {
 /// Where a pool wants long arguments to lie.
 pub trait ArgumentArena: OutputBuffer {
     /// Makes a payload of the first bytes of the room that it has given last.
-    fn keep(&mut self, bytes: usize) -> Payload;
+    fn commit(&mut self, bytes: usize) -> Payload;
 }
 
 thread_local! {
@@ -112,14 +112,14 @@ const MOST_ROOM: usize = 1024;
 /// Where an encoded argument is.
 pub(crate) enum Encoding {
     Heap(Vec<u8>),
-    Kept(Payload),
+    Placed(Payload),
 }
 
 impl From<Encoding> for Payload {
     fn from(encoding: Encoding) -> Self {
         match encoding {
             Encoding::Heap(bytes) => bytes.into(),
-            Encoding::Kept(payload) => payload,
+            Encoding::Placed(payload) => payload,
         }
     }
 }
@@ -135,7 +135,7 @@ pub(crate) fn encode_in<A: Serialize>(
         Output::new(heap, arena.as_deref_mut().map(|arena| arena as &mut dyn OutputBuffer));
     let encoded = encode_argument(argument, repeatable, &mut output);
     let encoding = match (output.finish(), arena) {
-        (Encoded::Buffered(bytes), Some(arena)) => Encoding::Kept(arena.keep(bytes)),
+        (Encoded::Buffered(bytes), Some(arena)) => Encoding::Placed(arena.commit(bytes)),
         (Encoded::Heap(bytes), _) => Encoding::Heap(bytes),
         (Encoded::Buffered(_), None) => unreachable!("there is no buffer"),
     };

@@ -1,16 +1,11 @@
 //! Running one task, on the worker's side of the wire or of a thread.
 
 use std::cell::Cell;
-use std::collections::VecDeque;
-
-use serde::Serialize;
 
 use crate::api::error::{Failure, Stage};
 use crate::backend::panics::{self, Caught};
-use crate::backend::payload::Payload;
-use crate::loan::{self, Grants, Loans, Phase, Register, in_phase, in_phase_without_loans};
-use crate::wire::batch::Batch;
-use crate::wire::codec::{self, CodecError, Form, Output, Setting};
+use crate::loan;
+use crate::wire::codec::{CodecError, Form, Output};
 use crate::wire::function::{Function, FunctionRef, Items, TaskFn};
 
 thread_local! {
@@ -143,103 +138,4 @@ fn as_a_task<T>(body: impl FnOnce() -> T) -> Result<T, Failure> {
         let Caught { message, location, backtrace } = *caught;
         Failure::Panicked { message, location, backtrace }
     })
-}
-
-/// Encodes an argument that holds no handles of shared arrays, as [`run`] takes it.
-///
-/// # Errors
-///
-/// As its `Serialize` says; also if there is a handle in it.
-pub fn encode_call<A: Serialize>(argument: &A) -> Result<Vec<u8>, CodecError> {
-    let mut output = Output::default();
-    let form = codec::encode_value(argument, &mut output)?;
-    Grants::default().append_to(&mut output, form)?;
-    Ok(output.into_heap())
-}
-
-/// Encodes an argument in the master, and collects the arrays that travel beside it.
-pub(crate) fn encode_argument<A: Serialize>(
-    argument: &A,
-    repeatable: bool,
-    output: &mut Output<'_>,
-) -> Result<Loans, CodecError> {
-    let way = Phase::EncodeArgument { repeatable };
-    let encode = || panics::catch(|| codec::encode_value(argument, output));
-    let (encoded, Register { loans, grants }) = in_phase(way, Register::default(), encode);
-    let form = encoded.unwrap_or_else(|caught| Err(failed_to_encode(&caught)))?;
-    grants.append_to(output, form)?;
-    Ok(loans)
-}
-
-/// Encodes arguments of many calls into a batch, until it holds `full` bytes or one of them has to go by itself: that is
-/// left open in it, and is told with the loans that it has.
-pub(crate) fn encode_each<'a, A: Serialize + 'a>(
-    arguments: impl Iterator<Item = &'a A>,
-    repeatable: bool,
-    batch: &mut Batch,
-    full: usize,
-) -> Result<Option<Loans>, CodecError> {
-    let way = Phase::EncodeArgument { repeatable };
-    let encode = || {
-        let setting = Setting::new();
-        for argument in arguments {
-            let before = batch.output().len();
-            let form = setting.encode(argument, batch.output())?;
-            let bytes = batch.output().len();
-            if form == Form::Described || loan::has_registered() || bytes - before > full {
-                return Ok(Some(form));
-            }
-            batch.output().put(&Grants::NOTHING);
-            batch.close_item();
-            if bytes >= full {
-                break;
-            }
-        }
-        Ok(None)
-    };
-    let encode = || panics::catch(encode);
-    let (encoded, Register { loans, grants }) = in_phase(way, Register::default(), encode);
-    let open = encoded.unwrap_or_else(|caught| Err(failed_to_encode(&caught)))?;
-    let Some(form) = open else { return Ok(None) };
-    grants.append_to(batch.output(), form)?;
-    Ok(Some(loans))
-}
-
-fn failed_to_encode(caught: &Caught) -> CodecError {
-    CodecError::Encode(format!("its `Serialize` panicked: {}", caught.message))
-}
-
-/// Decodes results of a batch in the master, one after the other by `decode`, until one fails. `next` gives `Some(None)`
-/// for one that is missing.
-pub(crate) fn decode_each<R, S>(
-    decoded: &mut VecDeque<R>,
-    mut next: impl FnMut() -> Option<Option<S>>,
-    decode: impl Fn(&Setting, S) -> Result<R, CodecError>,
-) -> Result<(), CodecError> {
-    let missing = || CodecError::Decode("it is not among what has arrived".to_owned());
-    let decode_all = || {
-        let setting = Setting::new();
-        while let Some(result) = next() {
-            decoded.push_back(decode(&setting, result.ok_or_else(missing)?)?);
-        }
-        Ok(())
-    };
-    in_phase_without_loans(Phase::DecodeResult, || panics::catch(decode_all))
-        .unwrap_or_else(|caught| Err(failed_to_decode(&caught)))
-}
-
-fn failed_to_decode(caught: &Caught) -> CodecError {
-    CodecError::Decode(format!("its `Deserialize` panicked: {}", caught.message))
-}
-
-/// Decodes a result in the master, and gives the arrays that come back with it their owners.
-pub(crate) fn decode_result<R: serde::de::DeserializeOwned>(
-    result: &Payload,
-    loans: Loans,
-) -> Result<R, CodecError> {
-    let decode = || panics::catch(|| codec::decode_value(result.source(), result.form()));
-    let register = Register { loans, ..Register::default() };
-    in_phase(Phase::DecodeResult, register, decode)
-        .0
-        .unwrap_or_else(|caught| Err(failed_to_decode(&caught)))
 }

@@ -17,9 +17,9 @@ use parking_lot::{Condvar, Mutex};
 use serde::de::DeserializeOwned;
 
 use crate::api::error::{Stage, TaskError};
+use crate::backend::decode::decode_result;
 use crate::backend::payload::Payload;
 use crate::backend::pool_ref::Readiness;
-use crate::backend::run::decode_result;
 use crate::backend::task::TaskName;
 use crate::loan::Loans;
 

@@ -1,18 +1,19 @@
-//! Several items on their way as one: what one message carries to a worker.
+//! Batches: several items that one message carries to a worker.
 //!
-//! A batch spares its items the cost of a message each, and nothing else: each item is a task of its own to whoever
-//! counts tasks, and has an outcome of its own. In it are the number of its items, where each of them ends, and the
-//! encoded arguments one after the other:
+//! A batch saves its items the cost of a message each. In all else each item is a task of its own:
+//! it counts as one and has its own outcome. A batch consists of the number of its items, the end
+//! of each item, counted from the beginning of the first one, and the encoded arguments one after
+//! the other. The numbers are `u32`, little-endian:
 //!
 //! ```text
-//! n │ end of item 0 │ end of item 1 │ ... │ item 0 │ item 1 │ ...        numbers: u32, little-endian
+//! n │ end of item 0 │ end of item 1 │ ... │ item 0 │ item 1 │ ...
 //! ```
-
 //!
-//! The results of some of its items come back in the same way, one after the other, each behind its length:
+//! The results of some of the items come back one after the other, each behind its length, a `u32`.
+//! Before them are the nanoseconds that they took together, a `u64`:
 //!
 //! ```text
-//! nanoseconds │ length │ result │ length │ result │ ...        nanoseconds that they took together: u64
+//! nanoseconds │ length │ result │ length │ result │ ...
 //! ```
 
 use std::ops::Range;
@@ -31,43 +32,44 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// How many items are in it.
+    /// The number of closed items.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether nothing is in it.
+    /// Whether there are no closed items.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    /// How many bytes its items have.
+    /// The length of all closed items together, in bytes.
     #[inline]
     pub(crate) fn bytes(&self) -> usize {
         self.ends.last().map_or(0, |end| *end as usize)
     }
 
-    /// Where the next item is put together.
+    /// The output to which the next item is encoded.
     #[inline]
     pub(crate) fn output(&mut self) -> &mut Output<'static> {
         &mut self.items
     }
 
-    /// What has been put together is an item.
+    /// Closes the item: the bytes that were put into the output since the last item.
     #[inline]
     pub(crate) fn close_item(&mut self) {
-        // It takes far less than that to be full.
+        // A batch is sealed at a few ten thousand bytes (`backend/batcher.rs`), far below what 32
+        // bits can count.
         self.ends.push(self.items.heap().len() as u32);
     }
 
-    /// The last item is none any more, and what has been put together is that.
+    /// Opens the last item again, so that [`take_open`](Self::take_open) returns its bytes.
     pub(crate) fn open_last(&mut self) {
         self.ends.pop();
     }
 
-    /// Takes out what has been put together and is no item.
+    /// Removes and returns the bytes behind the last closed item.
     pub(crate) fn take_open(&mut self) -> Vec<u8> {
         if self.is_empty() {
             return std::mem::take(&mut self.items).into_heap();
@@ -77,7 +79,8 @@ impl Batch {
         open
     }
 
-    /// The bytes of the batch, which is empty then, to be used again.
+    /// Returns the encoded batch. The items are removed, and the memory of the output is used
+    /// again.
     pub(crate) fn seal(&mut self) -> Vec<u8> {
         let items = self.items.heap();
         let mut bytes = Vec::with_capacity((1 + self.ends.len()) * WORD + items.len());
@@ -88,19 +91,20 @@ impl Batch {
         bytes
     }
 
-    /// What stands before results that took so long.
+    /// The word before results that took this time together.
     pub const fn time(time: Duration) -> [u8; TIME] {
-        // It is enough for five hundred years.
+        // 64 bits of nanoseconds are enough for five hundred years.
         (time.as_nanos() as u64).to_le_bytes()
     }
 
-    /// What stands before a result of so many bytes.
+    /// The word before a result of so many bytes.
     #[inline]
     pub(crate) fn length(result: u32) -> [u8; WORD] {
         result.to_le_bytes()
     }
 
-    /// Tells how long a result is in the room for that before it.
+    /// Writes the length of a result into the word before it. `bytes` begins with the room for that
+    /// word; the result follows.
     #[inline]
     pub(crate) fn write_length(bytes: &mut [u8]) -> Result<(), CodecError> {
         let Some((length, result)) = bytes.split_first_chunk_mut::<WORD>() else { return Ok(()) };
@@ -112,16 +116,17 @@ impl Batch {
         Ok(())
     }
 
-    /// How long results took together; zero if that is not known.
+    /// The time that results took together; zero if the bytes are too short to tell.
     pub(crate) fn time_of(results: Source<'_>) -> Duration {
         let time = results.array::<TIME>().map_or(0, u64::from_le_bytes);
         Duration::from_nanos(time)
     }
 
-    /// Where the first of the results is.
+    /// The position of the first result, which begins with its length.
     pub(crate) const FIRST_RESULT: usize = TIME;
 
-    /// The result at that place, and where the next is.
+    /// The result that begins with its length at `at`, and the position of the next one; `None` if
+    /// no whole result is there.
     #[inline]
     pub(crate) fn result(results: &[u8], at: usize) -> Option<(&[u8], usize)> {
         let (length, rest) = results.get(at..)?.split_first_chunk::<WORD>()?;
@@ -129,14 +134,14 @@ impl Batch {
         Some((rest.get(..length)?, at + WORD + length))
     }
 
-    /// As [`result`](Self::result), wherever the results are.
+    /// As [`result`](Self::result), in memory of any kind.
     pub(crate) fn result_of(results: Source<'_>, at: usize) -> Option<(Source<'_>, usize)> {
         let rest = results.part(at..results.len())?;
         let length = u32::from_le_bytes(rest.array::<WORD>()?) as usize;
         Some((rest.part(WORD..WORD + length)?, at + WORD + length))
     }
 
-    /// An item of a sealed batch; `None` if the batch is not one that has it.
+    /// An item of a sealed batch; `None` if `batch` is not a batch that has this item.
     #[inline]
     pub fn item(batch: &[u8], item: u32) -> Option<&[u8]> {
         let (count, rest) = batch.split_first_chunk::<WORD>()?;

@@ -1,17 +1,60 @@
-//! Values to bytes and back, so that none arrives changed.
+//! The codec: values to bytes and back, so that every value arrives unchanged.
 //!
-//! Most values go in the *compact* form, which is postcard's: small, fast, never read out of bounds. (A value
-//! that asks is written as for people, which in postcard it is not: what is written for machines may be less,
-//! such as the address of a socket without its scope.) It
-//! has neither names nor kinds, so that it brings back only what is read as it was written. A value of
-//! which that is not known yet, or is known not to be so, goes in the *described* form; see
-//! `codec/shape.rs` for what is known, and `codec/described.rs` for how it is found out. Every type that goes through
-//! JSON and back goes through here, and so do infinite numbers, maps with any keys, and options in options.
+//! It is a serde format of the project's own with two forms. The *compact form* has the bytes of
+//! postcard, except that `is_human_readable` is true: what serde writes for machines may be less,
+//! such as an IPv6 socket address without its scope. The form has neither kinds nor names, so it
+//! brings back only a value whose `Deserialize` asks for exactly what its `Serialize` has written.
+//! The *described form* adds the kind of each value and the names of fields and variants, and can
+//! be read as JSON is. A value goes in the described form until each part of its shape was
+//! found to come back, and from then on in the compact form.
 //!
-//! The farm's own messages are always compact ([`encode`], [`decode`]).
+//! # Why not a library
 //!
-//! Vectors of floats and of bytes are copied as one block inside the same format; other arrays of plain numbers take
-//! the short way of [`crate::wire::plain`].
+//! - postcard has no names: a field that `skip_serializing_if` leaves out moves all that follow it,
+//!   and an `untagged` enum cannot be read. It encodes `Vec<f64>` number by number, and a long
+//!   value would have to be copied once more to or from the memory of a transport.
+//! - CBOR and MessagePack do not tell apart tuple and sequence, unit and empty option, nested
+//!   options, or `u8` and `u64`, which the exact reading of the described form compares.
+//!
+//! `benches/codec.rs` compares the codec with postcard and serde_json. More reasons are in
+//! `docs/architecture.md`, "Two forms, and the farm chooses" and the decisions that follow it.
+//!
+//! # Files
+//!
+//! - `codec.rs`: the entry points, and `Source`, the bytes that are decoded.
+//! - `codec/serializer.rs`: the serializer of both forms.
+//! - `codec/deserializer.rs`: the deserializer of the compact form.
+//! - `codec/described.rs`: encodes the described form, and chooses how it is read.
+//! - `codec/described/reading.rs`: the ways to read a described value, and their progress.
+//! - `codec/described/reader.rs`: the deserializer of the described form.
+//! - `codec/described/items.rs`: access to described sequences, maps and structs.
+//! - `codec/described/variants.rs`: access to described variants.
+//! - `codec/described/bytes.rs`: takes the pieces of the described form off the bytes.
+//! - `codec/shape.rs`: the shape of a value, cut into facts.
+//! - `codec/known.rs`: the set of known facts, shared by a master and its workers.
+//! - `codec/sink.rs`: writes bytes to memory that grows; its position stays in registers.
+//! - `codec/output.rs`: that memory, on the heap or in a transport.
+//! - `codec/input.rs`: reads bytes, also from memory to which another process can write.
+//! - `codec/bulk.rs`: copies vectors of numbers as one block; `bulk/visitor.rs` recognises them.
+//! - `codec/stack.rs`: more stack for values that are nested deeply.
+//! - `codec/error.rs`: the errors of the serializers and deserializers.
+//!
+//! # Invariants
+//!
+//! - The codec brings back each value that JSON brings back, and also infinite numbers, maps with
+//!   any keys, and options in options (`farm-conformance`, `values.rs`).
+//! - Any bytes are a value or an error: no read is out of bounds, no depth overflows the stack.
+//! - Bytes that another process can change are copied before they are checked and used.
+//! - After an error, the output holds what it held before.
+//! - A `Serialize` runs at most twice for one value, and a `Deserialize` at most four times.
+//!   Handles of shared arrays are unregistered or restored in between (`loan/mod.rs`).
+//!
+//! # Callers
+//!
+//! In the master, `backend/run.rs` encodes arguments and decodes results, also for
+//! `backend/pending.rs`; in a worker, `wire/function.rs` does the converse. For these the codec
+//! chooses the form. Failures and grants are always compact ([`encode`], [`decode`]). farm-process
+//! implements [`OutputBuffer`] and [`SharedBytes`], and [shares](share) the facts.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -43,11 +86,11 @@ mod shape;
 mod sink;
 mod stack;
 
-/// StealReason a value could not be encoded or decoded.
+/// Why a value could not be encoded or decoded.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum CodecError {
-    /// The value's `Serialize` refused.
+    /// The value's `Serialize` refused, or the form cannot hold the value.
     #[error("{0}")]
     Encode(String),
     /// The bytes are not those of such a value, or its `Deserialize` refused.
@@ -55,27 +98,29 @@ pub enum CodecError {
     Decode(String),
 }
 
-/// In which form a value is encoded.
+/// The form in which a value is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// As postcard has it.
+    /// postcard's bytes, without kinds and names.
     Compact,
-    /// With kinds and names.
+    /// With the kinds of values and the names of fields and variants.
     Described,
 }
 
-/// Encodes a value whose `Deserialize` asks for just what its `Serialize` writes, as those do that are
-/// derived without attributes.
+/// Encodes a value in the compact form. Its `Deserialize` must ask for exactly what its `Serialize`
+/// writes, as those do that are derived without attributes.
 ///
 /// # Errors
 ///
-/// [`CodecError::Encode`] if the value refuses, leaves out a field, or does not know a length.
+/// [`CodecError::Encode`] if the value refuses, leaves out a field, has a sequence or a map whose
+/// length is unknown or wrong or whose elements take no bytes, or has a struct or an enum inside a
+/// trait object.
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecError> {
     let mut bytes = Vec::new();
     encode_into(value, &mut bytes).map(|()| bytes)
 }
 
-/// Encodes a value behind what `bytes` holds. After an error, it holds that.
+/// Appends an encoded value to `bytes`. After an error, `bytes` is as it was before.
 ///
 /// # Errors
 ///
@@ -90,7 +135,8 @@ pub fn encode_into<T: Serialize + ?Sized>(
     encoded
 }
 
-/// Encodes a value behind what `output` holds. After an error, it holds that; after a panic, that and maybe more.
+/// Appends an encoded value to `output`. After an error, `output` holds what it held before; after
+/// a panic, it may hold more bytes behind that.
 ///
 /// # Errors
 ///
@@ -117,7 +163,8 @@ fn encode_compact<T: Serialize + ?Sized>(
     finish(encoded, length, before, output)
 }
 
-/// What holds for all values that are encoded one after the other.
+/// What values that are encoded or decoded one after the other have in common, so that it is looked
+/// up once. It is for the thread and the stack on which it was made.
 pub(crate) struct Setting {
     terms: Terms,
     limit: Limit,
@@ -130,7 +177,7 @@ impl Setting {
         Self { terms, limit: Limit::now() }
     }
 
-    /// Decodes a value, as [`decode_value`] does.
+    /// Decodes a value as [`decode_value`] does.
     #[inline]
     pub(crate) fn decode<T: DeserializeOwned>(
         &self,
@@ -143,7 +190,7 @@ impl Setting {
         }
     }
 
-    /// Decodes a value of the compact form, as [`decode`] does.
+    /// Decodes a value of the compact form as [`decode`] does.
     #[inline]
     pub(crate) fn decode_compact<T: DeserializeOwned>(
         &self,
@@ -152,8 +199,9 @@ impl Setting {
         decode_whole(Input::new(bytes), self.limit)
     }
 
-    /// Encodes a value of any type behind what `output` holds, in the form in which it arrives as it is. After an error,
-    /// `output` holds what it held; after a panic, that and maybe more.
+    /// Appends an encoded value of any type to `output`: in the compact form if that is known to
+    /// bring the value back, else in the described form. After an error, `output` holds what it
+    /// held before; after a panic, it may hold more bytes behind that.
     ///
     /// # Errors
     ///
@@ -184,7 +232,7 @@ impl Setting {
     }
 }
 
-/// Encodes a value of any type, as [`Setting::encode`] does.
+/// Encodes a value of any type as [`Setting::encode`] does.
 #[inline]
 pub(crate) fn encode_value<T: Serialize + ?Sized>(
     value: &T,
@@ -193,7 +241,7 @@ pub(crate) fn encode_value<T: Serialize + ?Sized>(
     Setting::new().encode(value, output)
 }
 
-/// Puts bytes behind what `output` holds, as [`encode_to`] does.
+/// Appends bytes to `output` as they are. After an error, `output` holds what it held before.
 #[inline]
 pub(crate) fn put_to(bytes: &[u8], output: &mut Output<'_>) -> Result<(), CodecError> {
     let before = output.len();
@@ -203,7 +251,8 @@ pub(crate) fn put_to(bytes: &[u8], output: &mut Output<'_>) -> Result<(), CodecE
     finish(put, length, before, output)
 }
 
-/// Notes how much a sink has written to `output`, which held so much `before`.
+/// Ends the writing to `output` through a sink. `length` is what [`Sink::length`] returns, and
+/// `before` is the length that `output` had before.
 #[inline(always)]
 fn finish(
     encoded: error::Result<()>,
@@ -213,8 +262,8 @@ fn finish(
 ) -> Result<(), CodecError> {
     match (encoded, length) {
         (Ok(()), Some(length)) => {
-            // SAFETY: the sink has written them.
-            unsafe { output.has_written(length) };
+            // SAFETY: the sink has written so many bytes into the room of `output`.
+            unsafe { output.advance(length) };
             Ok(())
         }
         (encoded, _) => Err(undo(encoded, before, output)),
@@ -229,7 +278,7 @@ fn undo(encoded: error::Result<()>, before: usize, output: &mut Output<'_>) -> C
     CodecError::Encode(error.to_string())
 }
 
-/// Decodes a value that must fill `bytes` to the end.
+/// Decodes a value of the compact form that must fill `bytes` to the end.
 ///
 /// # Errors
 ///
@@ -239,7 +288,8 @@ pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
     decode_whole(Input::new(bytes), Limit::now())
 }
 
-/// Decodes a value of any type, such as a result of [`run`](crate::backend::run::run), that must fill `bytes` to the end.
+/// Decodes a value that was encoded in the given form, such as a result of
+/// [`run`](crate::backend::run::run), and that must fill `bytes` to the end.
 ///
 /// # Errors
 ///
@@ -268,8 +318,8 @@ fn too_many(bytes: usize) -> CodecError {
     CodecError::Decode(format!("{bytes} bytes too many"))
 }
 
-/// Decodes the value with which `bytes` begin, and gives what is behind it: for values that were encoded one
-/// after the other.
+/// Decodes the value of the compact form with which `bytes` begin, and returns it and the bytes
+/// behind it. It is for values that were encoded one after the other.
 ///
 /// # Errors
 ///
@@ -282,12 +332,13 @@ pub fn decode_first<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), Cod
     }
 }
 
-/// Where encoded bytes are read from.
+/// Encoded bytes that are to be decoded.
 #[derive(Clone, Copy)]
 pub(crate) enum Source<'b> {
-    /// Memory of this process.
+    /// Memory of this process, which nobody changes.
     Own(&'b [u8]),
-    /// Some bytes of memory that another process may change meanwhile.
+    /// Bytes of memory that another process may change meanwhile, from the first position up to the
+    /// second.
     Shared(&'b dyn SharedBytes, usize, usize),
 }
 
@@ -299,7 +350,7 @@ impl Source<'_> {
         }
     }
 
-    /// Some of the bytes, as far as there are such.
+    /// The bytes of that range; `None` if the range is not within the bytes.
     pub(crate) fn part(self, part: std::ops::Range<usize>) -> Option<Self> {
         if part.start > part.end || part.end > self.len() {
             return None;
@@ -312,7 +363,7 @@ impl Source<'_> {
         })
     }
 
-    /// The first bytes.
+    /// The first `N` bytes; `None` if there are fewer.
     pub(crate) fn array<const N: usize>(self) -> Option<[u8; N]> {
         let Self::Own(bytes) = self else {
             return self.part(0..N)?.to_vec().first_chunk().copied();
@@ -332,7 +383,7 @@ impl Source<'_> {
     }
 }
 
-/// Decodes a value of any type that must fill the bytes to the end.
+/// Decodes a value that was encoded in the given form and must fill the bytes to the end.
 ///
 /// # Errors
 ///
@@ -434,7 +485,7 @@ mod tests {
         }
     }
 
-    /// It moves each time that it grows.
+    /// A buffer whose room moves each time that it grows.
     #[derive(Debug)]
     struct Moving {
         room: Vec<u8>,

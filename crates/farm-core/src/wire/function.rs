@@ -38,8 +38,8 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Data for T {}
 /// A constant inside the closure is part of the function:
 ///
 /// ```
-/// # fn submit<A, R, F: farm_core::TaskFn<A, R>>(f: F) -> farm_core::Function where A: farm_core::Data, R: farm_core::Data {
-/// #     farm_core::Function::of::<F, A, R>(f)
+/// # fn submit<A, R, F: farm_core::TaskFn<A, R>>(f: F) -> farm_core::backend::Function where A: farm_core::Data, R: farm_core::Data {
+/// #     farm_core::backend::Function::of::<F, A, R>(f)
 /// # }
 /// const SCALE: f64 = 2.0;
 /// submit(|x: f64| SCALE * x);
@@ -59,8 +59,8 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Data for T {}
 /// captures variables: pass data in the argument`):
 ///
 /// ```compile_fail
-/// # fn submit<A, R, F: farm_core::TaskFn<A, R>>(f: F) -> farm_core::Function where A: farm_core::Data, R: farm_core::Data {
-/// #     farm_core::Function::of::<F, A, R>(f)
+/// # fn submit<A, R, F: farm_core::TaskFn<A, R>>(f: F) -> farm_core::backend::Function where A: farm_core::Data, R: farm_core::Data {
+/// #     farm_core::backend::Function::of::<F, A, R>(f)
 /// # }
 /// let scale: f64 = 2.0;
 /// submit(move |x: f64| scale * x);
@@ -70,8 +70,8 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Data for T {}
 /// function itself)`):
 ///
 /// ```compile_fail
-/// # fn submit<A, R, F: farm_core::TaskFn<A, R>>(f: F) -> farm_core::Function where A: farm_core::Data, R: farm_core::Data {
-/// #     farm_core::Function::of::<F, A, R>(f)
+/// # fn submit<A, R, F: farm_core::TaskFn<A, R>>(f: F) -> farm_core::backend::Function where A: farm_core::Data, R: farm_core::Data {
+/// #     farm_core::backend::Function::of::<F, A, R>(f)
 /// # }
 /// let root: fn(f64) -> f64 = f64::sqrt;
 /// submit(root);
@@ -441,7 +441,7 @@ mod tests {
         // SAFETY: it has just been given.
         let found = unsafe { reference.resolve() }.expect("it resolves");
         assert!(found.name().ends_with("double"));
-        let input = crate::backend::run::encode_call(&21_u64).expect("encodes");
+        let input = crate::backend::encode::encode_call(&21_u64).expect("encodes");
         let mut output = Output::default();
         let form = found.call(&input, &mut output).expect("runs");
         let output = output.into_heap();

@@ -1,5 +1,6 @@
-//! What master and worker say to each other. Each message is a head, below, and a body of encoded
-//! bytes that the transport carries beside it: an argument one way, a result the other.
+//! The messages between master and worker. Each message is a head, defined here, and a body of
+//! encoded bytes that the transport carries beside it: to the worker an argument, to the master a
+//! result or a failure.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,50 +9,51 @@ use crate::backend::task::{Attempt, TaskId};
 use crate::wire::codec::Form;
 use crate::wire::function::FunctionRef;
 
-/// From the master to one worker.
+/// The head of a message from the master to one worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ToWorker {
-    /// Run this function on the argument in the body, and answer with [`FromWorker::Done`].
+    /// Run the function on the argument in the body, and answer with [`FromWorker::Done`].
     Run {
-        /// The task, to be named in the answer.
+        /// The task; the answer names it.
         task: TaskId,
-        /// The attempt, to be named in the answer.
+        /// The attempt; the answer names it.
         attempt: Attempt,
         /// The function to call.
         function: FunctionRef,
     },
 }
 
-/// From one worker to the master.
+/// The head of a message from one worker to the master.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum FromWorker {
-    /// A task has ended. What of its rows is torn, and who must end for it, does not depend on whether the body
-    /// arrives.
+    /// A task has ended. The head tells how, so that the master knows whether rows are torn and
+    /// whether the worker has to be ended even if the body does not arrive.
     Done {
-        /// The task, as named by [`ToWorker::Run`].
+        /// The task that [`ToWorker::Run`] named.
         task: TaskId,
-        /// The attempt, as named by [`ToWorker::Run`].
+        /// The attempt that [`ToWorker::Run`] named.
         attempt: Attempt,
-        /// How, and what the body is.
+        /// How the task has ended, and what the body contains.
         ending: Ending,
     },
 }
 
-/// How a task has ended, and what the body is that tells more.
+/// How a task has ended, and what the body of its answer contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ending {
-    /// It has returned: the encoded result, in the compact form.
+    /// The task has returned. The body is the result in the compact form.
     Returned,
-    /// It has returned: the result, in the form that describes itself.
+    /// The task has returned. The body is the result in the described form.
     Described,
-    /// It has failed: the encoded [`Failure`].
+    /// The task has failed. The body is the encoded [`Failure`].
     Failed,
-    /// It has kept handles, so that this worker has to be ended: the encoded [`Failure::Escaped`].
+    /// The task has kept handles of shared arrays, so its worker has to be ended. The body is the
+    /// encoded [`Failure::Escaped`].
     Escaped,
 }
 
 impl Ending {
-    /// How a task has ended that has this outcome.
+    /// The ending of a task that has this outcome.
     pub fn of(outcome: &Result<Form, Failure>) -> Self {
         match outcome {
             Ok(Form::Compact) => Self::Returned,

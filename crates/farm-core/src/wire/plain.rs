@@ -1,9 +1,9 @@
-//! The short way for arrays of plain numbers: their bytes as they lie in memory.
+//! Arrays of plain numbers, encoded as their bytes lie in memory.
 //!
-//! serde offers a sequence to its format element by element. An array of numbers has no need of that:
-//! master and workers run on one machine, or on machines of one byte order, so its bytes are copied
-//! whole, at the speed of `memcpy`. Mark a field with `#[serde(with = "farm_core::plain")]`, or wrap an
-//! argument or a result in [`Plain`].
+//! serde offers a sequence to its format element by element. An array of numbers does not need
+//! that: master and workers run the same executable and have one byte order, so the bytes of the
+//! array are copied as one block, at the speed of `memcpy`. Mark a field with `#[serde(with =
+//! "farm_core::plain")]`, or wrap an argument or a result in [`Plain`].
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -46,7 +46,7 @@ impl<T> std::ops::Deref for Plain<T> {
 ///
 /// # Errors
 ///
-/// What the serializer reports.
+/// The error of the serializer, if it reports one.
 pub fn serialize<T: Pod, S: Serializer>(items: &[T], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_bytes(bytemuck::cast_slice(items))
 }
@@ -60,6 +60,7 @@ pub fn deserialize<'de, T: Pod, D: Deserializer<'de>>(deserializer: D) -> Result
     deserializer.deserialize_bytes(Block(PhantomData))
 }
 
+/// The visitor that [`deserialize`] uses. The codec recognises it by its type.
 pub(crate) struct Block<T>(PhantomData<T>);
 
 impl<'de, T: Pod> Visitor<'de> for Block<T> {
@@ -80,7 +81,7 @@ impl<'de, T: Pod> Visitor<'de> for Block<T> {
         Ok(crate::wire::codec::collect(bytes))
     }
 
-    // Formats without blocks of bytes hand them over one by one.
+    // A format without blocks of bytes, such as JSON, hands the bytes over one by one.
     fn visit_seq<A: SeqAccess<'de>>(self, mut bytes: A) -> Result<Vec<T>, A::Error> {
         let mut block = Vec::new();
         while let Some(byte) = bytes.next_element::<u8>()? {
@@ -100,7 +101,7 @@ mod tests {
         #[test]
         fn plain_arrays_keep_every_bit(bits in prop::collection::vec(any::<u64>(), 0..300), odd in "[a-z]{0,7}") {
             let items: Vec<f64> = bits.iter().copied().map(f64::from_bits).collect();
-            // The text before it moves the block to any alignment.
+            // The text before the block gives it any alignment.
             let bytes = encode(&(odd, Plain(items))).unwrap();
             let (_, back) = decode::<(String, Plain<f64>)>(&bytes).unwrap();
             prop_assert_eq!(back.iter().map(|x| x.to_bits()).collect::<Vec<_>>(), bits);

@@ -1,11 +1,11 @@
 //! Which thread receives the answers that come by lanes.
 //!
-//! One thread at a time is the *receiver*: it takes in what workers say, has the master decide, and
-//! delivers. A caller that waits for a result becomes the receiver, if no other thread is, and stays it
-//! until its own result is there; so no other thread has to hand the result over. While no caller waits,
-//! the receiver thread does this. It is woken by the first answer, so a program that submits and then
-//! computes keeps no worker waiting. `transport/lane/master_waker.rs` says how the one or the other is
-//! woken.
+//! One thread at a time is the *receiver*: it takes in the workers' messages, has the master
+//! decide, and delivers outcomes. A caller that waits for a result becomes the receiver if no other
+//! thread is, and remains it until its own result is there, so no other thread has to hand the
+//! result over. While no caller waits, the receiver thread is the receiver. It is woken by the
+//! first answer, so a program that submits tasks and then computes keeps no worker waiting.
+//! `transport/lane/master_waker.rs` explains how the one or the other is woken.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
@@ -18,42 +18,43 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::os::threads;
 use crate::transport::lane::{Block, LaneView, MasterWaker, Sleeper, look};
 
-/// How long a caller looks for its result before it sleeps, where there is a core to spare.
+/// How long a caller looks for its result before it sleeps, if there is a core to spare.
 const SPIN: Duration = Duration::from_micros(50);
 
-/// How long the receiver thread leaves answers that keep coming alone: to be woken for each would cost
-/// more.
+/// How long the receiver thread waits for more answers after it has received some: to be woken for
+/// each answer would cost more.
 const NAP: Duration = Duration::from_micros(50);
 
-/// How often a caller that has its result still looks after others, before it leaves that to the
-/// receiver thread.
+/// How often a caller that has its result still receives other answers, before it leaves them to
+/// the receiver thread.
 const HAND_OVERS: usize = 20;
 
-/// What the receiver does with what it finds.
+/// The state that the receiver changes.
 pub(crate) trait Incoming: Send + Sync + 'static {
-    /// Takes in what workers have said and acts on it; says whether there was anything. Wakers of those
-    /// that wait for outcomes are added to `wakers`. Where workers have come or gone, `renew` is given
-    /// the new views.
+    /// Takes in the workers' messages and acts on them; returns whether there were any. Wakers of
+    /// futures whose outcomes were delivered are added to `wakers`. `renew`, if it is given,
+    /// receives the new views, after workers have come or gone.
     fn receive(
         self: &Arc<Self>,
         renew: Option<&mut Vec<LaneView>>,
         wakers: &mut Vec<Waker>,
     ) -> bool;
 
-    /// What wakes those that wait for outcomes.
+    /// The threads that call the wakers of futures.
     fn wakers(&self) -> &Arc<Wakers>;
 }
 
 /// The turn to receive, and how the thread that has it sleeps.
 pub(crate) struct Receiver {
     waker: Arc<MasterWaker<Block>>,
-    /// Locked by the thread that is the receiver, which looks through these.
+    /// Locked by the thread that is the receiver, which looks through these views for messages.
     views: Mutex<Vec<LaneView>>,
-    /// A caller sleeps. Workers cannot write to this as they can to the words of the waker.
+    /// Whether a caller sleeps. This is not in the memory of `waker`, to which all workers can
+    /// write. The receiver writes it; any thread of the pool reads it.
     caller_sleeps: AtomicBool,
-    /// Workers have come or gone since the views were made.
+    /// Whether workers have come or gone since the views were made.
     has_changed: AtomicBool,
-    /// Cores on which no worker is busy.
+    /// The number of cores on which no worker is busy.
     spare: AtomicUsize,
     /// How many cores this process may use.
     cores: usize,
@@ -84,35 +85,37 @@ impl Receiver {
         self.spare.store(self.cores.saturating_sub(workers), Ordering::Relaxed);
     }
 
-    /// Workers have come or gone.
+    /// Notes that workers have come or gone.
     pub(crate) fn renew_views(&self) {
         self.has_changed.store(true, Ordering::Release);
     }
 
-    /// The receiver thread is not needed any more.
+    /// Ends the receiver thread.
     pub(crate) fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
         self.waker.wake(Sleeper::Service);
     }
 
-    /// Outcomes have been delivered by a thread that is not the receiver; a caller that sleeps may wait
-    /// for just those.
+    /// Wakes a caller that sleeps, after outcomes have been delivered by a thread that is not the
+    /// receiver: it may wait for one of them.
     pub(crate) fn wake_caller(&self) {
-        // As where a worker wakes the master, with the outcome in the answer's place.
+        // The ordering is that of a worker that wakes the master, with the outcome in place of the
+        // answer.
         fence(Ordering::SeqCst);
         if self.caller_sleeps.load(Ordering::SeqCst) {
             self.waker.wake(Sleeper::Caller);
         }
     }
 
-    /// Wakes the receiver, whoever it is: a worker may have died before it woke it, or runs wild.
+    /// Wakes the receiver, whichever thread it is. A worker may have died before it woke the
+    /// receiver, or may have overwritten the futex words of the waker.
     pub(crate) fn wake(&self) {
         self.waker.wake(Sleeper::Caller);
         self.waker.wake(Sleeper::Service);
     }
 
-    /// A caller waits until an outcome is in, or until `deadline`, and receives meanwhile, unless
-    /// another thread does.
+    /// Called by a caller that waits for an outcome: receives until the outcome is there, or until
+    /// `deadline`. Returns at once if another thread is the receiver.
     pub(crate) fn drive<I: Incoming>(
         &self,
         incoming: &Arc<I>,
@@ -129,8 +132,8 @@ impl Receiver {
         }
     }
 
-    /// Receives until an outcome is in. If wakers cannot be handed over to another thread, they come
-    /// back earlier.
+    /// Receives until an outcome is there. Returns earlier, with the wakers, if these cannot be
+    /// handed over to another thread.
     fn receive_until<I: Incoming>(
         &self,
         incoming: &Arc<I>,
@@ -170,12 +173,13 @@ impl Receiver {
             }
             self.receive(incoming, &mut views, &mut wakers);
         }
-        // There is always more, so the receiver thread goes on.
+        // More answers keep coming, so the receiver thread continues.
         self.waker.wake(Sleeper::Service);
         wakers
     }
 
-    /// The body of the receiver thread. If a waker keeps it for long, another thread goes on.
+    /// The body of the receiver thread. If a waker keeps this thread for long, another thread
+    /// continues in its place.
     pub(crate) fn run<I: Incoming>(self: &Arc<Self>, incoming: &Arc<I>) {
         loop {
             let mut views = self.views.lock();
@@ -183,7 +187,8 @@ impl Receiver {
             let ticket = self.waker.ticket(Sleeper::Service);
             let mut wakers = Vec::new();
             if self.receive(incoming, &mut views, &mut wakers) {
-                // More is to come. A caller that waits for it can receive meanwhile.
+                // More answers are about to come. Meanwhile, a caller that waits for one can become
+                // the receiver.
                 drop(views);
                 if !wakers.is_empty() {
                     let (ours, theirs) = (self.clone(), incoming.clone());
@@ -207,7 +212,7 @@ impl Receiver {
         }
     }
 
-    /// Receives what there is; says whether there was anything.
+    /// Receives what there is; returns whether there was anything.
     fn receive<I: Incoming>(
         &self,
         incoming: &Arc<I>,

@@ -11,41 +11,41 @@ use crate::transport::lane::LaneView;
 #[derive(Default)]
 pub(crate) struct Workers {
     known: BTreeMap<WorkerId, Worker>,
-    /// Workers that are being started and have neither come up nor failed.
+    /// Workers whose start has neither succeeded nor failed yet.
     starting: HashSet<WorkerId>,
     last_start_error: Option<StartError>,
 }
 
-/// What is known of one worker.
+/// The state of one worker.
 pub(crate) enum Worker {
-    /// Its process gets ready.
+    /// The process is getting ready.
     Starting { pid: u32, link: Box<dyn Link>, has_reported: bool },
-    /// It takes tasks.
+    /// The worker takes tasks. `may_spin` is what its link has been told last.
     Up { pid: u32, link: Box<dyn Link>, eviction: Eviction, may_spin: bool },
-    /// It is dead, and its last answers may still be on the way.
+    /// The worker is dead; its last answers may still be on the way.
     Dead { loss: Loss, link: Box<dyn Link> },
-    /// It has died before it was ready, and what it has to say of that may still be on the way.
+    /// The worker has died before it was ready; its own report may still be on the way.
     DeadAtStart { error: StartError, has_reported: bool },
 }
 
-/// What a worker may still have mapped of dropped arrays.
+/// Whether a worker may still have arrays mapped that the master has dropped.
 #[derive(Clone, Copy)]
 pub(crate) enum Eviction {
-    /// Nothing.
+    /// It has unmapped all arrays that had been dropped when it was told last.
     Idle,
-    /// It has been told to unmap it.
+    /// It has been told to unmap them.
     Requested,
-    /// More was dropped since it was told.
+    /// More arrays were dropped since it was told.
     RequestAgain,
 }
 
-/// Why a worker did not come up.
+/// Why a worker did not come up. `pid` is 0 if it has no process.
 pub(crate) struct StartError {
     pub(crate) pid: u32,
     pub(crate) reason: String,
 }
 
-/// What the thread that starts workers is told.
+/// A message to the thread that starts workers.
 pub(crate) enum Start {
     Worker(WorkerId),
     /// The pool has ended.
@@ -53,17 +53,17 @@ pub(crate) enum Start {
 }
 
 impl Workers {
-    /// A worker is going to be started.
+    /// Notes that a worker is going to be started.
     pub(crate) fn expect(&mut self, worker: WorkerId) {
         self.starting.insert(worker);
     }
 
-    /// The process of a worker that is being started.
+    /// Notes the process of a worker that is being started, and the link to it.
     pub(crate) fn insert(&mut self, worker: WorkerId, pid: u32, link: Box<dyn Link>) {
         self.known.insert(worker, Worker::Starting { pid, link, has_reported: false });
     }
 
-    /// A worker has come to where it learns that it is one.
+    /// Notes that a worker has come to `init`.
     pub(crate) fn mark_reported(&mut self, worker: WorkerId) {
         if let Some(
             Worker::Starting { has_reported, .. } | Worker::DeadAtStart { has_reported, .. },
@@ -73,8 +73,8 @@ impl Workers {
         }
     }
 
-    /// A worker that was being started is ready: takes it in, or, if the pool `is_closed`, has it end.
-    /// Says whether it was being started.
+    /// A worker that was being started is ready: it is accepted, or, if the pool `is_closed`, told
+    /// to end. Returns whether it was being started.
     pub(crate) fn come_up(&mut self, worker: WorkerId, is_closed: bool) -> bool {
         let is_starting = matches!(self.known.get(&worker), Some(Worker::Starting { .. }));
         if !is_starting || !self.starting.remove(&worker) {
@@ -93,7 +93,7 @@ impl Workers {
         true
     }
 
-    /// The process of a worker that was being started, if it has not come up.
+    /// The process of a worker that was being started and has not come up.
     pub(crate) fn pid_at_start(&self, worker: WorkerId) -> Option<u32> {
         match self.known.get(&worker)? {
             Worker::Starting { pid, .. } => Some(*pid),
@@ -102,7 +102,7 @@ impl Workers {
         }
     }
 
-    /// A start has failed, which the first that speaks of it says. Returns whether this is the first.
+    /// Notes that a start has failed. Returns whether this is the first report of that.
     pub(crate) fn fail_start(&mut self, worker: WorkerId, error: StartError) -> bool {
         let is_first = self.starting.remove(&worker);
         if is_first {
@@ -112,18 +112,19 @@ impl Workers {
         is_first
     }
 
-    /// Why the last start failed.
+    /// Takes the reason for which the last start failed.
     pub(crate) fn take_start_error(&mut self) -> Option<StartError> {
         self.last_start_error.take()
     }
 
-    /// Whether some are being started.
+    /// Whether any workers are being started.
     pub(crate) fn are_starting(&self) -> bool {
         !self.starting.is_empty()
     }
 
-    /// A worker is dead. Says whether it was up or being started; what it has said may still be on the
-    /// way. `describe` says why one has not come up, from how it ended.
+    /// Notes that a worker is dead; its last messages may still be on the way. Returns whether it
+    /// was up or being started; `None` if it was neither. `describe` explains, from how it ended,
+    /// why a worker has not come up.
     pub(crate) fn mark_dead(
         &mut self,
         worker: WorkerId,
@@ -144,14 +145,14 @@ impl Workers {
         died
     }
 
-    /// Forgets a dead worker of which everything is known.
+    /// Removes a dead worker whose last messages have been received.
     pub(crate) fn take_dead(&mut self, worker: WorkerId) -> Option<Worker> {
         let is_dead =
             |known: &Worker| matches!(known, Worker::Dead { .. } | Worker::DeadAtStart { .. });
         self.known.get(&worker).is_some_and(is_dead).then(|| self.known.remove(&worker))?
     }
 
-    /// The workers that are dead and of which not everything is known.
+    /// The dead workers whose last messages may still be on the way.
     pub(crate) fn dead(&self) -> Vec<WorkerId> {
         let is_dead =
             |known: &Worker| matches!(known, Worker::Dead { .. } | Worker::DeadAtStart { .. });
@@ -166,7 +167,7 @@ impl Workers {
         })
     }
 
-    /// The processes of all workers that live, but for one.
+    /// The processes of all workers that live, except one.
     pub(crate) fn others(&self, worker: WorkerId) -> impl Iterator<Item = u32> {
         self.known.iter().filter_map(move |(other, known)| match known {
             Worker::Starting { pid, .. } | Worker::Up { pid, .. } => {
@@ -192,7 +193,7 @@ impl Workers {
         })
     }
 
-    /// Says whether a worker may look for its next task without sleeping.
+    /// Tells a worker whether it may look for its next task without sleeping.
     pub(crate) fn allow_spinning(&mut self, worker: WorkerId, allowed: bool) {
         if let Some(Worker::Up { link, may_spin, .. }) = self.known.get_mut(&worker)
             && *may_spin != allowed
@@ -202,7 +203,7 @@ impl Workers {
         }
     }
 
-    /// By which threads see whether there is something to poll.
+    /// The views by which threads see whether there is something to poll.
     pub(crate) fn views(&self) -> Vec<LaneView> {
         let view = |known: &Worker| match known {
             Worker::Up { link, .. } => link.view(),
@@ -211,7 +212,8 @@ impl Workers {
         self.known.values().filter_map(view).collect()
     }
 
-    /// Has workers unmap what the master has dropped. Each has at most one such request on its way.
+    /// Has all workers unmap the arrays that the master has dropped. Each worker has at most one
+    /// such request on its way.
     pub(crate) fn request_evictions(&mut self) {
         for known in self.known.values_mut() {
             if let Worker::Up { link, eviction, .. } = known {
@@ -223,7 +225,7 @@ impl Workers {
         }
     }
 
-    /// A worker has unmapped what it was told of.
+    /// A worker has unmapped the arrays that had been dropped when it was told.
     pub(crate) fn on_evicted(&mut self, worker: WorkerId) {
         if let Some(Worker::Up { link, eviction, .. }) = self.known.get_mut(&worker) {
             *eviction = match eviction {
@@ -233,7 +235,8 @@ impl Workers {
         }
     }
 
-    /// Has a worker end that has done its share, and forgets it; says whether it was up.
+    /// Has a worker end that has run as many tasks as it should, and removes it; returns whether it
+    /// was up.
     pub(crate) fn retire(&mut self, worker: WorkerId) -> bool {
         match self.known.remove(&worker) {
             Some(Worker::Up { mut link, .. }) => {
@@ -248,8 +251,8 @@ impl Workers {
         }
     }
 
-    /// Has all workers end that are up, and forgets them and the dead. Those that are being started stay
-    /// until that is settled.
+    /// Has all workers end that are up, and removes them and those that have died since they came
+    /// up. Workers that are being started stay until their start has succeeded or failed.
     pub(crate) fn dismiss(&mut self) {
         self.known.retain(|_, known| {
             if let Worker::Up { link, .. } = known {
@@ -260,14 +263,15 @@ impl Workers {
     }
 }
 
-/// When a worker has died.
+/// The state in which a worker has died.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Died {
     AtStart,
     Up,
 }
 
-/// A worker that cannot be reached is noticed by the watch, or by the next task.
+/// Sends a request. If the worker cannot be reached, the watch notices it, or the next task that is
+/// sent.
 fn request_eviction(link: &mut dyn Link) -> Eviction {
     link.request_eviction().map_or(Eviction::Idle, |()| Eviction::Requested)
 }

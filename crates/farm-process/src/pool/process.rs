@@ -10,7 +10,7 @@ use farm_core::{TaskName, WorkerId};
 pub struct Process {
     /// The worker.
     pub worker: WorkerId,
-    /// Its process id, which is that of its process group as well.
+    /// Its process id, which is also the id of its process group.
     pub pid: u32,
     /// The task that it has been given, if it has one.
     pub task: Option<Arc<TaskName>>,

@@ -27,7 +27,7 @@ pub(crate) const GRACE: Duration = Duration::from_secs(2);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Transport {
-    /// Memory that each worker shares with its master: as fast as threads.
+    /// Memory that each worker shares with its master. This is the default.
     #[default]
     Lanes,
     /// The sockets of ipc-channel, which starts and controls the workers with either transport.

@@ -1,4 +1,4 @@
-//! Chooses the core of each worker, where the pool is told to keep its workers apart.
+//! Chooses the core of each worker, for pools that keep their workers apart.
 //!
 //! The system may wake two workers on one core, where they take turns while another core is idle,
 //! and it may take milliseconds until the system balances them. So each worker is put on the core

@@ -1,8 +1,8 @@
 //! The farm's own time, which stands still while the master is stopped.
 //!
 //! While there is work, the watch reads the clock several times a second. A gap of [`LONGEST`] or
-//! more means that the master was stopped, by Ctrl-Z or a debugger, or that there was no work. Tasks
-//! are not to blame for that, so such a gap counts as one [`BEAT`].
+//! more means that the master was stopped, by Ctrl-Z or a debugger, or that there was no work.
+//! Tasks are not to blame for that, so such a gap counts as one [`BEAT`].
 
 use std::time::{Duration, Instant};
 

@@ -294,7 +294,7 @@ impl Watch {
         let mut living = self.living.lock();
         let watched = living.workers.iter_mut();
         let dead: Vec<_> = watched
-            .filter_map(|(&worker, watched)| watched.is_found_dead().then_some(worker))
+            .filter_map(|(&worker, watched)| watched.confirm_death().then_some(worker))
             .collect();
         dead.into_iter().filter_map(|worker| living.workers.remove_entry(&worker)).collect()
     }
@@ -348,7 +348,7 @@ impl Watched {
     }
 
     /// Whether it is proven that the worker is dead.
-    fn is_found_dead(&mut self) -> bool {
+    fn confirm_death(&mut self) -> bool {
         if self.state() == State::Ended {
             return true;
         }

@@ -1,9 +1,10 @@
 //! The control channel: messages by ipc-channel that start, control and end workers.
 //!
-//! Each worker has a channel from the master ([`Down`]); all workers of a pool share one to the master
-//! ([`Up`]), which the control thread reads. Where tasks travel by [`channel`](super::channel), they
-//! take the same way. Nothing large goes through a socket once a worker is ready, so no `send` to it
-//! waits; answers share one buffer, which the control thread empties, and that waits for nobody.
+//! Each worker has a channel from the master ([`Down`]). All workers of a pool share one to the
+//! master ([`Up`]), which the control thread reads. If tasks travel by [`channel`](super::channel),
+//! they and their answers are messages of these channels too. Once a worker is ready, nothing large
+//! goes through a socket, so no `send` to the worker waits. The answers share one buffer; the
+//! control thread empties it, and waits for no other thread.
 
 use std::fs::File;
 use std::io;
@@ -21,10 +22,10 @@ use super::facts::SharedFacts;
 use super::ipc::{contained, receive, send};
 use crate::pool::settings::Initializer;
 
-/// From the master to a worker.
+/// A message from the master to a worker.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Down {
-    /// The first message. The worker answers [`Up::Met`], and then [`Up::Ready`] or [`Up::Unready`].
+    /// The first message. The worker answers [`Up::Met`], then [`Up::Ready`] or [`Up::Unready`].
     Welcome {
         worker: WorkerId,
         up: IpcSender<Up>,
@@ -41,32 +42,32 @@ pub(crate) enum Down {
     End,
 }
 
-/// From the workers, and from the pool's own threads, to the control thread.
+/// A message from a worker, or from one of the pool's own threads, to the control thread.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Up {
-    /// A worker has come to where it learns that it is one.
+    /// A worker has come to `init` and received its welcome.
     Met { worker: WorkerId },
-    /// A worker waits for tasks.
+    /// A worker is ready for tasks.
     Ready { worker: WorkerId },
     /// A worker cannot work, and ends.
     Unready { worker: WorkerId, reason: String },
-    /// A worker answers.
+    /// A worker answers a task.
     Message { worker: WorkerId, head: FromWorker, body: Body },
     /// A worker answers [`Down::Evict`].
     Evicted { worker: WorkerId },
-    /// The watch has seen a worker die. It sends this through the workers' own channel, behind the last
-    /// message of the dead.
+    /// A worker is dead. The watch sends this through the workers' own channel, so that it arrives
+    /// after the last message of the dead worker.
     Ended { worker: WorkerId },
     /// The pool ends.
     Closed,
 }
 
-/// What workers say, and the pool's own threads.
+/// The receiver of the messages to the control thread; `None` only while it is dropped.
 pub(crate) struct Answers(Option<IpcReceiver<Up>>);
 
-/// StealReason nothing is heard.
+/// Why no message was received.
 pub(crate) enum Unheard {
-    /// What has come cannot be read.
+    /// A message has arrived that cannot be decoded.
     Unreadable,
     /// The channel is closed.
     Gone,
@@ -89,7 +90,8 @@ impl Answers {
 
 impl Drop for Answers {
     fn drop(&mut self) {
-        // What somebody has opened under its number is not to be closed here, and ipc-channel panics where it is closed.
+        // If the descriptor is closed, ipc-channel panics when it closes it again. If other code
+        // has opened something else under its number, that must not be closed here.
         let Some(answers) = self.0.take() else { return };
         let waiting = contained(|| Ok(answers.try_recv()));
         if !matches!(waiting, Ok(Ok(_) | Err(TryRecvError::Empty))) {
@@ -98,10 +100,10 @@ impl Drop for Answers {
     }
 }
 
-/// Opens the channel to the control thread, and uses it once: at its first use, ipc-channel asks the
-/// system for things that it cannot do without later.
+/// Opens the channel to the control thread, and sends one message through it: at its first use,
+/// ipc-channel asks the system for resources that it needs from then on.
 pub(crate) fn open() -> io::Result<(IpcSender<Up>, Answers)> {
-    // What is refused then stays refused, so there must be descriptors to spare.
+    // What the system refuses at that moment stays refused, so a few descriptors must be free.
     let spare: Result<Vec<_>, _> = (0..8).map(|_| File::open("/dev/null")).collect();
     drop(spare?);
     let refused = |error: IpcError| io::Error::other(error.to_string());

@@ -1,9 +1,9 @@
-//! Calls of ipc-channel, with its panics and signals contained.
+//! Calls of ipc-channel that contain its panics and signals.
 //!
 //! `send` of ipc-channel blocks when the receiver's buffer is full, and a message that does not fit
 //! into one packet blocks until it is read. [`control`](super::control) and
-//! [`channel`](super::channel) say why neither happens. A packet arrives whole or not at all, so a
-//! sender that dies leaves nothing torn.
+//! [`channel`](super::channel) explain why neither happens. A packet arrives as a whole or not at
+//! all, so a sender that dies leaves no partial message.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::boundary::at_message;
 use crate::os::{signals, threads};
 
-/// Whether nobody is there to receive what was sent.
+/// Whether an error means that the receiver of a message is gone.
 pub(crate) fn is_gone(error: &IpcError) -> bool {
     match error {
         IpcError::Disconnected => true,
@@ -29,16 +29,17 @@ pub(crate) fn is_gone(error: &IpcError) -> bool {
     }
 }
 
-/// How often a message is sent whose descriptors the system does not take along, and the pause between.
+/// How often a message is sent whose descriptors the system refuses to send, and the pause between
+/// two attempts.
 const ATTEMPTS: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Sends a message; a receiver that is gone is an error and not a signal.
+/// Sends a message. If the receiver is gone, this is an error and not a signal.
 pub(crate) fn send<T: Serialize + Send>(sender: &IpcSender<T>, message: T) -> Result<(), IpcError> {
     let send_by =
         |sender: &IpcSender<T>| contained(|| signals::without_sigpipe(|| sender.send(message)));
     at_message();
-    // ipc-channel needs thread-locals of its own, which are gone when a thread ends.
+    // ipc-channel uses thread-locals, which are destroyed when a thread ends.
     let sent = if threads::has_thread_locals() {
         let sent = send_by(sender);
         threads::note_thread_locals();
@@ -51,7 +52,7 @@ pub(crate) fn send<T: Serialize + Send>(sender: &IpcSender<T>, message: T) -> Re
     sent
 }
 
-/// As [`send`], and waits where the system has too many descriptors on their way.
+/// As [`send`], and tries again while the system has too many descriptors on their way.
 pub(crate) fn send_patiently<T: Serialize + Send>(
     sender: &IpcSender<T>,
     message: impl Fn() -> T,
@@ -77,7 +78,7 @@ where
     T: for<'de> Deserialize<'de> + Serialize,
 {
     at_message();
-    // What comes along with the message.
+    // Descriptors may arrive with the message, and must not get the numbers 0 to 2.
     keep_standard_descriptors();
     let received = loop {
         match contained(|| receiver.recv()) {
@@ -89,13 +90,15 @@ where
     received
 }
 
-/// Where the system refuses memory or descriptors, ipc-channel panics; here that is an error.
+/// Calls ipc-channel, which panics if the system refuses memory or descriptors; returns such a
+/// panic as an error.
 pub(crate) fn contained<T>(call: impl FnOnce() -> Result<T, IpcError>) -> Result<T, IpcError> {
     farm_core::backend::contained(call)
         .unwrap_or_else(|said| Err(IpcError::Io(io::Error::other(why_refused(&said)))))
 }
 
-/// A part of ipc-channel, which panics when it is dropped if somebody else has closed its descriptor.
+/// A part of ipc-channel that panics when it is dropped, if other code has closed its descriptor.
+/// The panic is contained.
 pub(crate) struct Contained<T>(Option<T>);
 
 impl<T> Contained<T> {
@@ -114,9 +117,9 @@ impl<T> Drop for Contained<T> {
     }
 }
 
-/// StealReason a call of ipc-channel has panicked, in one line.
+/// Why a call of ipc-channel has panicked, in one line.
 pub(crate) fn why_refused(said: &str) -> String {
-    // The limit that is met most often, if it is that.
+    // The limit on descriptors is the most frequent reason, so it is checked first.
     match File::open("/proc/self/stat").map_err(|error| Errno::from_io_error(&error)) {
         Err(Some(Errno::MFILE)) => {
             "no file descriptor is left (`ulimit -n` raises the limit)".to_owned()

@@ -1,9 +1,9 @@
 //! How tasks and results travel between the master and its workers.
 //!
-//! There are two transports, which do the same: [`lane`], memory that each worker shares with its
-//! master, and [`channel`], the sockets of ipc-channel. A [`Connector`] makes the connection to each new
-//! worker; the master holds its [`Link`], the worker serves at the other end. In both transports,
-//! ipc-channel starts, controls and ends the workers ([`control`]).
+//! There are two transports, which do the same: [`lane`] by memory that each worker shares with its
+//! master, and [`channel`] by the sockets of ipc-channel. A [`Connector`] makes the connection to
+//! each new worker. The master holds its [`Link`], and the worker serves at the other end. With
+//! both transports, ipc-channel starts, controls and ends the workers ([`control`]).
 
 pub(crate) mod channel;
 pub(crate) mod control;
@@ -28,7 +28,7 @@ use self::lane::{Arena, Block, LaneView, MasterWaker};
 
 /// Makes the connections of one pool, in the master.
 pub(crate) trait Connector: Send + Sync {
-    /// How many tasks a worker is sent ahead.
+    /// How many tasks a worker is sent before it has answered the first of them.
     fn window(&self) -> usize;
 
     /// Makes the connection to a new worker, which is controlled by `control`.
@@ -38,28 +38,29 @@ pub(crate) trait Connector: Send + Sync {
     /// If the system refuses memory or descriptors for it.
     fn connect(&self, control: &IpcSender<Down>) -> io::Result<Connection>;
 
-    /// Where long arguments lie, if this transport has such a place.
+    /// The arena for long arguments, if this transport has one.
     fn arena(&self) -> Option<&Arc<Arena>> {
         None
     }
 
-    /// By what workers wake the master; `None` where their answers come by the control channel.
+    /// The waker by which workers wake the master; `None` if their answers come by the control
+    /// channel.
     fn master_waker(&self) -> Option<&Arc<MasterWaker<Block>>> {
         None
     }
 }
 
-/// A connection that has been made.
+/// A new connection between the master and a worker.
 pub(crate) struct Connection {
     /// The master's end.
     pub(crate) link: Box<dyn Link>,
-    /// What the worker is told of its own end.
+    /// What the worker is told about its own end.
     pub(crate) config: TransportConfig,
     /// The descriptors by which the worker opens its end.
     pub(crate) files: Vec<OwnedFd>,
 }
 
-/// What a worker is told of its end of a connection.
+/// What a worker is told about its end of a connection.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) enum TransportConfig {
     /// Tasks come by the control channel.
@@ -70,98 +71,101 @@ pub(crate) enum TransportConfig {
 
 /// The master's end of the connection to one worker.
 pub(crate) trait Link: Send {
-    /// Sends a task, with all items of it that are left.
+    /// Sends a task, with all of its items that are left.
     fn send(&mut self, task: &Task) -> Result<(), Unsent>;
 
     /// Has the worker unmap the arrays that the master has dropped.
     fn request_eviction(&mut self) -> Result<(), Unsent>;
 
-    /// Has the worker end once it has done what it was sent.
+    /// Has the worker end once it has finished the tasks that it was sent.
     fn request_end(&mut self) -> Result<(), Unsent>;
 
     /// How many items the worker has taken up in its life.
     fn taken_up(&self) -> u64;
 
-    /// The next thing that the worker has said by this link; the channel brings it by other ways.
+    /// The next event that the worker has reported by this link. Workers of the channel report by
+    /// the control channel instead.
     fn poll(&mut self) -> Result<Option<WorkerEvent>, Broken> {
         Ok(None)
     }
 
-    /// Everything that was said has been polled, `any` of it since the last call: sends what waits for
-    /// room.
+    /// Called when all events have been polled, with `any` if there were some: sends messages that
+    /// have been waiting for room.
     fn flush(&mut self, any: bool) -> Result<(), Broken> {
         let _ = any;
         Ok(())
     }
 
-    /// Takes back items of a task that the worker has not taken up.
+    /// Takes items of a task back that the worker has not taken up.
     fn steal(&mut self, task: TaskId, amount: StealAmount) -> Option<Range<u32>> {
         let _ = (task, amount);
         None
     }
 
-    /// What a dead worker had done of a batch and had no time to say; it has answered `answered` items.
+    /// The results of a batch that a dead worker had computed and not yet sent; `answered` is the
+    /// number of items that the worker has answered.
     fn left_behind(&mut self, answered: u64) -> Option<(Answer, Payload)> {
         let _ = answered;
         None
     }
 
-    /// Polls the worker no more: it has written what no worker writes.
+    /// Never polls the worker again, because it has written something invalid.
     fn give_up(&mut self) {}
 
-    /// A view by which threads see, without the dispatcher's lock, whether there is something to poll.
+    /// A view that tells, without the dispatcher's lock, whether there is something to poll.
     fn view(&self) -> Option<LaneView> {
         None
     }
 
-    /// Says whether the worker may look for its next task without sleeping.
+    /// Tells the worker whether it may look for its next task without sleeping.
     fn allow_spinning(&mut self, allowed: bool) {
         let _ = allowed;
     }
 
-    /// Gives memory that is not in use back to the system; says whether that is all.
+    /// Gives memory that is not in use back to the system; returns whether all of it is given back.
     fn give_back_idle(&mut self) -> bool {
         true
     }
 }
 
-/// What a worker says by its link.
+/// An event that a worker reports by its link.
 pub(crate) enum WorkerEvent {
-    /// Items of a task have ended; `body` is what [`outcome`] reads.
+    /// Items of a task have ended; [`outcome`] decodes `body`.
     Done { answer: Answer, ending: Ending, body: Payload },
-    /// The worker has unmapped what the master has dropped.
+    /// The worker has unmapped the arrays that the master has dropped.
     Evicted,
 }
 
 /// The worker's end of its connection.
 pub(crate) trait Serve {
-    /// Takes tasks, runs them and answers, until there are no more.
+    /// Takes tasks, runs them and answers, until the worker has to end.
     fn serve(&mut self) -> End;
 }
 
 /// Why a worker ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// The master has said so.
+    /// The master has asked for it.
     Requested,
-    /// It cannot go on.
+    /// The worker cannot go on.
     Unable,
-    /// Nobody is at the other end of its channel.
+    /// The master's end of a channel is closed.
     Abandoned,
-    /// A task has closed its channel.
+    /// A task has closed the worker's end of its channel.
     Robbed,
 }
 
-/// Why something does not get to a worker.
+/// Why a message could not be sent to a worker.
 #[derive(Debug)]
 pub(crate) enum Unsent {
-    /// It cannot be sent, to nobody.
+    /// It could not be sent to any worker, for this reason.
     Refused(String),
-    /// The worker is dead, and the watch will say so; or it cannot be reached, and has to be killed.
+    /// The worker is dead, and the watch will report that; or it cannot be reached, and has to be
+    /// killed.
     Unreachable,
 }
 
-/// The other side has written what no partner writes.
+/// The other side has written something that is not valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Broken;
 

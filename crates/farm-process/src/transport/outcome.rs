@@ -1,15 +1,15 @@
-//! What an answer says of its task.
+//! Decodes the outcome of a task from an answer.
 
 use farm_core::Stage;
 use farm_core::backend::{Ending, Failure, Payload};
 use farm_core::codec::{self, Form};
 
-/// The outcome of a task that has ended in this way; `body` is what came with that, or why it did not
-/// come. How a task has ended is known even without the body.
+/// The outcome of a task that has ended in this way. `body` is the body of the answer, or the
+/// reason why it did not arrive. How the task has ended is known even without the body.
 pub(crate) fn outcome(ending: Ending, body: Result<Payload, String>) -> Result<Payload, Failure> {
     let failure = || {
         let bytes = body.as_ref().map_err(String::clone)?;
-        // A copy: the worker may still write there.
+        // The failure is decoded from a copy, because the worker may still write to the original.
         codec::decode::<Failure>(&bytes.to_vec()).map_err(|error| error.to_string())
     };
     let lost = |stage| move |reason| Failure::Decode { stage, reason };

@@ -1,4 +1,4 @@
-//! What the tests of worker processes share.
+//! Functions that the tests of worker processes share.
 #![allow(dead_code, reason = "each test file uses some of it")]
 
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ pub(crate) fn pool_by(transport: Transport, workers: usize) -> Pool {
     builder_by(transport, workers).build().unwrap()
 }
 
-/// Runs `body` with a watchdog, once for either transport.
+/// Runs `body` with a watchdog, once for each transport.
 pub(crate) fn by_each(name: &'static str, body: impl Fn(Transport)) {
     for transport in TRANSPORTS {
         eprintln!("{name} by {transport:?}");
@@ -31,27 +31,27 @@ pub(crate) fn by_each(name: &'static str, body: impl Fn(Transport)) {
     }
 }
 
-/// By whatever messages travel.
+/// All transports.
 pub(crate) const TRANSPORTS: [Transport; 2] = [Transport::Lanes, Transport::Channel];
 
-/// A task: the id of the process that it runs in.
+/// A task that returns the id of the process in which it runs.
 pub(crate) fn pid(_: ()) -> i32 {
     std::process::id().cast_signed()
 }
 
-/// A task: runs until its process is killed.
+/// A task that runs until its process is killed.
 pub(crate) fn stay(_: ()) {
     loop {
         std::thread::park();
     }
 }
 
-/// A task: the square.
+/// A task that returns a square.
 pub(crate) fn square(x: u64) -> u64 {
     x * x
 }
 
-/// Asserts that the pool works, on each of its workers.
+/// Asserts that the pool completes a map.
 pub(crate) fn is_usable(pool: &Pool) {
     let squares = pool.map(square, 0..20).unwrap();
     assert!(squares.into_iter().eq((0..20).map(square)));
@@ -68,14 +68,14 @@ pub(crate) fn wait_for_end_of(pid: i32) {
     }
 }
 
-/// Waits until something is so that nobody reports.
+/// Waits for a condition that nothing reports.
 pub(crate) fn wait_until(is_so: impl Fn() -> bool) {
     while !is_so() {
         std::thread::yield_now();
     }
 }
 
-/// The id of the process in which `handle`'s task runs, once it does.
+/// The id of the process in which the task of `handle` runs, once it has been given to a worker.
 pub(crate) fn process_of<R>(pool: &Pool, handle: &TaskHandle<R>) -> i32 {
     loop {
         let processes = pool.processes().into_iter();
@@ -93,7 +93,7 @@ pub(crate) fn state_of(pid: i32) -> Option<char> {
     stat.rsplit(')').next()?.trim_start().chars().next()
 }
 
-/// A folder that is removed in the end, in which tasks leave files for the test.
+/// A folder in which tasks leave files for the test. It is removed when this is dropped.
 pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
@@ -129,12 +129,12 @@ pub(crate) fn take_number(folder: &Path) -> usize {
     (0..).find(|n| !is_taken(n)).unwrap()
 }
 
-/// A control group for one process, removed in the end.
+/// A control group for one process. It is removed when this is dropped.
 pub(crate) struct Group(pub(crate) String);
 
 impl Group {
-    /// A group with the setting that `limit` gives for the version of groups in use; `None` where this
-    /// process may not make one.
+    /// Makes a group with the setting that `limit` returns for the version of control groups in
+    /// use; `None` if this process may not make one.
     pub(crate) fn new(
         controller: &str,
         limit: impl Fn(u32) -> (&'static str, String),
@@ -167,15 +167,15 @@ impl Drop for Group {
     }
 }
 
-/// Set in the processes that tests start to play a master.
+/// This variable is set in processes that a test starts to play a part, such as that of a master.
 const PART: &str = "FARM_TEST_PART";
 
-/// The part that this process is to play, if it is not the test itself.
+/// The part that this process has to play; `None` if it is the test itself.
 pub(crate) fn part() -> Option<String> {
     std::env::var(PART).ok()
 }
 
-/// Starts this test program again, to run only the test `name` with `part` set.
+/// A command that runs this test program again, for the test `name` alone and with `part` set.
 pub(crate) fn play(name: &str, part: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(PART, part);

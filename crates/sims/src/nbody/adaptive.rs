@@ -40,9 +40,9 @@ pub(crate) fn longest_of(vectors: impl Iterator<Item = Vector>) -> f64 {
     square.sqrt()
 }
 
-/// The first step of a run: a small part of the time in which a velocity changes. If all bodies are
-/// at rest that time is unknown, and the first step is the shortest one: a step that is too long
-/// can jump over a meeting unnoticed.
+/// The first step of a run: a small part of the time in which a velocity changes, but at least 1e-6
+/// days. If all bodies are at rest that time is unknown, and the step is 1e-6 days: a step that is
+/// too long can jump over a meeting unnoticed.
 pub(crate) fn first_step(
     bodies: &[usize],
     velocities: ArrayView2<f64>,

@@ -5,8 +5,8 @@
 //! from the generator's 64-bit words itself, and computes angles without libm: neither a new
 //! version of a distribution nor another platform's sine changes a bit.
 //!
-//! Equations: r = p / (1 + e cos nu) with p = a (1 - e^2), and dr/dt, r dnu/dt = sqrt(GM / p) (e
-//! sin nu, 1 + e cos nu).
+//! Equations: r = p / (1 + e cos nu) with p = a (1 - e^2), and
+//! (dr/dt, r dnu/dt) = sqrt(GM / p) (e sin nu, 1 + e cos nu).
 //!
 //! Source: Murray and Dermott, Solar System Dynamics (1999), section 2.8.
 
@@ -51,8 +51,7 @@ pub fn asteroid_belt(n: usize, seed: u64, sun: &Body) -> System {
 
 fn asteroid(k: usize, draws: &mut Draws, sun: &Body) -> Body {
     let e = ECCENTRICITY * draws.uniform();
-    // Neither is the perihelion within the belt's inner edge, nor the aphelion beyond its outer
-    // one.
+    // The perihelion is not within the belt's inner edge, nor the aphelion beyond its outer one.
     let (nearest, farthest) = (INNER / (1.0 - e), OUTER / (1.0 + e));
     let a = nearest + (farthest - nearest) * draws.uniform();
     let sin_i = SIN_INCLINATION * draws.uniform();

@@ -124,7 +124,8 @@ impl<F: Forces> Stepper<F> for Dop853 {
     }
 }
 
-/// Velocities and accelerations at the twelve stages of a step: the rates of positions and velocities.
+/// Velocities and accelerations at the twelve stages of a step: the rates of positions and
+/// velocities.
 struct Stages {
     velocities: Vec<Array2<f64>>,
     accelerations: Vec<Array2<f64>>,

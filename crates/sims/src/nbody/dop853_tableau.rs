@@ -1,8 +1,9 @@
 //! The coefficients of [`dop853`](super::dop853), as pairs of a stage and its factor; all other
 //! factors are zero.
 //!
-//! Source: Prince and Dormand's tableau with the error estimators of Hairer, Norsett and Wanner, Solving Ordinary
-//! Differential Equations I, 2nd ed. (1993), section II.10, and the program DOP853 that belongs to it.
+//! Source: Prince and Dormand's tableau with the error estimators of Hairer, Norsett and Wanner,
+//! Solving Ordinary Differential Equations I, 2nd ed. (1993), section II.10, and the program DOP853
+//! that belongs to it.
 
 /// Stages and their factors.
 pub(crate) type Row = &'static [(usize, f64)];

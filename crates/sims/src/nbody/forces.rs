@@ -5,8 +5,8 @@
 //! type [`Infallible`](std::convert::Infallible).
 //!
 //! Accelerations have two parts. The *attraction* depends on the positions alone, and its cost,
-//! which dominates, grows as the number of pairs. The corrections depend on velocities too, are
-//! small, and cost as much as the number of bodies. Symplectic integrators need the parts
+//! which dominates, grows as the number of pairs. The corrections depend on velocities too and are
+//! small, and their cost grows as the number of bodies. Symplectic integrators need the parts
 //! separately, because a kick is v += dt a(x) for the attraction alone.
 
 use ndarray::{ArrayView2, ArrayViewMut2};

@@ -3,8 +3,9 @@
 //! The accelerations a and their rates of change j at both ends of a step determine it to order 4:
 //!
 //! predict x + dt v + dt^2/2 a + dt^3/6 j and v + dt a + dt^2/2 j, evaluate a1 and j1 there, and
-//! correct v1 = v0 + dt/2 (a0 + a1) + dt^2/12 (j0 - j1), x1 = x0 + dt/2 (v0 + v1) + dt^2/12 (a0 -
-//! a1).
+//! correct
+//!
+//! v1 = v0 + dt/2 (a0 + a1) + dt^2/12 (j0 - j1), x1 = x0 + dt/2 (v0 + v1) + dt^2/12 (a0 - a1).
 //!
 //! Order 4, with one evaluation of accelerations and jerks a step. The scheme is neither symplectic
 //! nor reversible: the energy drifts, but close encounters are followed well. The next step starts

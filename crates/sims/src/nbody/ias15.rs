@@ -42,8 +42,8 @@ const NODES: [f64; 8] = [
     0.885_320_946_839_095_8,
     0.977_520_613_561_287_5,
 ];
-/// The largest factor by which a step may be longer than the last one. A step that was too long by
-/// more than this factor is repeated.
+/// The largest factor between the lengths of successive steps. A step that was too long by more
+/// than this factor is repeated.
 const CHANGE: f64 = 4.0;
 /// The largest number of rounds of correction.
 const ROUNDS: usize = 12;

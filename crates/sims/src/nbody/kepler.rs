@@ -1,8 +1,9 @@
 //! The ellipse that a body would follow if it and one other body were alone.
 //!
-//! With r and v relative to the other body and mu = GM_i + GM_j, the vector e = (v x (r x v)) / mu
-//! - r / |r| points to the pericentre, the semi-major axis is a = 1 / (2 / |r| - v^2 / mu), and the
-//! points of the ellipse are a (cos E - e) along e and a sqrt(1 - e^2) sin E across.
+//! With r and v relative to the other body and mu = GM_i + GM_j, the vector
+//! e = (v x (r x v)) / mu - r / |r| points to the pericentre, the semi-major axis is
+//! a = 1 / (2 / |r| - v^2 / mu), and the points of the ellipse are a (cos E - e) along e and
+//! a sqrt(1 - e^2) sin E across.
 //!
 //! Source: Murray and Dermott, Solar System Dynamics (1999), sections 2.3 and 2.4.
 

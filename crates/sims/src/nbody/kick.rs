@@ -10,7 +10,8 @@
 //! once. The implicit equation is solved by substitution; each round gains the digits by which the
 //! corrections are smaller than Newton's gravity, eight in the solar system.
 //!
-//! Source: Hairer, Lubich and Wanner, Geometric Numerical Integration, 2nd ed. (2006), sections II.3 and V.1.
+//! Source: Hairer, Lubich and Wanner, Geometric Numerical Integration, 2nd ed. (2006), sections
+//! II.3 and V.1.
 
 use ndarray::{Array2, ArrayView2};
 

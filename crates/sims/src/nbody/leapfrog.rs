@@ -5,7 +5,8 @@
 //! proportional to dt^2. The error of the energy stays bounded: for the solar system with steps of
 //! one day it is within 3e-6 of the energy.
 //!
-//! Source: Hairer, Lubich and Wanner, Geometric Numerical Integration, 2nd ed. (2006), section I.1.4.
+//! Source: Hairer, Lubich and Wanner, Geometric Numerical Integration, 2nd ed. (2006), section
+//! I.1.4.
 
 use ndarray::Array2;
 

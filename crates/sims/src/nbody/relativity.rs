@@ -1,8 +1,9 @@
 //! The relativistic correction of the Sun's gravity, to first order in 1/c^2 (the 1PN term, which
 //! turns Mercury's perihelion):
 //!
-//! a_i += GM_sun / (c^2 r^3) [(4 GM_sun / r - v^2) r + 4 (r.v) v], r = x_i - x_sun, v = v_i -
-//! v_sun,
+//! a_i += GM_sun / (c^2 r^3) [(4 GM_sun / r - v^2) r + 4 (r.v) v],
+//!
+//! with r = x_i - x_sun and v = v_i - v_sun, and
 //!
 //! a_sun -= sum over i of (GM_i / GM_sun) a_i(1PN), which conserves the momentum.
 //!

@@ -1,9 +1,9 @@
 //! The longest stable steps of methods with fixed steps.
 //!
-//! On a circular orbit of period P each coordinate oscillates with the angular frequency w = 2 pi /
-//! P. If dt w of a method exceeds a limit, the oscillation grows without bound, whatever the order
-//! of the method. The limit of the leapfrog is 2, which is a step of P / pi. Accurate results need
-//! much shorter steps; steps beyond the limit are useless.
+//! On a circular orbit of period P each coordinate oscillates with the angular frequency
+//! w = 2 pi / P. If dt w of a method exceeds a limit, the oscillation grows without bound, whatever
+//! the order of the method. The limit of the leapfrog is 2, which is a step of P / pi. Accurate
+//! results need much shorter steps; steps beyond the limit are useless.
 //!
 //! Source: Hairer, Lubich and Wanner, Geometric Numerical Integration, 2nd ed. (2006), section
 //! I.5.2 (exercise) and section V.3.

@@ -4,8 +4,8 @@
 //! addition is kept beside the number and added with the next step, so that thousands of steps have
 //! the rounding error of a few.
 //!
-//! Source: Knuth, The Art of Computer Programming 2, 3rd ed. (1998), section 4.2.2, theorem B (the error of a sum is
-//! itself a number); Kahan, Comm. ACM 8 (1965) 40 (carrying it along).
+//! Source: Knuth, The Art of Computer Programming 2, 3rd ed. (1998), section 4.2.2, theorem B (the
+//! error of a sum is itself a number); Kahan, Comm. ACM 8 (1965) 40 (carrying it along).
 
 use ndarray::{Array2, ArrayView2, Zip};
 

@@ -5,9 +5,9 @@
 //! 4e-10 AU (60 m) with steps of two days, and the Earth and the Moon as separate bodies to 2e-10
 //! AU with steps of one day.
 //!
-//! Source: Kahan and Li, Composition constants for raising the orders of unconventional schemes for ordinary
-//! differential equations, Math. Comp. 66 (1997) 1089; Hairer, Lubich and Wanner, Geometric Numerical Integration, 2nd
-//! ed. (2006), section V.3.2.
+//! Source: Kahan and Li, Composition constants for raising the orders of unconventional schemes for
+//! ordinary differential equations, Math. Comp. 66 (1997) 1089; Hairer, Lubich and Wanner,
+//! Geometric Numerical Integration, 2nd ed. (2006), section V.3.2.
 
 const W1: f64 = 0.130_202_483_088_890_08;
 const W2: f64 = 0.561_162_981_775_108_4;

@@ -28,7 +28,8 @@ pub struct Body {
 
 /// The names, masses, positions and velocities of n bodies.
 ///
-/// It is a collection of [`Body`]: collect into it, [`extend`](Extend::extend) it, or [`join`](System::join) two.
+/// It is a collection of [`Body`]: collect into it, [`extend`](Extend::extend) it, or
+/// [`join`](System::join) two.
 ///
 /// # Shapes
 ///

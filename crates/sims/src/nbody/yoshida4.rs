@@ -7,7 +7,8 @@
 //! same error, if more than a few digits are wanted, the steps can be far longer than those of the
 //! leapfrog.
 //!
-//! Source: Yoshida, Construction of higher order symplectic integrators, Phys. Lett. A 150 (1990) 262.
+//! Source: Yoshida, Construction of higher order symplectic integrators, Phys. Lett. A 150 (1990)
+//! 262.
 
 /// The cube root of two as a literal, because `f64::cbrt` is not a `const fn`.
 const CBRT_2: f64 = 1.259_921_049_894_873_2;

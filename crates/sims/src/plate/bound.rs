@@ -5,18 +5,19 @@
 //! the steady state and e = T* - T. Then A e = r with r = -A T, which is computed as if in twice
 //! the digits. A few cycles of [`multigrid`](super::multigrid) give a z with A z close to r, and
 //!
-//! max|e| <= max|z| + max|A^-1| max|r - A z| <= max|z| + k max|r - A z|, k = (min(nx, ny) + 1)^2 /
-//! 8.
+//! max|e| <= max|z| + max|A^-1| max|r - A z| <= max|z| + k max|r - A z|,
+//!
+//! k = (min(nx, ny) + 1)^2 / 8.
 //!
 //! The factor k follows from the maximum principle. Let N = min(nx, ny) + 1 and w = d (N - d) / 2,
 //! d being the distance from one of the two long sides. On a plate without a mask, A w = 1 in all
 //! free cells, and w is at most N^2 / 8. With a mask A w is at least 1, because neighbours that are
-//! held count as 0. By the maximum principle, every v that is 0 in the other cells and has |A v| <=
-//! m in the free ones satisfies |v| <= m w.
+//! held count as 0. By the maximum principle, every v that is 0 in the other cells and has
+//! |A v| <= m in the free ones satisfies |v| <= m w.
 //!
-//! Since max|z| - k max|r - A z| <= max|e|, the bound is at most 5 / 3 of the error once k max|r -
-//! A z| <= max|z| / 4. The cycles continue until that holds. The largest ratio of bound to error
-//! that was measured, over all methods and plates from 1 x 1 to 3 x 2000 and 256 x 256, is 1.25.
+//! Since max|z| - k max|r - A z| <= max|e|, the bound is at most 5 / 3 of the error once
+//! k max|r - A z| <= max|z| / 4. The cycles continue until that holds. The largest measured ratio
+//! of bound to error, over all methods and plates from 1 x 1 to 3 x 2000 and 256 x 256, is 1.25.
 //!
 //! Rounding errors, with u = 2^-53, Z = max|z|, D = max|r - A z|, T the largest temperature:
 //!
@@ -59,7 +60,7 @@ const MOST_CYCLES: usize = 60;
 /// let farm = farm_mono::Pool::new()?;
 /// let plate = Plate { nx: 9, ny: 9, top: 100.0, bottom: 0.0, left: 0.0, right: 0.0 };
 /// let bound = ErrorBound::new(&plate, None)?.of(&farm, plate.initial().view())?;
-/// All cells are still at 0, and the hottest cell of the solution is the middle one below the top.
+/// // All cells are still at 0. The hottest one of the solution is in the middle below the top.
 /// let error = exact::temperature(&plate, 5, 9);
 /// assert!(error <= bound && bound <= 2.0 * error);
 /// # Ok::<(), Box<dyn std::error::Error>>(())

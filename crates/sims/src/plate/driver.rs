@@ -198,8 +198,8 @@ impl Relaxation {
         (self.last.0 + 1) * (self.last.1 + 1) < least
     }
 
-    /// The number of stages of a pass. With S stages over R rows, each stage costs (1 + S / R) (1 +
-    /// WAY / S), because neighbours compute S rows twice.
+    /// The number of stages of a pass. With S stages over R rows, each stage costs
+    /// (1 + S / R) (1 + WAY / S), because neighbours compute S rows twice.
     fn stages(&self, farm: &impl Farm) -> usize {
         let workers = if self.inline(farm) { 1 } else { farm.workers() };
         let rows = (self.last.0 - 1).div_ceil(workers);

@@ -3,15 +3,16 @@
 //!
 //! With the top side at 1 and the others at 0,
 //!
-//! T(i, j) = sum over odd k <= nx of 2 / (nx + 1) cot(theta / 2) sin(theta i) sinh(beta j) / sinh(beta (ny + 1)),
+//! T(i, j) = sum over odd k <= nx of 2 / (nx + 1) cot(theta / 2) sin(theta i) sinh(beta j) /
+//! sinh(beta (ny + 1)),
 //!
 //! theta = k pi / (nx + 1), cosh(beta) = 2 - cos(theta), that is sinh(beta / 2) = sin(theta / 2).
 //!
 //! The scheme is linear, so four sides that are not at 0 give four such sums, each in the
 //! coordinates of its side.
 //!
-//! Source: separation of variables, as in Buzbee, Golub and Nielson, On direct methods for solving Poisson's equations,
-//! SIAM J. Numer. Anal. 7 (1970) 627.
+//! Source: separation of variables, as in Buzbee, Golub and Nielson, On direct methods for solving
+//! Poisson's equations, SIAM J. Numer. Anal. 7 (1970) 627.
 
 use std::f64::consts::PI;
 

@@ -1,9 +1,9 @@
 //! The plate, the array that holds its temperatures, and the convergence rate of Jacobi's sweeps.
 //!
 //! The array is (ny + 2, nx + 2), row-major. Rows 1 to ny and columns 1 to nx are cells, and the
-//! sides lie around them: row 0 is the bottom, row ny + 1 the top, column 0 the left and column nx
-//! + 1 the right side. No equation uses the corners; they hold the mean of their two sides, for
-//! pictures.
+//! sides lie around them: row 0 is the bottom, row ny + 1 the top, column 0 the left side, and
+//! column nx + 1 the right side. No equation uses the corners; they hold the mean of their two
+//! sides, for pictures.
 //!
 //! A sweep multiplies the error by a symmetric matrix with spectral radius
 //!
@@ -115,7 +115,7 @@ impl Plate {
     /// ```
     /// use sims::plate::Plate;
     ///
-    /// A plate of one cell is exact after one sweep, however much the sweep changed.
+    /// // A plate of one cell is exact after one sweep, however much the sweep changed.
     /// let cell = Plate { nx: 1, ny: 1, top: 9.0, bottom: 0.0, left: 0.0, right: 0.0 };
     /// assert!(cell.error_factor() < 1e-15);
     /// ```

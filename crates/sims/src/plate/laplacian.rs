@@ -43,7 +43,8 @@ impl RowUpdate {
 pub struct Update {
     /// The largest |u|; NaN if any u is.
     pub linf: f64,
-    /// The 2-norm of u, which [`Plate::error_factor`](super::Plate::error_factor) turns into a bound on the error.
+    /// The 2-norm of u, which [`Plate::error_factor`](super::Plate::error_factor) turns into a
+    /// bound on the error.
     pub l2: f64,
 }
 

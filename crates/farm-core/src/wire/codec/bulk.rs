@@ -1,7 +1,8 @@
-//! Vectors of numbers that postcard encodes as they lie in memory: they are copied as one block.
+//! Vectors and slices of `f64`, `f32`, `u8` and `i8`, copied as one block.
 //!
-//! serde offers them to their format number by number, and no one else has a say in between: so that the outcome
-//! is the same to the byte, and only arrives sooner.
+//! postcard encodes these numbers as they lie in memory. serde offers them to their format number
+//! by number, and no user code runs in between. So a copy of the whole block gives the same bytes,
+//! and is faster.
 
 use std::any::TypeId;
 use std::mem::ManuallyDrop;
@@ -16,12 +17,14 @@ use crate::wire::plain::Block;
 
 mod visitor;
 
-/// The bytes of `items`, and how many items they are, if that is a vector or a slice of such numbers.
+/// The number of items, their kind and their bytes, if `items` is a reference to a vector or a
+/// slice of such numbers.
 #[inline]
 pub(super) fn as_bytes<I>(items: &I) -> Option<(usize, Kind, &[u8])> {
     fn of<N: Pod, I>(items: &I, kind: Kind) -> Option<(usize, Kind, &[u8])> {
         let numbers: &[N] = if type_id::<I>() == TypeId::of::<&'static Vec<N>>() {
-            // SAFETY: but for its lifetime, which does not end before that of `items`, `I` is that type.
+            // SAFETY: `I` is that type except for its lifetime, which does not end before that of
+            // `items`.
             unsafe { *std::ptr::from_ref(items).cast::<&Vec<N>>() }
         } else if type_id::<I>() == TypeId::of::<&'static [N]>() {
             // SAFETY: as above.
@@ -40,7 +43,8 @@ pub(super) fn as_bytes<I>(items: &I) -> Option<(usize, Kind, &[u8])> {
         .or_else(|| of::<i8, I>(items, Kind::I8))
 }
 
-/// Takes `length` items off the front of the input, if `V` is what serde decodes a vector of such numbers with.
+/// Takes `length` items off the front of the input, if `V` is the visitor with which serde decodes
+/// a vector of such numbers.
 #[inline]
 pub(super) fn take<'de, V: Visitor<'de>>(
     length: usize,
@@ -51,7 +55,8 @@ pub(super) fn take<'de, V: Visitor<'de>>(
         length: usize,
         input: &mut Input<'_>,
     ) -> Option<Result<V::Value>> {
-        // Visitors of others may have the same outcome and make it in another way.
+        // A visitor of another origin may produce the same type in another way, so the visitor
+        // itself is compared, too.
         if type_id::<V::Value>() != TypeId::of::<Vec<N>>()
             || Some(type_id::<V>()) != visitor::of::<Vec<N>>()
         {
@@ -68,8 +73,8 @@ pub(super) fn take<'de, V: Visitor<'de>>(
         .or_else(|| of::<i8, V>(length, input))
 }
 
-/// Takes a block of so many bytes off the front of the input, if `V` is what [`crate::wire::plain`] decodes such numbers with; else
-/// gives the visitor back.
+/// Takes a block of `bytes` bytes off the front of the input, if `V` is the visitor with which
+/// [`crate::wire::plain`] decodes such numbers. Otherwise returns the visitor.
 #[inline]
 pub(super) fn take_block<'de, V: Visitor<'de>>(
     bytes: usize,
@@ -89,15 +94,16 @@ pub(super) fn take_block<'de, V: Visitor<'de>>(
     Err(visitor)
 }
 
-/// The vector as a value of a type that is known to be that of the vector.
+/// The vector as a `V`, which must be the type of the vector.
 fn as_same<N: 'static, V>(numbers: Vec<N>) -> V {
     assert!(type_id::<V>() == TypeId::of::<Vec<N>>(), "the types are the same");
     let numbers = ManuallyDrop::new(numbers);
-    // SAFETY: the two are one type, as has just been seen, and the vector is not dropped here as well.
+    // SAFETY: the two types are the same, as was just asserted, and the original is not dropped.
     unsafe { std::mem::transmute_copy::<Vec<N>, V>(&numbers) }
 }
 
-/// The items that lie in `bytes`, which need not be aligned; what is left over is left out.
+/// The items that lie in `bytes`, which need not be aligned. Bytes that are not a whole item at the
+/// end are ignored.
 pub(crate) fn collect<N: Pod>(bytes: &[u8]) -> Vec<N> {
     let items = bytes.len() / size_of::<N>().max(1);
     Input::new(bytes).items(items).unwrap_or_default()

@@ -1,7 +1,7 @@
-//! The compact form, read: just what the serializer writes, and what postcard reads.
+//! Reads the compact form: what the serializer writes, and what postcard reads.
 //!
-//! Vectors of numbers are found wherever they are in a value. Nothing is lent to the value: it owns all
-//! that it is made of.
+//! Vectors of numbers are copied as one block (see [`bulk`]) wherever they are in a value. A
+//! decoded value borrows nothing from the bytes.
 
 use std::marker::PhantomData;
 
@@ -15,7 +15,7 @@ use super::error::{Cause, Error, Result};
 use super::input::Input;
 use super::stack::{Limit, on_a_new_piece};
 
-/// Decodes what is left of its input.
+/// Decodes values from its input, one after the other.
 pub(super) struct Decoder<'a> {
     pub(super) input: Input<'a>,
     limit: Limit,
@@ -27,13 +27,15 @@ impl<'a> Decoder<'a> {
         Self { input, limit }
     }
 
-    /// A value in another, which may contain others like itself.
+    /// Decodes a value inside another one. The stack is checked here.
     #[inline]
     fn inner<'de, T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value> {
         if self.limit.is_near() { self.inner_on_a_new_piece(seed) } else { seed.deserialize(self) }
     }
 
-    /// Each element takes a byte at least: others go in the described form, or a few bytes would have it go on for years.
+    /// Refuses a length that exceeds the bytes that are left, since each element takes at least a
+    /// byte. Values whose elements take less go in the described form; if they were accepted here,
+    /// a few bytes could make a loop run for years.
     #[inline]
     fn check_length(&self, length: usize) -> Result<()> {
         if length > self.input.len() { Err(Cause::End.into()) } else { Ok(()) }
@@ -287,7 +289,7 @@ impl<'de, V: Visitor<'de>> DeserializeSeed<'de> for Some_<'de, V> {
     }
 }
 
-/// So many values one after the other.
+/// Access to `left` values one after the other.
 struct Items<'a, 'i> {
     decoder: &'a mut Decoder<'i>,
     left: usize,
@@ -295,13 +297,14 @@ struct Items<'a, 'i> {
 
 impl Items<'_, '_> {
     #[inline]
-    fn has_next(&mut self) -> bool {
+    fn take_next(&mut self) -> bool {
         let has = self.left > 0;
         self.left -= usize::from(has);
         has
     }
 
-    /// No more than bytes are left: room is made for so many.
+    /// The number of values that are left, unless it exceeds the bytes that are left: visitors
+    /// reserve memory for so many.
     #[inline]
     fn hint(&self) -> Option<usize> {
         (self.left <= self.decoder.input.len()).then_some(self.left)
@@ -313,7 +316,7 @@ impl<'de> SeqAccess<'de> for Items<'_, '_> {
 
     #[inline]
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>> {
-        if !self.has_next() {
+        if !self.take_next() {
             return Ok(None);
         }
         self.decoder.inner(seed).map(Some)

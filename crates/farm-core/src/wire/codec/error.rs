@@ -1,10 +1,10 @@
-//! What stops a value on its way through the codec.
+//! The errors of the codec.
 
 use std::fmt;
 
 use super::described::DEEPEST;
 
-/// An error of the codec's serializers and deserializers. It keeps the words of a `Serialize` or
+/// An error of the codec's serializers and deserializers. It keeps the message of a `Serialize` or
 /// `Deserialize` that refuses, for the error that the user sees.
 #[derive(Debug)]
 pub struct Error(Box<Cause>);
@@ -13,29 +13,31 @@ pub(super) type Result<T> = std::result::Result<T, Error>;
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// The value's `Serialize` or `Deserialize` says so.
+    /// The value's `Serialize` or `Deserialize` refuses with this message.
     Custom(String),
     /// The compact form cannot hold the value, or is not known to bring it back.
     Unsuited,
     /// A `Deserialize` asks for something else than the `Serialize` has written.
     Unlike,
-    /// There is no room for what is written.
+    /// There is no room for the bytes, or a sequence has not given the output back.
     Full,
     /// The bytes end too early.
     End,
-    /// A byte that is to be 0 or 1 is neither.
+    /// A byte that has to be 0 or 1 is neither.
     Flag,
-    /// A number has more bytes than its type.
+    /// A number does not fit into its type.
     Long,
-    /// Text is not UTF-8, or a character is none.
+    /// Text is not UTF-8, or a character is not exactly one.
     Text,
-    /// A kind of value is expected, and there is no such kind.
+    /// A byte that has to be a kind of value is not one.
     Kind,
-    /// `Deserialize` wants to be told what comes next, which only the described form can.
+    /// A `Deserialize` asks which value comes next, which only the described form tells, read by
+    /// name or as JSON.
     Any,
-    /// The same, of values that lie too deep in each other.
+    /// A `Deserialize` asks the same of a value in which others are nested deeper than [`DEEPEST`],
+    /// or values are nested deeper than the bytes say.
     Deep,
-    /// Values lie so deep in each other that there is not enough stack for it.
+    /// Values are nested so deeply that there is not enough stack for them.
     Stack,
 }
 

@@ -1,8 +1,12 @@
-//! Bytes that are being decoded, as the deserializer has them at hand.
+//! Bytes that are being decoded.
 //!
-//! A result may lie in memory that its worker can still write to, by mistake. What is decoded must not
-//! change between being checked and being used, so it is first copied to memory of this process: numbers
-//! that lie together straight to where they belong, all else through a small window.
+//! A result may lie in memory that its worker can still write to by mistake. What is decoded must
+//! not change between the moment when it is checked and the moment when it is used. So it is first
+//! copied to memory of this process: blocks of numbers directly to their destination, all else
+//! through a small window.
+//!
+//! The bytes *at hand* are those that can be read directly: a slice of this process, or what is
+//! left in the window.
 
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
@@ -16,27 +20,28 @@ use super::error::{Cause, Result};
 ///
 /// # Safety
 ///
-/// [`copy`](Self::copy) initialises all that it is given.
+/// [`copy`](Self::copy) initialises every byte of the slice that it is given.
 pub unsafe trait SharedBytes: Send + Sync {
-    /// How many bytes there are. That does not change.
+    /// The number of bytes, which does not change.
     fn len(&self) -> usize;
 
-    /// Whether there are none.
+    /// Whether there are no bytes.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Copies the bytes from `at` on. There are as many as are wanted.
+    /// Copies the bytes from position `at` on into `to`. The caller makes sure that there are as
+    /// many as `to` has room for.
     fn copy(&self, at: usize, to: &mut [MaybeUninit<u8>]);
 }
 
-/// How many bytes go through the window at once.
+/// The length of the window in bytes.
 const WINDOW: usize = 8 << 10;
 
-/// What is behind the bytes at hand.
+/// The shared bytes that are not at hand yet, and the window through which they go.
 pub(super) struct Behind<'a> {
     bytes: &'a dyn SharedBytes,
-    /// The first that has not been copied, and the end.
+    /// The position of the first byte that has not been copied, and the end.
     next: usize,
     end: usize,
     window: Box<[u8]>,
@@ -52,11 +57,11 @@ impl<'a> Behind<'a> {
         self.end - self.next
     }
 
-    /// Copies as many bytes as there is room for.
+    /// Copies the next bytes, as many as `to` has room for.
     ///
-    /// # Safety
+    /// # Panics
     ///
-    /// So many are left.
+    /// If fewer bytes are left.
     fn copy(&mut self, to: &mut [MaybeUninit<u8>]) {
         assert!(to.len() <= self.left(), "no more is copied than there is");
         self.bytes.copy(self.next, to);
@@ -64,12 +69,13 @@ impl<'a> Behind<'a> {
     }
 }
 
-/// What is left to be decoded.
+/// The bytes that are left to be decoded.
 ///
-/// As with a [sink](super::sink), more is fetched out of line and by value, so that a loop can keep the place in
-/// registers.
+/// As with a [sink](super::sink), more bytes are fetched out of line, by a function that takes the
+/// input by value and returns it. So a loop can keep the position in registers.
 pub(super) struct Input<'a> {
-    /// The bytes at hand: readable, and changed by nobody as long as `behind` is not asked for more.
+    /// The bytes at hand begin here. They are readable, and do not change as long as `behind` is
+    /// not asked for more.
     start: *const u8,
     left: usize,
     behind: Option<&'a mut Behind<'a>>,
@@ -102,12 +108,12 @@ impl<'a> Input<'a> {
     /// The bytes at hand.
     #[inline]
     fn at_hand(&self) -> &[u8] {
-        // SAFETY: they are those of a slice that lives as long as `'a`, or of the window, which is
-        // changed only where `self` is.
+        // SAFETY: the bytes are those of a slice that lives as long as `'a`, or of the window,
+        // which changes only where `self` changes.
         unsafe { slice::from_raw_parts(self.start, self.left) }
     }
 
-    /// Goes on behind so many bytes, which are at hand.
+    /// Goes on behind the first `bytes` bytes, which are at hand.
     #[inline]
     fn skip(&mut self, bytes: usize) {
         debug_assert!(bytes <= self.left);
@@ -115,7 +121,7 @@ impl<'a> Input<'a> {
         self.left -= bytes;
     }
 
-    /// Has so many bytes at hand; they fit into the window.
+    /// Makes sure that `bytes` bytes are at hand. They must fit into the window.
     #[inline]
     fn want(&mut self, bytes: usize) -> Result<()> {
         if self.left < bytes {
@@ -135,13 +141,13 @@ impl<'a> Input<'a> {
     #[inline]
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         self.want(N)?;
-        // SAFETY: so many bytes are at hand, and any are an array of bytes.
+        // SAFETY: `N` bytes are at hand, and any bytes are a valid array.
         let array = unsafe { self.start.cast::<[u8; N]>().read() };
         self.skip(N);
         Ok(array)
     }
 
-    /// A number of at most `bits` bits, seven to a byte.
+    /// Reads a number of at most `bits` bits, encoded with seven bits to a byte.
     #[inline]
     pub(super) fn varint(&mut self, bits: u32) -> Result<u64> {
         if let Some((number, length)) = whole_varint(self.at_hand(), bits) {
@@ -153,7 +159,7 @@ impl<'a> Input<'a> {
         number
     }
 
-    /// A number of at most 128 bits, seven to a byte.
+    /// Reads a number of at most 128 bits, encoded with seven bits to a byte.
     pub(super) fn long_varint(&mut self) -> Result<u128> {
         let mut number = 0;
         for shift in (0..128).step_by(7) {
@@ -170,13 +176,14 @@ impl<'a> Input<'a> {
         Err(Cause::Long.into())
     }
 
-    /// How many items or bytes follow.
+    /// Reads how many items or bytes follow.
     #[inline]
     pub(super) fn length(&mut self) -> Result<usize> {
         Ok(self.varint(u64::BITS)? as usize)
     }
 
-    /// Batcher `body` with the next so many bytes, if they are at hand, and else gives them.
+    /// Calls `body` with the next `bytes` bytes if they are at hand. Otherwise returns a copy of
+    /// them as the inner error.
     #[inline]
     pub(super) fn bytes<T>(
         &mut self,
@@ -191,34 +198,38 @@ impl<'a> Input<'a> {
         value.map(Ok)
     }
 
-    /// So many numbers that lie together; any bytes are some, and they need not be aligned.
+    /// Reads `items` numbers that lie one behind the other. Any bytes are valid numbers, and they
+    /// need not be aligned.
     pub(super) fn items<N: Pod>(&mut self, items: usize) -> Result<Vec<N>> {
         let bytes = items.checked_mul(size_of::<N>()).filter(|bytes| *bytes <= self.len());
         let Some(bytes) = bytes else { return Err(Cause::End.into()) };
         let mut all = Vec::<N>::with_capacity(items);
         let room = all.spare_capacity_mut().as_mut_ptr().cast::<MaybeUninit<u8>>();
-        // SAFETY: there is room for so many items.
+        // SAFETY: the vector has capacity for `items` items, which are `bytes` bytes.
         let room = unsafe { slice::from_raw_parts_mut(room, bytes) };
         let (here, there) = room.split_at_mut(bytes.min(self.left));
-        // SAFETY: so many bytes are at hand, and the room is new.
+        // SAFETY: `here` is as long as that many bytes at hand, and does not overlap with them,
+        // being new.
         unsafe { ptr::copy_nonoverlapping(self.start, here.as_mut_ptr().cast(), here.len()) };
         self.skip(here.len());
         if let Some(behind) = self.behind.as_mut().filter(|_| !there.is_empty()) {
             behind.copy(there);
         }
-        // SAFETY: all is initialised: what was not at hand was behind, since there is so much.
+        // SAFETY: all items are initialised. The bytes that were not at hand were behind, since the
+        // length was checked against the sum of both.
         unsafe { all.set_len(items) };
         Ok(all)
     }
 }
 
-/// The number with which the bytes begin, and in how many of them it lies.
+/// The number with which `bytes` begin, and its length in bytes. `None` if the bytes end before the
+/// number does, or if the number has more than `bits` bits.
 #[inline]
 fn whole_varint(bytes: &[u8], bits: u32) -> Option<(u64, usize)> {
     let longest = (bits - 1) / 7;
     let mut number = 0;
     for (nth, byte) in (0..=longest).zip(bytes) {
-        // The last byte of the longest number has no more than what is missing.
+        // The last byte of the longest number may only have the bits that are still missing.
         if nth == longest && byte >> (bits - 7 * nth) != 0 {
             return None;
         }
@@ -230,7 +241,7 @@ fn whole_varint(bytes: &[u8], bits: u32) -> Option<(u64, usize)> {
     None
 }
 
-/// The next number, if it goes beyond what is at hand or is none.
+/// Reads the next number if [`whole_varint`] finds none in the bytes at hand.
 #[cold]
 #[inline(never)]
 fn slow_varint(mut input: Input<'_>, bits: u32) -> (Input<'_>, Result<u64>) {
@@ -251,6 +262,7 @@ fn slow_varint(mut input: Input<'_>, bits: u32) -> (Input<'_>, Result<u64>) {
     (input, number)
 }
 
+/// Returns the input with at least `bytes` bytes at hand. If fewer are left, `behind` is gone.
 #[cold]
 #[inline(never)]
 fn with_at_hand(bytes: usize, mut input: Input<'_>) -> Input<'_> {
@@ -260,14 +272,14 @@ fn with_at_hand(bytes: usize, mut input: Input<'_>) -> Input<'_> {
     if former + more < bytes {
         return input;
     }
-    // What is at hand of it lies in the window, or is nothing.
+    // The bytes at hand lie in the window, unless there are none.
     if former > 0 {
         let from = input.start.addr() - behind.window.as_ptr().addr();
         behind.window.copy_within(from..from + former, 0);
     }
     let room: *mut [u8] = &raw mut behind.window[former..former + more];
-    // SAFETY: bytes may be written to as such that need not be initialised, by who initialises them, which
-    // `SharedBytes` promises.
+    // SAFETY: initialised bytes may be written to as bytes that need not be initialised, as long as
+    // only initialised bytes are written, which `SharedBytes` promises of `copy`.
     behind.copy(unsafe { &mut *(room as *mut [MaybeUninit<u8>]) });
     Input {
         start: behind.window.as_ptr(),
@@ -284,7 +296,7 @@ mod tests {
 
     pub(in super::super) struct Lying(pub(in super::super) Vec<u8>);
 
-    // SAFETY: all is copied.
+    // SAFETY: `copy` writes all bytes of `to`.
     unsafe impl SharedBytes for Lying {
         fn len(&self) -> usize {
             self.0.len()

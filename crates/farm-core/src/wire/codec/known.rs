@@ -1,38 +1,42 @@
-//! What is known of shapes: a set of facts, in memory that a master and its workers share.
+//! The set of known facts about [shapes](super::shape), in memory that a master and its workers
+//! share.
 //!
-//! Whoever decodes a described value finds out whether the compact form would have brought it back, and
-//! notes its facts here, where whoever encodes such values sees it. No message is needed for that, and
-//! none is lost. The set forgets where it is full, which costs a description and nothing else; nobody is
-//! misled by a number that another process writes here by mistake, since it is no fact's, but for one case in
-//! 2^50.
+//! A process that decodes a described value finds out whether the compact form would have brought
+//! it back. It adds the facts of the value to this set, where processes that encode such values
+//! find them. That needs no message, and no message can be lost. When a line of the set is full, a
+//! fact in it is forgotten, which costs one more description and nothing else. A number that
+//! another process writes here by mistake is misleading only if it equals a fact, which happens in
+//! fewer than one case in 2^50.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How many facts there is room for: lines of eight, which are one line of the cache.
+/// The number of facts that the set holds, in lines of eight. Such a line is a cache line of 64
+/// bytes.
 pub const FACTS: usize = LINES * LINE;
 const LINES: usize = 512;
 const LINE: usize = 8;
 
-/// The set. Zero stands for no fact. The numbers order nothing, hence `Relaxed`.
+/// The set. Zero stands for no fact. All accesses are `Relaxed`, because the numbers order no other
+/// memory.
 pub type Facts = [AtomicU64; FACTS];
 
 static OWN: Facts = [const { AtomicU64::new(0) }; FACTS];
 static SHARED: OnceLock<&'static Facts> = OnceLock::new();
 
-/// Has this process keep its facts in memory that others share. The first call counts; says whether
-/// it was this one.
+/// Makes this process use `facts`, in memory that other processes share. Only the first call has an
+/// effect; returns whether this call was the first.
 pub fn share(facts: &'static Facts) -> bool {
     SHARED.set(facts).is_ok()
 }
 
-/// The set of this process.
+/// The set that this process uses.
 #[inline]
 pub(super) fn facts() -> Known {
     Known(SHARED.get().copied().unwrap_or(&OWN))
 }
 
-/// The facts that are known.
+/// A set of known facts.
 #[derive(Clone, Copy)]
 pub(super) struct Known(&'static Facts);
 
@@ -42,7 +46,7 @@ impl Known {
         self.0[first(fact)].load(Ordering::Relaxed) == fact || self.has_elsewhere(fact)
     }
 
-    /// Looks through the rest of the line.
+    /// Searches the whole line.
     #[inline(never)]
     fn has_elsewhere(self, fact: u64) -> bool {
         let line = first(fact) & !(LINE - 1);
@@ -61,13 +65,14 @@ impl Known {
             place.compare_exchange(0, fact, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         });
         if free.is_none() {
-            // Which is forgotten depends on the fact, so that two do not drive each other out for ever.
+            // Which fact is overwritten depends on the new one, so that two facts do not replace
+            // each other for ever.
             line[(fact >> 32) as usize % LINE].store(fact, Ordering::Relaxed);
         }
     }
 }
 
-/// The first place at which a fact is looked for.
+/// The place at which a fact is looked for first.
 #[inline]
 fn first(fact: u64) -> usize {
     (fact >> 52) as usize % FACTS

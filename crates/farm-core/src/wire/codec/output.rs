@@ -1,88 +1,92 @@
-//! What is encoded: on the heap, or in room of a transport, so that a long value is written once.
+//! Encoded bytes, on the heap or in memory of a transport. A long value is encoded directly where
+//! its receiver reads it, so that it is written once.
 
 use std::fmt;
 
 use super::sink::{Memory, Room};
 
-/// Room of a transport for one long value, which is encoded where it is to lie. How long it becomes is not known
-/// beforehand.
+/// Memory of a transport for one long value, which is encoded there. Its length is not known
+/// beforehand, so the memory grows with it.
 pub trait OutputBuffer: Send {
-    /// Values up to that length, in bytes, are not wanted here.
+    /// The length in bytes up to which a value is to stay on the heap.
     fn shortest(&self) -> usize;
 
-    /// Room for at least so many bytes. It begins with the first `used` bytes of what was last given, which may lie
-    /// elsewhere now.
+    /// Returns room for at least `bytes` bytes. It begins with the first `used` bytes of the room
+    /// that was returned last, which may have moved.
     ///
-    /// `None` says that there is not so much, and leaves things as they are.
+    /// Returns `None` if there is not so much. The room that was returned last is then as it was.
     fn room(&mut self, used: usize, bytes: usize) -> Option<&mut [u8]>;
 }
 
-/// Bytes that are being encoded. Those that are many go to a buffer, if there is one and as long as it has room.
+/// Bytes that are being encoded. They begin on the heap, and move to the buffer when they become
+/// longer than its [`shortest`](OutputBuffer::shortest), if there is a buffer. They move back to
+/// the heap if the buffer has no more room.
 #[derive(Default)]
 pub struct Output<'s> {
     heap: Vec<u8>,
     buffer: Option<&'s mut dyn OutputBuffer>,
-    /// How many bytes are on the buffer, if they are there.
+    /// The number of bytes in the buffer, if they are there. The heap is then empty.
     buffered: Option<usize>,
 }
 
-/// Where encoded bytes are.
+/// Where the encoded bytes are.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Encoded {
-    /// On the heap.
+    /// These, on the heap.
     Heap(Vec<u8>),
-    /// In the room that the buffer has given last: so many.
+    /// So many, at the beginning of the room that the buffer has returned last.
     Buffered(usize),
 }
 
-/// What is commonly put behind a value is asked for together with it. Source: the bytes that tell how much an argument
-/// lends.
+/// Room that is requested beyond the end of a value, for what commonly follows it. Source: an
+/// argument is followed by the length of its grants, 4 bytes, and by the grants
+/// (`Grants::append_to`).
 const BEHIND: usize = 64;
 
 impl<'s> Output<'s> {
-    /// Begins with what `heap` holds, and goes on there or on the buffer.
+    /// Begins with what `heap` holds, and appends to that.
     #[inline]
     pub fn new(heap: Vec<u8>, buffer: Option<&'s mut dyn OutputBuffer>) -> Self {
         Self { heap, buffer, buffered: None }
     }
 
-    /// Where the bytes are.
+    /// Returns where the bytes are.
     #[inline]
     pub fn finish(self) -> Encoded {
         self.buffered.map_or(Encoded::Heap(self.heap), Encoded::Buffered)
     }
 
-    /// What is on the heap.
+    /// The bytes on the heap: all bytes, if there is no buffer.
     #[inline]
     pub(crate) fn into_heap(self) -> Vec<u8> {
         self.heap
     }
 
-    /// What is on the heap.
+    /// The bytes on the heap: all bytes, if there is no buffer.
     #[inline]
     pub(crate) fn heap(&self) -> &[u8] {
         &self.heap
     }
 
-    /// What is on the heap.
+    /// The bytes on the heap: all bytes, if there is no buffer.
     #[inline]
     pub(crate) fn heap_mut(&mut self) -> &mut [u8] {
         &mut self.heap
     }
 
-    /// Puts bytes behind what is on the heap.
+    /// Appends bytes on the heap, for an output without a buffer.
     #[inline]
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         self.heap.extend_from_slice(bytes);
     }
 
-    /// How many bytes there are.
+    /// The number of bytes, wherever they are.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.buffered.unwrap_or(self.heap.len())
     }
 
-    /// Forgets what is behind so many bytes.
+    /// Removes all but the first `bytes` bytes.
     pub(crate) fn truncate(&mut self, bytes: usize) {
         match &mut self.buffered {
             Some(buffered) => *buffered = bytes.min(*buffered),
@@ -90,20 +94,20 @@ impl<'s> Output<'s> {
         }
     }
 
-    /// Forgets the bytes. What is encoded next begins on the heap.
+    /// Removes all bytes. The next value begins on the heap.
     #[inline]
     pub(crate) fn clear(&mut self) {
         self.heap.clear();
         self.buffered = None;
     }
 
-    /// Notes that so many bytes are written.
+    /// Notes that there are `length` bytes, those that were there before included.
     ///
     /// # Safety
     ///
-    /// They are, in the room that it has given last.
+    /// So many bytes are written in the room that was returned last.
     #[inline]
-    pub(super) unsafe fn has_written(&mut self, length: usize) {
+    pub(super) unsafe fn advance(&mut self, length: usize) {
         match &mut self.buffered {
             Some(buffered) => *buffered = length,
             // SAFETY: as the caller promises.
@@ -114,13 +118,15 @@ impl<'s> Output<'s> {
     #[inline]
     fn on_heap(&mut self) -> Room {
         let length = self.heap.len();
-        // What does not fit here is to go to the buffer.
+        // A value that becomes longer than `shortest` is to ask for more room, and so move to the
+        // buffer.
         let most = self.buffer.as_ref().map_or(usize::MAX, |buffer| buffer.shortest().max(length));
         let capacity = self.heap.capacity().min(most);
         Room { start: self.heap.as_mut_ptr(), length, capacity }
     }
 
-    /// Room for so many bytes on the buffer, where the first `used` are brought if they are on the heap.
+    /// Room for `bytes` bytes in the buffer. If the first `used` bytes are on the heap, they move
+    /// there.
     fn on_shelf(&mut self, used: usize, bytes: usize) -> Option<Room> {
         let room = self.buffer.as_mut()?.room(self.buffered.unwrap_or(0), bytes)?;
         if room.len() < bytes.max(used) {
@@ -134,7 +140,8 @@ impl<'s> Output<'s> {
         Some(Room { start: room.as_mut_ptr(), length: used, capacity: room.len() })
     }
 
-    /// Goes on without the buffer, on the heap.
+    /// Gives the buffer up, and goes on on the heap. `None` if there is no buffer, or if it has
+    /// lost the bytes that were in it.
     fn leave_shelf(&mut self) -> Option<()> {
         let buffer = self.buffer.take()?;
         if let Some(used) = self.buffered.take() {
@@ -144,8 +151,8 @@ impl<'s> Output<'s> {
     }
 }
 
-// SAFETY: the room is that of the vector, which is its own, or what the buffer lends it, and neither is used until there is
-// other room.
+// SAFETY: the room is that of the vector, which `self` owns, or what the buffer lends to `self`.
+// Neither is used in another way until other room is asked for.
 unsafe impl Memory for Output<'_> {
     #[inline]
     fn room(&mut self) -> Option<Room> {
@@ -156,8 +163,8 @@ unsafe impl Memory for Output<'_> {
     }
 
     fn grow(&mut self, used: usize, more: usize) -> Option<Room> {
-        // SAFETY: who asks has written them.
-        unsafe { self.has_written(used) };
+        // SAFETY: the sink that asks for more has written the first `used` bytes.
+        unsafe { self.advance(used) };
         let bytes = used.checked_add(more)?;
         if self.buffer.as_ref().is_some_and(|buffer| bytes > buffer.shortest()) {
             let room = self.on_shelf(used, bytes.checked_add(BEHIND)?);

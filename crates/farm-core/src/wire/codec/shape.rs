@@ -1,26 +1,28 @@
 //! The shape of a value: what its `Serialize` calls, without the numbers and texts themselves.
 //!
-//! The compact form has neither names nor kinds, so it brings a value back only if `Deserialize` asks
-//! for just what `Serialize` has written, in that order. Attributes such as `skip_serializing`, `untagged`
-//! or `flatten` break that, and so can any `Serialize` by hand, for some values and not for others.
+//! The compact form has neither names nor kinds, so it brings a value back only if `Deserialize`
+//! asks for exactly what `Serialize` has written, in the same order. Attributes such as
+//! `skip_serializing`, `untagged` or `flatten` break that, and so can a hand-written `Serialize`,
+//! for some values and not for others.
 //!
-//! So a shape is cut into *facts*, each a number that stands for: "in a value of this type, after these
-//! calls, there came these". A fact is [known](super::known) once a value in which it occurred was found to
-//! come back. A value all of whose facts are known goes in the compact form; else it goes in the
-//! described form, and the receiver finds out.
+//! A shape is therefore cut into *facts*. Each fact is a number that stands for: "in a value of
+//! this type, these calls were followed by those". A fact is [known](super::known) once a value in
+//! which it occurred was found to come back. A value all of whose facts are known goes in the
+//! compact form. Any other goes in the described form, and its receiver finds out.
 //!
-//! A fact ends where values of one type can differ: with an element of a sequence, the content of an
-//! option, a variant. A struct or an enum begins with nothing but its type, so that values which contain
-//! themselves have a finite number of facts.
+//! A fact ends where values of one type can differ: at an element of a sequence, the content of an
+//! option, or a variant. The facts inside a struct or an enum begin with nothing but its type, so
+//! that values which contain values of their own type have a finite number of facts.
 
 use std::any::TypeId;
 use std::hash::{Hash, Hasher};
 
-/// The calls since the last cut.
+/// The calls since the last fact ended, as a hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shape(pub(super) u64);
 
-/// What is called. Each kind of value has one number, which is that of the described form as well.
+/// The kinds of values, one for each method of a serializer. The described form writes the same
+/// numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Kind {
@@ -52,25 +54,27 @@ pub(super) enum Kind {
     NewtypeVariant,
     TupleVariant,
     StructVariant,
-    /// A sequence of numbers that all lie together, see [`super::bulk`].
+    /// A sequence of numbers that lie together, see [`super::bulk`].
     Block,
 }
 
-/// That of the multiplicative hash of rustc. Source: the crate `rustc-hash`, version 1.
+/// The factor of the multiplicative hash of rustc. Source: the crate `rustc-hash`, version 1.
 const FACTOR: u64 = 0x517c_c1b7_2722_0a95;
 
-/// What ends a fact.
+/// These words stand in a shape for calls that are no kinds: the end of a value, the beginning of
+/// an element, and a struct or a variant as a whole.
 const END: u64 = 0xf0;
 const ELEMENT: u64 = 0xf1;
 const INNER: u64 = 0xf2;
 
 impl Shape {
-    /// A value of the type with that identity begins.
+    /// The shape of a value of the type with that identity, before any call.
     #[inline]
     pub(super) fn of(identity: u64) -> Self {
         Self(identity | 1)
     }
 
+    /// Adds a call.
     #[inline]
     pub(super) fn and(self, call: u64) -> Self {
         Self((self.0.rotate_left(5) ^ call).wrapping_mul(FACTOR))
@@ -81,8 +85,8 @@ impl Shape {
         self.and(kind as u64)
     }
 
-    /// A field of that name comes. The name counts by its place in the executable, which is the same
-    /// in all processes that run it.
+    /// Adds the name of a field or a variant. It is told by its place in the executable, which is
+    /// the same in all processes that run it.
     #[inline]
     pub(super) fn and_name(self, name: &'static str) -> Self {
         static ANCHOR: u8 = 0;
@@ -90,27 +94,28 @@ impl Shape {
         self.and((place as u64) << 8 ^ name.len() as u64)
     }
 
-    /// All has come that belongs to a value.
+    /// Adds the end of a value.
     #[inline]
     pub(super) fn end(self) -> Self {
         self.and(END)
     }
 
-    /// A struct or a variant has come, which has facts of its own. What comes behind it is not told by which variant it
-    /// was, or fields that are enums would make a fact of each combination.
+    /// Adds a struct or a variant that has ended, which has facts of its own. The variant is not
+    /// told: otherwise, if several fields are enums, each combination of their variants would be a
+    /// fact.
     #[inline]
     pub(super) fn inner(self) -> Self {
         self.and(INNER)
     }
 
-    /// An element, or what else there may be none or many of, begins.
+    /// Adds the beginning of an element, or of something else that may be absent or repeated.
     #[inline]
     pub(super) fn element(self) -> Self {
         self.and(ELEMENT)
     }
 }
 
-/// A number for a type, the same in all processes that run this executable.
+/// A number for a type, which is the same in all processes that run this executable.
 #[inline]
 pub(super) fn identity<T: ?Sized>() -> u64 {
     struct Number(u64);
@@ -139,7 +144,7 @@ pub(super) fn identity<T: ?Sized>() -> u64 {
     number.finish()
 }
 
-/// The identity of a type, whatever lifetimes are in it.
+/// The identity of a type, regardless of the lifetimes in it.
 #[inline]
 pub(super) fn type_id<T: ?Sized>() -> TypeId {
     use std::marker::PhantomData;
@@ -157,7 +162,8 @@ pub(super) fn type_id<T: ?Sized>() -> TypeId {
         }
     }
     let of: &dyn Identity = &PhantomData::<T>;
-    // SAFETY: lifetimes are no part of what is called. It is given a value that has no size, and keeps nothing.
+    // SAFETY: only a lifetime is changed. The method that is called does not depend on lifetimes,
+    // and its `self` has no size, so it reads nothing and keeps nothing.
     let of: &(dyn Identity + 'static) = unsafe { std::mem::transmute(of) };
     of.id()
 }

@@ -1,20 +1,21 @@
-//! Where encoded bytes go, as the serializer has it at hand.
+//! The end of the encoded bytes, as the serializer writes to it.
 
 use std::ptr;
 
 use super::error::{Cause, Result};
 
-/// What a sink writes to, and has grown.
+/// Memory that a sink writes to, and that it asks to grow.
 ///
 /// # Safety
 ///
-/// The room that it gives can be written to, and is nobody else's, until it is asked for other room or is no longer
-/// borrowed.
+/// The room that it returns can be written to and belongs to nobody else, until other room is asked
+/// for or the memory is no longer borrowed.
 pub(super) unsafe trait Memory {
-    /// The room that there is; `None` if what was written before is lost.
+    /// The current room; `None` if the bytes written before are lost.
     fn room(&mut self) -> Option<Room>;
 
-    /// Room with the first `used` bytes of what there is, and for so many `more`; `None` if there is none.
+    /// Room that begins with the first `used` bytes of the current room and has space for `more`
+    /// further bytes; `None` if there is none. The first `used` bytes must have been written.
     fn grow(&mut self, used: usize, more: usize) -> Option<Room>;
 }
 
@@ -32,16 +33,18 @@ impl Default for Room {
     }
 }
 
-/// Room that bytes are written to one after the other.
+/// Room to which bytes are written one after the other.
 ///
-/// It grows out of line and by value. Were a reference to it handed to a function that is not inlined, then its
-/// length would have to be kept in memory, and in a loop each item would wait for the one before it. For the same
-/// reason [`Vec::extend_from_slice`] is out of the way.
+/// It grows out of line, by a function that takes the sink by value and returns it. If a reference
+/// to the sink were passed to a function that is not inlined, its length would have to be kept in
+/// memory, and in a loop each item would wait for the one before it. For the same reason
+/// [`Vec::extend_from_slice`] is not used.
 #[derive(Default)]
 pub(super) struct Sink<'m> {
-    // As the memory has given it, but for the length, which is never more than the capacity.
+    // As the memory has returned it, except for the length, which never exceeds the capacity.
     room: Room,
-    /// None for what is left where a sink was taken, or was full. It has no room either, and refuses what it is given.
+    /// `None` for a sink whose memory was taken, or was full. Such a sink has no room either, and
+    /// refuses what it is given.
     memory: Option<&'m mut dyn Memory>,
 }
 
@@ -54,13 +57,14 @@ impl<'m> Sink<'m> {
         }
     }
 
-    /// How many bytes are written; `None` if it was taken and not given back, or was full.
+    /// The number of bytes that are written, those that were there before included; `None` if the
+    /// sink was taken and not given back, or was full.
     #[inline]
     pub(super) fn length(self) -> Option<usize> {
         self.memory.is_some().then_some(self.room.length)
     }
 
-    /// How many bytes are written, if it was not taken and was not full.
+    /// The number of bytes that are written, if the sink was not taken and was not full; else zero.
     #[inline]
     pub(super) fn position(&self) -> usize {
         self.room.length
@@ -79,8 +83,9 @@ impl<'m> Sink<'m> {
                 return Err(Cause::Full.into());
             }
         }
-        // SAFETY: there is room for so many bytes behind the length, as has just been seen. It is the memory's, which is
-        // borrowed and was not asked for other room since, and therefore nobody else's.
+        // SAFETY: there is room for so many bytes behind the length, as was just checked. The room
+        // belongs to the memory, which is borrowed and was not asked for other room since, so
+        // nobody else uses it.
         unsafe {
             let end = self.room.start.add(self.room.length);
             ptr::copy_nonoverlapping(more.as_ptr(), end, more.len());
@@ -89,7 +94,8 @@ impl<'m> Sink<'m> {
         Ok(())
     }
 
-    /// Seven bits to a byte, the lowest first; the highest bit says that more follow.
+    /// Writes a number with seven bits to a byte, the lowest first. The highest bit of a byte says
+    /// that more bytes follow.
     #[inline]
     pub(super) fn varint(&mut self, mut bits: u64) -> Result<()> {
         while bits >= 0x80 {
@@ -99,7 +105,7 @@ impl<'m> Sink<'m> {
         self.push(bits as u8)
     }
 
-    /// The same for what may be longer.
+    /// As [`varint`](Self::varint), for up to 128 bits.
     pub(super) fn long_varint(&mut self, mut bits: u128) -> Result<()> {
         while bits >= 0x80 {
             self.push(bits as u8 | 0x80)?;
@@ -109,6 +115,7 @@ impl<'m> Sink<'m> {
     }
 }
 
+/// Returns the sink with room for `more` bytes, or an empty sink if there is none.
 #[cold]
 #[inline(never)]
 fn with_room_for(more: usize, sink: Sink<'_>) -> Sink<'_> {
@@ -119,13 +126,14 @@ fn with_room_for(more: usize, sink: Sink<'_>) -> Sink<'_> {
     }
 }
 
-/// Small numbers of either sign as small numbers.
+/// Maps signed to unsigned numbers so that numbers near zero stay small: 0, -1, 1, -2 become 0, 1,
+/// 2, 3.
 #[inline]
 pub(super) fn zigzag(v: i64) -> u64 {
     ((v << 1) ^ (v >> 63)) as u64
 }
 
-/// The same for what may be longer.
+/// As [`zigzag`], for 128 bits.
 #[inline]
 pub(super) fn long_zigzag(v: i128) -> u128 {
     ((v << 1) ^ (v >> 127)) as u128

@@ -1,8 +1,8 @@
-//! Room on the stack for values that contain values, however deep.
+//! Room on the stack for values that are nested however deep.
 //!
-//! A value that contains itself does so through an option, a sequence, a map or a variant. There the
-//! serializers and deserializers look whether the stack is nearly used up, by comparing an address with a
-//! limit, and go on with a new piece of stack if it is.
+//! A value that contains values of its own type does so through an option, a sequence, a map or a
+//! variant. There the serializers and deserializers check whether the stack is nearly used up, by
+//! comparing an address with a limit, and go on on a new piece of stack if it is.
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;
@@ -11,31 +11,34 @@ use std::ptr;
 
 use super::error::{Cause, Result};
 
-/// So much is left for what is called between two looks: one level of nesting.
+/// The bytes of stack that are left for the calls between two checks, which are one level of
+/// nesting.
 const LEAST: usize = 128 << 10;
 
-/// A new piece of stack.
+/// The size of a new piece of stack in bytes.
 const PIECE: usize = 4 << 20;
 
-/// So many pieces, which are 1 GiB, are enough for a value of millions of levels, and few enough for the memory of most machines.
+/// The most pieces that one thread uses. They are 1 GiB: enough for a value of millions of levels,
+/// and within the memory of most machines.
 pub(super) const MOST_PIECES: usize = 256;
 
-/// The lowest address at which there is still enough of the stack that is in use.
+/// The lowest address at which the stack that is in use still has [`LEAST`] bytes.
 #[derive(Clone, Copy)]
 pub(super) struct Limit(usize);
 
 thread_local! {
-    /// The limit of the stack with which this thread began, and the end of that stack. Where this function is called from
-    /// another, the limit is asked for: another may come to lie where that one was.
+    /// The limit of the stack with which this thread began, and the end of that stack. The limits
+    /// of other stacks are not kept but asked for each time, because a new stack may lie where an
+    /// earlier one was.
     static FIRST: Cell<(usize, usize)> = const { Cell::new(UNKNOWN) };
-    /// How many pieces are in use.
+    /// The number of pieces that this thread uses.
     static PIECES: Cell<usize> = const { Cell::new(0) };
 }
 
 const UNKNOWN: (usize, usize) = (1, 0);
 
 impl Limit {
-    /// That of this thread, as it is now.
+    /// The limit of the stack that this thread uses now.
     #[inline]
     pub(super) fn now() -> Self {
         let (limit, end) = FIRST.get();
@@ -50,7 +53,7 @@ impl Limit {
             let Range { start, end } = first_stack();
             FIRST.set((start + LEAST, end));
         }
-        // Where nothing is known of the stack, nothing can be done about it.
+        // If nothing is known of the stack, the limit is zero, which is never near.
         let left = stacker::remaining_stack().unwrap_or(usize::MAX);
         Self((here() + LEAST).saturating_sub(left))
     }
@@ -61,11 +64,12 @@ impl Limit {
     }
 }
 
-/// The stack with which this thread began; empty where the system does not say.
+/// The addresses of the stack with which this thread began; empty where the system does not tell.
 fn first_stack() -> Range<usize> {
     let mut attributes = MaybeUninit::uninit();
     let (mut start, mut length) = (ptr::null_mut(), 0);
-    // SAFETY: the pointers are to places of those types; what is read was written by the call before, and is given back.
+    // SAFETY: the pointers lead to variables of the types that are asked for. The attributes are
+    // read and destroyed only after the first call has written them.
     let is_known = unsafe {
         libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) == 0 && {
             let got = libc::pthread_attr_getstack(attributes.as_ptr(), &mut start, &mut length);
@@ -77,25 +81,25 @@ fn first_stack() -> Range<usize> {
     if is_known { start..start.saturating_add(length) } else { 0..0 }
 }
 
-/// Where the stack is.
+/// An address in the current frame of the stack.
 #[inline(always)]
 fn here() -> usize {
     let place = 0_u8;
     (&raw const place).addr()
 }
 
-/// Does something on a new piece of stack, with the limit that holds there.
+/// Runs `body` on a new piece of stack, with the limit of that piece.
 ///
 /// # Errors
 ///
-/// If there are too many.
+/// If there are [`MOST_PIECES`] already.
 #[cold]
 #[inline(never)]
 pub(super) fn on_a_new_piece<T>(body: impl FnOnce(Limit) -> Result<T>) -> Result<T> {
     on_other_stack(PIECE, || body(Limit::now()))
 }
 
-/// Does something with at least so many bytes of stack beyond those for one level of nesting.
+/// Runs `body` with at least `bytes` bytes of stack beyond those for one level of nesting.
 ///
 /// # Errors
 ///
@@ -118,12 +122,12 @@ fn on_other_stack<T>(bytes: usize, body: impl FnOnce() -> Result<T>) -> Result<T
     value.expect("it was called")
 }
 
-/// One function for all that is done there, or each type would have its own.
+/// Switches the stack. It is not generic, so that it is not compiled for each type.
 fn grow(bytes: usize, body: &mut dyn FnMut()) {
     stacker::grow(bytes, body);
 }
 
-/// Counts a piece as long as it is in use.
+/// A piece of stack that is counted as long as this value lives.
 struct Piece;
 
 impl Piece {

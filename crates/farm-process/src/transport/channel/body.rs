@@ -1,5 +1,5 @@
-//! The bytes beside a message: in its packet, or in a block of shared memory whose descriptor it
-//! carries.
+//! The bytes beside a message. They are in the packet of the message, or in a block of shared
+//! memory whose descriptor the packet carries.
 
 use std::mem::MaybeUninit;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::transport::ipc::{Contained, why_refused};
 
-/// The longest body that goes through the socket.
+/// The most bytes of a body that goes through the socket.
 const MOST_INLINE: usize = 16 * 1024;
 
-/// A body.
+/// The body of a message.
 #[derive(Serialize, Deserialize)]
 pub(crate) enum Body {
     Inline(#[serde(with = "farm_core::plain")] Vec<u8>),
@@ -25,6 +25,8 @@ pub(crate) enum Body {
 }
 
 impl Body {
+    /// Makes a body of these bytes.
+    ///
     /// # Errors
     ///
     /// If there is no memory, or no file descriptor, for a large body.
@@ -34,15 +36,17 @@ impl Body {
         }
         check_file(bytes.len()).map_err(|error| error.to_string())?;
         keep_standard_descriptors();
-        // ipc-channel panics where the system refuses it a block.
+        // ipc-channel panics if the system refuses it a block.
         contained(|| Self::Block(Some(IpcSharedMemory::from_bytes(bytes)))).map_err(|said| {
             format!("there is no block of {} bytes for it: {}", bytes.len(), why_refused(&said))
         })
     }
 
+    /// The bytes, as they have arrived.
+    ///
     /// # Errors
     ///
-    /// If the block has not come along with its message.
+    /// If the block has not arrived with its message.
     pub(crate) fn open(self) -> Result<Payload, String> {
         match self {
             Self::Inline(bytes) => Ok(bytes.into()),
@@ -54,12 +58,12 @@ impl Body {
     }
 }
 
-/// At the limit of file descriptors a message arrives without its block. That must not cost the head,
-/// which says whose message it is.
+/// Decodes a block that may be missing: at the limit of file descriptors, a message arrives without
+/// its block. The head must not be lost with it, since it says whose message this is.
 fn block_if_it_came<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<IpcSharedMemory>, D::Error> {
-    // An option is encoded as a tag and its content; the tag is always that of `Some`.
+    // An option is encoded as a tag and its content; here, the tag is always that of `Some`.
     struct Tagged;
     impl<'de> Visitor<'de> for Tagged {
         type Value = Option<IpcSharedMemory>;
@@ -80,12 +84,12 @@ fn block_if_it_came<'de, D: Deserializer<'de>>(
 }
 
 /// A block that has arrived. It holds a descriptor, of which a program has few, so no more than
-/// [`MOST_BLOCKS`] are kept; the contents of further ones are copied.
+/// [`MOST_BLOCKS`] blocks are kept; the bytes of any others are copied.
 struct ReceivedBlock(Contained<IpcSharedMemory>);
 
 const MOST_BLOCKS: usize = 16;
 
-/// How many there are. It orders nothing, hence `Relaxed`.
+/// How many blocks this process keeps. It orders nothing, hence `Relaxed`.
 static BLOCKS: AtomicUsize = AtomicUsize::new(0);
 
 impl ReceivedBlock {
@@ -104,7 +108,7 @@ impl Drop for ReceivedBlock {
     }
 }
 
-// SAFETY: all is copied, and the block has as many bytes as it says.
+// SAFETY: `copy` initialises all of `to`, and `len` is the length of the block.
 unsafe impl SharedBytes for ReceivedBlock {
     fn len(&self) -> usize {
         self.0.get().len()
@@ -113,8 +117,8 @@ unsafe impl SharedBytes for ReceivedBlock {
     fn copy(&self, at: usize, to: &mut [MaybeUninit<u8>]) {
         let end = at.checked_add(to.len());
         assert!(end.is_some_and(|end| end <= self.len()), "it is within the block");
-        // SAFETY: these bytes are mapped as long as `self` lives, and any are valid; whoever has sent them may write to them
-        // meanwhile, so there is no reference to them.
+        // SAFETY: these bytes are mapped as long as `self` lives, and any values are valid. The
+        // sender may write to them at the same time, so no reference to them is made.
         unsafe {
             let from = self.0.get().as_ptr().add(at).cast::<MaybeUninit<u8>>();
             to.as_mut_ptr().copy_from_nonoverlapping(from, to.len());

@@ -1,9 +1,9 @@
-//! The transport by the sockets of ipc-channel alone, one packet a message.
+//! The transport by the sockets of ipc-channel, one packet per message.
 //!
 //! A body of more than 16 KiB is put into a block of anonymous shared memory, whose descriptor the
-//! packet carries. A worker has at most [`WINDOW`] tasks and one request to evict on their way to it,
-//! which fit into any buffer, so no `send` waits for a worker that is busy, stopped or dead. It is for
-//! comparison, and for systems where shared lanes cannot be had.
+//! packet carries. A worker has at most [`WINDOW`] tasks and one request to evict on their way to
+//! it. These fit into any buffer, so no `send` waits for a worker that is busy, stopped or dead.
+//! This transport is for comparison, and for systems that do not offer shared lanes.
 
 mod body;
 mod serve;
@@ -22,8 +22,9 @@ use super::control::Down;
 use super::ipc::{Contained, send};
 use super::{Connection, Connector, Link, TransportConfig, Unsent};
 
-/// How many tasks a worker is sent at a time. A second one would spare it the wait for the master, but
-/// what is in a channel cannot be stolen when the first takes long and another worker is idle.
+/// How many tasks a worker is sent at a time. With a second one, it would not have to wait for the
+/// master, but a task in a channel cannot be stolen when the first takes long and another worker is
+/// idle.
 const WINDOW: usize = 1;
 
 /// Connects workers by their control channels.
@@ -43,7 +44,7 @@ impl Connector for ChannelConnector {
     }
 }
 
-/// The master's end. Answers come by the control channel.
+/// The master's end of a connection. Answers come by the control channel.
 struct ChannelLink {
     control: Contained<IpcSender<Down>>,
     counter: TaskCounter,
@@ -57,7 +58,7 @@ impl ChannelLink {
 
 impl Link for ChannelLink {
     fn send(&mut self, task: &Task) -> Result<(), Unsent> {
-        // Only results lie where others can write.
+        // Arguments are never in memory to which others can write, so `as_slice` returns the bytes.
         let argument = task.argument.as_slice().unwrap_or_default();
         let body = Body::new(argument).map_err(Unsent::Refused)?;
         let head =

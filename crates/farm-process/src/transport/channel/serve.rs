@@ -16,7 +16,7 @@ use crate::transport::control::{Down, Up};
 use crate::transport::ipc::{receive, send};
 use crate::transport::{End, Serve};
 
-/// What a worker has whose tasks come by its control channel.
+/// A worker whose tasks come by its control channel.
 pub(crate) struct ChannelServer {
     pub(crate) worker: WorkerId,
     pub(crate) tasks: IpcReceiver<Down>,
@@ -77,7 +77,7 @@ impl ChannelServer {
             body
         });
         let ending = Ending::of(&outcome);
-        // What the task has printed is out before its answer.
+        // The output of the task is flushed before its answer is sent.
         let _ = io::stdout().flush();
         let Ok(body) = body else { return Err(End::Unable) };
         let head = FromWorker::Done { task, attempt, ending };
@@ -92,7 +92,8 @@ impl ChannelServer {
 fn run_on(function: FunctionRef, argument: Body, room: &mut Vec<u8>) -> Result<Form, Failure> {
     let lost = |reason| Failure::Decode { stage: Stage::Argument, reason };
     let argument = argument.open().map_err(lost)?;
-    // What comes from the master is changed by nobody any more; but it has no need to be believed.
+    // Nothing changes the argument any more, but this does not rely on that: shared bytes are
+    // copied.
     let copy;
     let argument = match argument.as_slice() {
         Some(argument) => argument,
@@ -101,6 +102,7 @@ fn run_on(function: FunctionRef, argument: Body, room: &mut Vec<u8>) -> Result<F
             &copy
         }
     };
-    // SAFETY: it has come whole from the master, which lends nothing to two tasks at once.
+    // SAFETY: the whole argument has arrived from the master, which lends nothing to two tasks at
+    // once.
     unsafe { run(function, argument, room) }
 }

@@ -97,7 +97,7 @@ impl Arena {
     pub(crate) fn put(self: &Arc<Self>, argument: &[u8]) -> Option<Payload> {
         let mut writer = self.writer();
         writer.room(0, argument.len())?.get_mut(..argument.len())?.copy_from_slice(argument);
-        Some(writer.keep(argument.len()))
+        Some(writer.commit(argument.len()))
     }
 
     fn take(self: &Arc<Self>, bytes: usize) -> Option<Allocation> {
@@ -137,7 +137,7 @@ impl OutputBuffer for ArenaWriter<'_> {
 }
 
 impl ArgumentArena for ArenaWriter<'_> {
-    fn keep(&mut self, bytes: usize) -> Payload {
+    fn commit(&mut self, bytes: usize) -> Payload {
         let Some(mut allocation) = self.room.take() else { return Vec::new().into() };
         let Allocation { arena, room, .. } = &mut allocation;
         let mut free_list = arena.free_list.lock();

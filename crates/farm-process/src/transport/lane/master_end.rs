@@ -104,7 +104,7 @@ impl MasterEnd {
         if !self.down.could_take(bytes) {
             return Err(Broken);
         }
-        let has_room = self.down.has_room(&*self.block, bytes)?;
+        let has_room = self.down.check_room(&*self.block, bytes)?;
         if has_room {
             self.down.add(&*self.block, header.bytes())?;
             self.down.add(&*self.block, body)?;

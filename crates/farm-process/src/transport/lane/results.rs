@@ -56,15 +56,15 @@ impl Results {
         head: &[u8],
         result: &[u8],
     ) -> Option<(usize, Beside)> {
-        self.forget(block);
+        self.discard(block);
         let mut writer = self.writer(block);
         let room = writer.room(0, result.len())?;
         room.get_mut(..result.len())?.copy_from_slice(result);
-        self.keep(block, head, result.len())
+        self.commit(block, head, result.len())
     }
 
     /// Puts a result in that was encoded in the room that was last given.
-    pub(super) fn keep(
+    pub(super) fn commit(
         &mut self,
         block: &Block,
         head: &[u8],
@@ -86,14 +86,14 @@ impl Results {
     }
 
     /// What was being encoded is not going to be kept.
-    pub(super) fn forget(&mut self, block: &Block) {
+    pub(super) fn discard(&mut self, block: &Block) {
         if let Some(room) = self.open.take() {
             block.give_back_if_any(self.free_list.put_back(room));
         }
     }
 
     /// Whether there is room for a result of so many bytes now.
-    pub(super) fn has_room(&mut self, block: &Block, bytes: usize) -> bool {
+    pub(super) fn check_room(&mut self, block: &Block, bytes: usize) -> bool {
         self.tidy(block) && self.writer(block).room(0, bytes).is_some()
     }
 
@@ -266,7 +266,7 @@ mod tests {
         let mut writer = results.writer(&block);
         assert!(writer.room(0, most / 2).is_some() && writer.room(most / 2, most).is_some());
         assert!(writer.room(most, most + 1).is_none());
-        results.forget(&block);
+        results.discard(&block);
         // Another does not fit in the end, and is put in from elsewhere.
         assert!(results.writer(&block).room(0, most / 2).is_some());
         let (place, beside) = results.put(&block, b"head", &vec![7; most]).expect("it fits");

@@ -71,7 +71,11 @@ impl Writer {
     }
 
     /// Whether so many bytes can be added to the open record.
-    pub(super) fn has_room(&mut self, memory: &impl Memory, bytes: usize) -> Result<bool, Broken> {
+    pub(super) fn check_room(
+        &mut self,
+        memory: &impl Memory,
+        bytes: usize,
+    ) -> Result<bool, Broken> {
         let end = self.head + needed(self.open + bytes);
         if end - self.tail > self.place.size as u64 {
             // Acquire: the reader has copied out what was there before.
@@ -86,7 +90,7 @@ impl Writer {
 
     /// Adds to the open record, if there is room; says whether there was.
     pub(super) fn add(&mut self, memory: &impl Memory, bytes: &[u8]) -> Result<bool, Broken> {
-        let has_room = self.has_room(memory, bytes.len())?;
+        let has_room = self.check_room(memory, bytes.len())?;
         if has_room {
             self.put(memory, self.open, bytes);
             self.open += bytes.len();
@@ -232,7 +236,7 @@ mod tests {
             let writer = loom::thread::spawn(move || {
                 let mut writer = Writer::new(PLACE);
                 for record in records {
-                    while !writer.has_room(&*ours, record.len()).unwrap() {
+                    while !writer.check_room(&*ours, record.len()).unwrap() {
                         loom::thread::yield_now();
                     }
                     let (first, second) = record.split_at(2);

@@ -234,7 +234,7 @@ impl WorkerEnd {
         running: &mut RunningTask,
         failure: &Failure,
     ) -> Result<(), Broken> {
-        self.results.forget(&self.block);
+        self.results.discard(&self.block);
         let ending = Ending::of(&Err(failure.clone()));
         let body = codec::encode(failure).unwrap_or_default();
         self.say(running, ending, &[], &body, None)
@@ -342,7 +342,7 @@ impl WorkerEnd {
     ) -> Result<Option<(usize, Beside)>, Broken> {
         let Self { results, block, waker, .. } = self;
         if let Some(bytes) = buffered {
-            return results.keep(block, head, bytes).ok_or(Broken).map(Some);
+            return results.commit(block, head, bytes).ok_or(Broken).map(Some);
         }
         let room = block.word(LONG_ROOM);
         loop {
@@ -360,7 +360,7 @@ impl WorkerEnd {
             // The master takes out what is not read, and then wakes this worker.
             waker.notify();
             PARKER.sleep(block, || {
-                room.load(Ordering::Acquire) != NEEDED || results.has_room(block, body.len())
+                room.load(Ordering::Acquire) != NEEDED || results.check_room(block, body.len())
             });
         }
     }
@@ -407,9 +407,9 @@ impl WorkerEnd {
         if !up.could_take(bytes) {
             return Err(Broken);
         }
-        while !up.has_room(block, bytes)? {
+        while !up.check_room(block, bytes)? {
             waker.notify();
-            PARKER.sleep(block, || up.has_room(block, bytes) != Ok(false));
+            PARKER.sleep(block, || up.check_room(block, bytes) != Ok(false));
         }
         Ok(())
     }

@@ -26,8 +26,8 @@ pub(in crate::nbody) trait Lanes<const N: usize>: Copy {
     /// Lane l of the result is lane (l + k) mod N of `v`.
     fn rotate(self, v: Self::Vector, k: usize) -> Self::Vector;
 
-    /// x^(-3/2) with a relative error below 2e-15 for x from 1e-200 to 1e200; infinite or NaN for x
-    /// = 0.
+    /// x^(-3/2) with a relative error below 2e-15 for x from 1e-200 to 1e200; infinite or NaN for
+    /// x = 0.
     fn inverse_cube(self, x: Self::Vector) -> Self::Vector;
 }
 

@@ -1,12 +1,11 @@
 //! The division of all pairs of bodies into groups that can be summed separately.
 //!
-//! The bodies are divided into T blocks, and the pairs into T groups: group g has all pairs of
-//! bodies in the blocks g + d mod T, where d runs through a set D of q + 1 numbers with T = q^2 + q
-//! + 1. D is a *perfect difference set*: each number from 1 to T - 1 is the difference modulo T of
-//! exactly one pair of its members. So two different blocks are together in exactly one group, and
-//! all groups have equally many pairs. (The pairs within a block belong to the group whose first
-//! block it is.) The blocks are the points of a projective plane of order q, and the groups are its
-//! lines.
+//! The bodies are divided into T = q^2 + q + 1 blocks, and the pairs into T groups: group g has all
+//! pairs of bodies in the blocks g + d mod T, where d runs through a set D of q + 1 numbers. D is a
+//! *perfect difference set*: each number from 1 to T - 1 is the difference modulo T of exactly one
+//! pair of its members. So two different blocks are together in exactly one group, and all groups
+//! have equally many pairs. (The pairs within a block belong to the group whose first block it is.)
+//! The blocks are the points of a projective plane of order q, and the groups are its lines.
 //!
 //! This way a group needs the fewest bodies for its pairs. So each body has few partial sums to be
 //! added up at the end: q + 1.

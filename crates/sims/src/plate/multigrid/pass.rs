@@ -16,8 +16,8 @@ use crate::SimError;
 /// The number of cells below which the caller's thread does all work on a plate: a pass then takes
 /// so little time that the system may not even have put two workers on two cores.
 pub const IN_LINE_BELOW: usize = 512 * 512;
-/// The same limit for the coarser levels of larger plates. Their workers are busy already, so that
-/// only the time for sending a task and receiving its result counts.
+/// The same limit for the coarser levels of larger plates. Their workers are awake already, so only
+/// the time for sending a task and receiving its result counts.
 const LEVEL_IN_LINE_BELOW: usize = 160 * 160;
 
 /// An array of a level; `None` during a pass on a farm, and after such a pass has failed.

@@ -1,16 +1,19 @@
-//! Which visitor serde decodes a vector with. It has no name, but shows itself to the deserializer.
+//! Finds out with which visitor serde decodes a vector. Its type cannot be named, because serde
+//! declares it inside a function, but a deserializer is given the visitor.
 
 use std::any::TypeId;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
-/// The identity of the visitor that a `T` which is a sequence is decoded with.
+/// The identity of the visitor with which `T` asks for a sequence; `None` if `T` asks for something
+/// else.
 #[inline]
 pub(super) fn of<T: Deserialize<'static>>() -> Option<TypeId> {
     T::deserialize(Witness).err().and_then(|seen| seen.0)
 }
 
+/// A deserializer that notes the type of the visitor and returns it as an error.
 struct Witness;
 
 #[derive(Debug)]

@@ -33,7 +33,7 @@ pub(super) struct Items<'r, 'b> {
 
 impl<'b> Items<'_, 'b> {
     /// Whether one more comes.
-    fn has_next(&mut self) -> Result<bool> {
+    fn take_next(&mut self) -> Result<bool> {
         if self.is_at_end {
             return Ok(false);
         }
@@ -78,7 +78,7 @@ impl<'de> SeqAccess<'de> for &mut Items<'_, '_> {
     type Error = Error;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>> {
-        if !self.has_next()? {
+        if !self.take_next()? {
             return Ok(None);
         }
         if let Names::Expected(names) = self.names
@@ -94,7 +94,7 @@ impl<'de> MapAccess<'de> for &mut Items<'_, '_> {
     type Error = Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>> {
-        if !self.has_next()? {
+        if !self.take_next()? {
             return Ok(None);
         }
         if matches!(self.names, Names::Told) {
