@@ -1,11 +1,13 @@
-//! What shared arrays cost, on each pool: `cargo bench -p benches --bench arrays`.
+//! Measures what shared arrays cost on each pool: `cargo bench -p benches --bench arrays`.
 //!
-//! A group is a question and a size, an id is `backend/workers`; `rayon-bare` is rayon on a `Vec`, without a farm.
-//! A round trip is to be read as what it takes more than `task/empty` of the same run; the budget is 2 us, whatever
-//! the size. `cargo bench -p benches --bench arrays -- 'task|array_ref|band/'` runs these alone.
+//! A group is a question and a size, and an id is `backend/workers`; `rayon-bare` is rayon on a
+//! `Vec`, without a farm. Subtract `task/empty` of the same run from a round trip: the budget for
+//! the difference is 2 us, whatever the size. To run the round trips alone, use
+//! `cargo bench -p benches --bench arrays -- 'task|array_ref|band/'`.
 //!
-//! Most of a round trip is the waking of another core, or is not, as the scheduler likes. Under `taskset -c 0` all
-//! of the program is on one core, where round trips vary so little that some hundred nanoseconds can be told.
+//! Depending on the scheduler, most of a round trip may be spent on waking another core. Under
+//! `taskset -c 0` the whole program is on one core, where round trips vary so little that
+//! differences of some hundred nanoseconds show.
 #![allow(missing_docs, reason = "criterion's macros write undocumented functions")]
 
 use std::fmt;
@@ -20,7 +22,7 @@ use farm_shm::{ArrayRef, Band, Overwrite, SharedArray, ShmError, Split};
 use ndarray::{ArrayView1, ArrayViewMut1, Ix1};
 use {farm_mono as mono, farm_process as process, farm_rayon as rayon};
 
-/// Evaluates an expression for each of these pools, and the id that it has.
+/// Evaluates an expression for each of the pools, with the pool and its id.
 macro_rules! on_pools {
     ([$($backend:ident / $workers:literal),+], |$id:ident, $pool:ident| $run:expr) => {
         $({
@@ -36,7 +38,7 @@ type Array = SharedArray<f64, Ix1>;
 type Reader = ArrayRef<f64, Ix1>;
 type Writer = Band<f64, Ix1>;
 
-/// Bytes of an array.
+/// The size of an array in bytes.
 #[derive(Clone, Copy)]
 struct Size(usize);
 
@@ -65,7 +67,7 @@ impl fmt::Display for Size {
     }
 }
 
-/// An array of zeros; none, and a note, where memory has no room for it.
+/// An array of zeros. If shared memory has no room for it, this prints a note and returns `None`.
 fn zeros(size: Size) -> Option<Array> {
     match SharedArray::zeros(size.elements()) {
         Ok(array) => Some(array),
@@ -81,7 +83,7 @@ fn last(array: &Array) -> f64 {
     array.view()[array.shape()[0] - 1]
 }
 
-/// What the element at `place` is where it matters. Sums of these are exact, in whatever order.
+/// The element at `place` of an array that is filled. Sums of such elements are exact in any order.
 fn value(place: usize) -> f64 {
     (place % 1000) as f64
 }
@@ -139,7 +141,7 @@ fn scaled(x: f64) -> f64 {
     x * 1.000_000_1
 }
 
-/// The yardstick.
+/// A round trip without an array, to which the others are compared.
 fn empty_task(criterion: &mut Criterion) {
     let mut group = short(criterion.benchmark_group("task/empty"));
     on_pools!([mono / 1, rayon / 1, rayon / 2, process / 1, process / 2], |id, pool| {
@@ -147,7 +149,7 @@ fn empty_task(criterion: &mut Criterion) {
     });
 }
 
-/// A task that may read an array, and does not.
+/// A round trip of a task that is given an array for reading, and does not read it.
 fn array_ref(criterion: &mut Criterion, size: Size) {
     let Some(array) = zeros(size).map(Array::freeze) else { return };
     let mut group = group(criterion, "array_ref", size);
@@ -160,7 +162,7 @@ fn array_ref(criterion: &mut Criterion, size: Size) {
     });
 }
 
-/// A band of a whole array, which goes to one task after the other.
+/// A band of a whole array, which is sent to one task after the other.
 struct Shuttle {
     split: Split<f64, Ix1>,
     band: Option<Writer>,
@@ -173,7 +175,7 @@ impl Shuttle {
         Self { split, band: bands.pop() }
     }
 
-    /// There and back.
+    /// Sends the band to a task and gets it back. Returns the length that the task has seen.
     fn go(&mut self, task: impl FnOnce(Writer) -> Result<(usize, Writer), TaskError>) -> usize {
         let band = self.band.take().expect("it has come back");
         let (length, band) = task(band).expect("the task does not fail");
@@ -186,7 +188,7 @@ impl Shuttle {
     }
 }
 
-/// A task that may write to an array, and does not.
+/// A round trip of a task that is given an array for writing, and does not write to it.
 fn band(criterion: &mut Criterion, size: Size) {
     let Some(mut shuttle) = zeros(size).map(Shuttle::new) else { return };
     let mut group = group(criterion, "band", size);
@@ -198,7 +200,7 @@ fn band(criterion: &mut Criterion, size: Size) {
     assert_eq!(shuttle.join().shape(), [size.elements()]);
 }
 
-/// The same, where the rows have to be kept in case that the task dies.
+/// The same with retries, for which the worker copies the rows to an undo.
 fn band_undo(criterion: &mut Criterion, size: Size) {
     let Some(mut shuttle) = zeros(size).map(Shuttle::new) else { return };
     let mut group = group(criterion, "band_undo", size);
@@ -211,7 +213,7 @@ fn band_undo(criterion: &mut Criterion, size: Size) {
     });
 }
 
-/// The same, where the task says that it does not read them.
+/// The same with retries and an `Overwrite`, of whose rows nothing is kept.
 fn overwrite(criterion: &mut Criterion, size: Size) {
     let Some(mut shuttle) = zeros(size).map(Shuttle::new) else { return };
     let mut group = group(criterion, "overwrite", size);
@@ -226,13 +228,13 @@ fn overwrite(criterion: &mut Criterion, size: Size) {
     });
 }
 
-/// An array from its making to its end, beside a `Vec`.
+/// Makes an array and drops it, without and with writing to it, beside a `Vec`.
 fn create(criterion: &mut Criterion, size: Size) {
     if zeros(size).is_none() {
         return;
     }
     let make = || zeros(size).expect("there was room a moment ago");
-    // What takes long varies little, and is not worth more time.
+    // Long measurements vary little, so few samples are enough.
     let mut group = group(criterion, "create", size);
     group.sample_size(10);
     group.bench_function("shared", |bencher| bencher.iter(make));
@@ -256,7 +258,7 @@ fn create(criterion: &mut Criterion, size: Size) {
     });
 }
 
-/// A worker reads an array that it has not seen before, or one that it has.
+/// A worker reads an array that it has not mapped before, or one that it has.
 fn first_touch(criterion: &mut Criterion, size: Size) {
     let Some(known) = filled(size).map(Array::freeze) else { return };
     let expected = known.view().sum();
@@ -278,13 +280,13 @@ fn first_touch(criterion: &mut Criterion, size: Size) {
     }
 }
 
-/// Rayon on its own, to compare; the farm's pools of two cut their work alike.
+/// Rayon without a farm, for comparison. The farm's pools of two cut their work in the same way.
 fn bare_rayon() -> (BenchmarkId, ::rayon::ThreadPool) {
     let pool = ::rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("a pool");
     (BenchmarkId::new("rayon-bare", 2), pool)
 }
 
-/// All of an array is read, a slice by each worker.
+/// The workers read a whole array, each of them a slice.
 fn sums(criterion: &mut Criterion, size: Size) {
     let Some(array) = filled(size).map(Array::freeze) else { return };
     let expected = array.view().sum();
@@ -310,7 +312,7 @@ fn sums(criterion: &mut Criterion, size: Size) {
     group.bench_function(id, |bencher| bencher.iter(total));
 }
 
-/// All of an array is read and written, a band by each worker.
+/// The workers read and write a whole array, each of them a band.
 fn scales(criterion: &mut Criterion, size: Size) {
     let mut array = filled(size);
     let Some(mut values) = array.as_ref().map(|array| array.view().to_vec()) else { return };
@@ -338,7 +340,7 @@ fn scales(criterion: &mut Criterion, size: Size) {
 
 fn main() {
     farm_process::init();
-    // There are many benches; their pictures would take longer than their measurement.
+    // There are many benches; plots would take longer than the measurements.
     let criterion = Criterion::default().nresamples(10_000).without_plots();
     let criterion = &mut criterion.configure_from_args();
     empty_task(criterion);

@@ -1,4 +1,5 @@
-//! What runs the tasks of a bench: the farm's pools, and others to compare, behind one face.
+//! The backends that run the tasks of a bench, behind one trait: the farm's pools, and others for
+//! comparison.
 
 use std::collections::VecDeque;
 use std::sync::mpsc;
@@ -6,7 +7,7 @@ use std::sync::mpsc;
 use farm_core::{Data, Farm};
 use rayon::prelude::*;
 
-/// A function that any backend can name: `Self::run`.
+/// A task function, `run`, in a form that any backend can name.
 pub(crate) trait Task: 'static {
     type Argument: Data;
     type Result: Data;
@@ -14,31 +15,31 @@ pub(crate) trait Task: 'static {
     fn run(argument: Self::Argument) -> Self::Result;
 }
 
-/// What has workers and runs tasks on them. Nothing that a bench asks of it fails.
+/// A pool of workers. Its methods panic if a task fails.
 pub(crate) trait Backend: Sized {
-    /// What it is called in ids.
+    /// The name of the backend in ids.
     const NAME: &'static str;
 
-    /// How many tasks may wait in it at a time.
+    /// How many tasks may be submitted at a time.
     const MOST_QUEUED: usize = usize::MAX;
 
     fn start(workers: usize) -> Self;
 
-    /// What does one task after the other, there and back.
+    /// Returns a function that makes the round trip of one task.
     fn caller<T: Task>(&self) -> impl FnMut(T::Argument) -> T::Result;
 
-    /// Submits each task by itself, then gets all results, in order.
+    /// Submits each task separately, then gets all results in order.
     fn submit_all<T: Task>(&self, arguments: &[T::Argument]) -> Vec<T::Result>
     where
         T::Argument: Copy + Sync;
 
-    /// The backend's own map, where it has one.
+    /// Maps with the backend's own map, if it has one.
     fn map<T: Task>(&self, arguments: &[T::Argument]) -> Vec<T::Result>
     where
         T::Argument: Copy + Sync;
 }
 
-/// A backend of a pool of the farm, and how the pool is built.
+/// Defines a backend for a pool of the farm; `$builder` builds the pool.
 macro_rules! farm {
     ($backend:ident, $name:literal, $pool:ty, $builder:expr) => {
         pub(crate) struct $backend($pool);
@@ -125,13 +126,13 @@ impl Backend for RayonBare {
     }
 }
 
-/// Another crate's pool of worker processes. It has no map.
+/// The pool of worker processes of the crate procspawn, which has no map.
 pub(crate) struct Procspawn(procspawn::Pool);
 
 impl Backend for Procspawn {
     const NAME: &'static str = "procspawn";
 
-    /// Each takes file descriptors, of which a process may by default have 1024.
+    /// Each task holds file descriptors, of which a process may have 1024 by default.
     const MOST_QUEUED: usize = 100;
 
     fn start(workers: usize) -> Self {

@@ -1,8 +1,10 @@
-//! What it costs to have a task done, on each backend: `cargo bench -p benches --bench dispatch`.
+//! Measures what it costs to dispatch a task on each backend:
+//! `cargo bench -p benches --bench dispatch`.
 //!
-//! A group is a row of the speed budget, an id is `backend/workers`. `rayon-bare` is rayon without a farm; procspawn
-//! is another crate's process pool. Pools are made outside the timed part, but for `pool_start`, and each result is
-//! checked once. `docs/benchmarks.md` says how to read the figures.
+//! A group is a row of the speed budget, and an id is `backend/workers`. `rayon-bare` is rayon
+//! without a farm, and procspawn is the process pool of another crate. Except in `pool_start`,
+//! pools are made outside the timed part. Each result is checked once. `docs/benchmarks.md` says
+//! how to read the figures.
 #![allow(missing_docs, reason = "criterion's macros write undocumented functions")]
 
 mod backends;
@@ -18,7 +20,7 @@ use farm_core::Data;
 use farm_shm::{ArrayRef, SharedArray, ShmError};
 use ndarray::{Array2, Ix1};
 
-/// Runs a row on each of these backends, with so many workers.
+/// Runs a row on each of the backends, with its number of workers.
 macro_rules! on {
     ([$($kind:ident / $number:literal),+ $(,)?], |$backend:ident, $workers:ident| $row:expr) => {
         $({
@@ -54,7 +56,7 @@ fn id<B: Backend>(workers: usize) -> BenchmarkId {
     BenchmarkId::new(B::NAME, workers)
 }
 
-/// The empty function. It is called for each number, not for a vector register full of them.
+/// The empty function. Because of `black_box` it is called for each number, not vectorised.
 struct Next;
 
 impl Task for Next {
@@ -70,7 +72,7 @@ fn numbers(count: usize) -> Vec<u64> {
     (0..count as u64).collect()
 }
 
-/// One task, there and back, again and again.
+/// Round trips of one task, one at once after the other.
 fn hot<B: Backend>(group: &mut Group<'_>, workers: usize) {
     let backend = B::start(workers);
     let mut call = backend.caller::<Next>();
@@ -78,7 +80,7 @@ fn hot<B: Backend>(group: &mut Group<'_>, workers: usize) {
     group.bench_function(id::<B>(workers), |bencher| bencher.iter(|| call(black_box(41))));
 }
 
-/// One task, there and back, for workers that had nothing to do for a while.
+/// The round trip of one task, with workers that have had nothing to do for a while.
 fn asleep<B: Backend>(group: &mut Group<'_>, workers: usize) {
     const IDLE: Duration = Duration::from_millis(2);
     let backend = B::start(workers);
@@ -95,7 +97,8 @@ fn asleep<B: Backend>(group: &mut Group<'_>, workers: usize) {
     });
 }
 
-/// Runs with ten times more items again and again, until that takes a while; says how many were enough.
+/// Calls `run` with ten times more items each time, until that takes a while. Returns the number of
+/// items, at most `most`.
 fn enough(most: usize, mut run: impl FnMut(usize)) -> usize {
     const A_WHILE: Duration = Duration::from_millis(20);
     let mut items = 100;
@@ -109,7 +112,8 @@ fn enough(most: usize, mut run: impl FnMut(usize)) -> usize {
     }
 }
 
-/// Slow backends are given fewer items at a time, so that no row takes minutes; see the elements per second.
+/// Measures many items or tasks. Slow backends get fewer of them at a time, so that no row takes
+/// minutes; compare the elements per second.
 fn many<B: Backend>(
     group: &mut Group<'_>,
     workers: usize,
@@ -127,20 +131,20 @@ fn many<B: Backend>(
     });
 }
 
-/// Many separate tasks.
+/// Submits many separate tasks.
 fn submit<B: Backend>(group: &mut Group<'_>, workers: usize) {
     many::<B>(group, workers, B::MOST_QUEUED.min(10_000), B::submit_all::<Next>);
 }
 
-/// Many items.
+/// Maps many items.
 fn map<B: Backend>(group: &mut Group<'_>, workers: usize) {
     many::<B>(group, workers, 1_000_000, B::map::<Next>);
 }
 
-/// Elements of 8 MiB.
+/// `SIDE` times `SIDE` elements of `f64` have 8 MiB.
 const SIDE: usize = 1 << 10;
 
-/// What travels by value.
+/// Arrays that are sent by value.
 trait Values: Data + Clone {
     fn filled(x: f64) -> Self;
     fn last(&self) -> f64;
@@ -199,7 +203,7 @@ impl<V: Values> Task for Both<V> {
     }
 }
 
-/// A long argument, a long result, or both.
+/// The round trip of a task with a long argument, a long result, or both.
 fn payload<B: Backend, T: Task<Argument: Clone>>(
     group: &mut Group<'_>,
     workers: usize,
@@ -214,7 +218,7 @@ fn payload<B: Backend, T: Task<Argument: Clone>>(
     });
 }
 
-/// These three, for values of one kind.
+/// The three payload rows for arrays of one kind.
 fn payloads<V: Values>(criterion: &mut Criterion, kind: &str) {
     let bytes = (SIDE * SIDE * size_of::<f64>()) as u64;
     let values = &V::filled(0.5);
@@ -244,7 +248,7 @@ impl Task for Length {
     }
 }
 
-/// An array that stays where it is: its size must not matter.
+/// The round trip of a task that is given a shared array, whose size must not matter.
 fn array_ref<B: Backend>(group: &mut Group<'_>, workers: usize, array: &Reader) {
     let backend = B::start(workers);
     let mut call = backend.caller::<Length>();
@@ -268,7 +272,7 @@ fn array_refs(criterion: &mut Criterion, size: &str, bytes: usize) {
     );
 }
 
-/// A pool is made and has done its first task. Its end is not timed.
+/// Makes a pool and has it do its first task. The end of the pool is not timed.
 fn pool_start<B: Backend>(group: &mut Group<'_>, workers: usize) {
     group.bench_function(id::<B>(workers), |bencher| {
         let start = || {
@@ -283,7 +287,7 @@ fn pool_start<B: Backend>(group: &mut Group<'_>, workers: usize) {
 fn main() {
     farm_process::init();
     procspawn::init();
-    // There are many benches, so each is short; flags can make them longer.
+    // There are many benches, so each is short; arguments can make them longer.
     let criterion = Criterion::default().nresamples(10_000).without_plots().sample_size(20);
     let criterion = criterion.warm_up_time(Duration::from_millis(200));
     let criterion = criterion.measurement_time(Duration::from_millis(600));

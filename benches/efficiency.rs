@@ -1,12 +1,14 @@
-//! How much of the cores is spent on the tasks: `cargo bench -p benches --bench efficiency`.
+//! Measures how much of the cores' time goes to the tasks:
+//! `cargo bench -p benches --bench efficiency`.
 //!
-//! Busy work of known length is mapped, and the table says what share of the ideal speed is reached. Ideal is all
-//! of the work, evenly shared by the workers. The work is a count, not a deadline, so that a core which is taken
-//! away makes it longer; the clock only says beforehand how long a count takes. The pool's own thread needs a core
-//! too: with as many workers as cores, the processes cannot reach the whole.
+//! The bench maps busy work of known length, and its table says what share of the ideal speed is
+//! reached. The ideal is all of the work, evenly shared by the workers. The work is a count of
+//! steps, not a deadline, so it takes longer if the system takes a core away; the clock only says
+//! beforehand how long a step takes. The master needs a core too: with as many workers as cores,
+//! the processes cannot reach 100 %.
 //!
-//! `threads` is the same work cut by hand into one part per thread: what the machine gives to whoever has no
-//! overhead at all. (Where the long tasks are all in one part, cutting by hand is no good either.)
+//! `threads` is the same work cut by hand into one part per thread. It shows what the machine can
+//! do without any overhead. (If all long tasks are in one part, cutting by hand is slow as well.)
 #![allow(clippy::print_stdout, reason = "it is a program")]
 
 #[allow(dead_code, reason = "this bench maps, and only on some")]
@@ -31,14 +33,14 @@ impl Task for Spin {
     type Argument = Steps;
     type Result = u64;
 
-    /// Each step waits for the one before it, and no two can be made one.
+    /// Each step depends on the one before it, and the compiler cannot merge two of them.
     fn run(steps: Steps) -> u64 {
         let step = |x: u64, _| (x ^ (x >> 29)).wrapping_mul(6_364_136_223_846_793_005);
         (0..black_box(steps)).fold(1, step)
     }
 }
 
-/// Threads that are given their part once.
+/// Threads, each of which gets its part of the work in one piece.
 struct Threads(usize);
 
 impl Backend for Threads {
@@ -73,7 +75,7 @@ impl Backend for Threads {
     }
 }
 
-/// How long a step takes on a core that has nothing else to do: the median of many tries.
+/// How many seconds a step takes on a core that has nothing else to do: the median of many tries.
 fn step_seconds() -> f64 {
     const STEPS: Steps = 100_000;
     let time = || {
@@ -89,8 +91,8 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// What is mapped: the lengths of so many tasks.
-enum Work {
+/// The lengths of the tasks that are mapped.
+enum Workload {
     Even(Duration),
     /// One task in a hundred takes a hundred times as long.
     Uneven(Duration, Place),
@@ -103,7 +105,7 @@ enum Place {
     Random,
 }
 
-impl Work {
+impl Workload {
     fn tasks(&self, count: usize) -> Vec<Duration> {
         let (length, place) = match self {
             Self::Even(length) => return vec![*length; count],
@@ -120,17 +122,17 @@ impl Work {
     }
 }
 
-/// How the figures are taken.
+/// How the figures are measured.
 struct Method {
     step_seconds: f64,
     runs: usize,
-    /// Even tasks are as many as keep the pool busy for so long.
+    /// Even tasks are so many that the pool takes at least this long for them.
     at_least: Duration,
 }
 
 impl Method {
-    /// The share of the ideal speed.
-    fn share<B: Backend>(&self, backend: &B, workers: usize, work: &Work) -> f64 {
+    /// The share of the ideal speed that a backend reaches.
+    fn share<B: Backend>(&self, backend: &B, workers: usize, work: &Workload) -> f64 {
         let run = |count| {
             let steps = |length: Duration| (length.as_secs_f64() / self.step_seconds) as Steps;
             let tasks: Vec<_> = work.tasks(count).into_iter().map(steps).collect();
@@ -144,9 +146,9 @@ impl Method {
         };
         let mut count = 100;
         match work {
-            // How well these can be shared out depends on how many they are.
-            Work::Uneven(..) => count = 2_000,
-            Work::Even(_) => {
+            // How well uneven tasks can be distributed depends on their number, so it is fixed.
+            Workload::Uneven(..) => count = 2_000,
+            Workload::Even(_) => {
                 while run(count).1 < self.at_least {
                     count *= 4;
                 }
@@ -155,7 +157,7 @@ impl Method {
         median((0..self.runs).map(|_| run(count).0).collect())
     }
 
-    fn row<B: Backend>(&self, workers: usize, columns: &[(&str, Work)]) {
+    fn row<B: Backend>(&self, workers: usize, columns: &[(&str, Workload)]) {
         print!("{:14}", format!("{}/{workers}", B::NAME));
         let backend = B::start(workers);
         for (_, work) in columns {
@@ -175,13 +177,13 @@ fn main() {
 
     let us = Duration::from_micros;
     let columns = [
-        ("1 us", Work::Even(us(1))),
-        ("10 us", Work::Even(us(10))),
-        ("100 us", Work::Even(us(100))),
-        ("1 ms", Work::Even(us(1000))),
-        ("first", Work::Uneven(us(10), Place::First)),
-        ("last", Work::Uneven(us(10), Place::Last)),
-        ("random", Work::Uneven(us(10), Place::Random)),
+        ("1 us", Workload::Even(us(1))),
+        ("10 us", Workload::Even(us(10))),
+        ("100 us", Workload::Even(us(100))),
+        ("1 ms", Workload::Even(us(1000))),
+        ("first", Workload::Uneven(us(10), Place::First)),
+        ("last", Workload::Uneven(us(10), Place::Last)),
+        ("random", Workload::Uneven(us(10), Place::Random)),
     ];
     println!("share of the ideal speed; a step of work takes {:.3} ns", method.step_seconds * 1e9);
     println!("first, last, random: 2000 tasks of 10 us, but 20 of them, in that place, of 1 ms\n");

@@ -1,12 +1,15 @@
-//! How many instructions it takes to have a task done: `cargo bench -p benches --bench instructions`.
+//! Counts the instructions that it takes to dispatch a task:
+//! `cargo bench -p benches --bench instructions`.
 //!
-//! A process is led from one instruction to the next (ptrace(2)), and what its thread for tasks does between one mark in
-//! the work and the next is counted. The figure is the median of many counts, so neither the speed of the machine nor
-//! what else runs there matters. The other threads of that process stand still meanwhile, so that nobody else does part of
-//! its work. The process at the other end runs as ever.
+//! The thread of a process that handles the tasks is single-stepped (ptrace(2)), and the
+//! instructions that it executes from one call of a marker function to the next are counted. The
+//! figure is the median of many counts, so neither the speed of the machine nor other programs
+//! matter. The other threads of the process stand still meanwhile, so that none of them does part
+//! of the work. The process at the other end runs freely.
 //!
-//! Not counted are turns of waiting, and the kernel's clock, which is not the farm's. The figures are compared with those
-//! in `instructions.txt`; `-- --update` writes them there. `docs/benchmarks.md` says more.
+//! Turns of waiting loops are not counted, nor is the kernel's clock, which is no code of the farm.
+//! The figures are compared with those in `instructions.txt`; `-- --update` writes them there.
+//! `docs/benchmarks.md` says more.
 #![allow(clippy::print_stdout, reason = "it is a program")]
 
 use std::collections::HashMap;
@@ -27,21 +30,21 @@ use rustix::process::{getpid, kill_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::{Deserialize, Serialize};
 
-/// The figures that are expected.
+/// The file with the expected figures.
 const EXPECTED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.txt");
 
-/// What they are called in messages.
+/// The name of that file in messages.
 const FILE: &str = "benches/instructions.txt";
 
-/// By how many per cent a figure may differ.
+/// By how many per cent a figure may differ from the expected one.
 const TOLERANCE: f64 = 5.0;
 
 const UPDATE: &str = "`cargo bench -p benches --bench instructions -- --update`";
 
-/// Asks this program to do the work of a row.
+/// The argument by which this program, started again, does the work of a row.
 const WORK: &str = "--work";
 
-/// Something that is counted, and the work in which it is.
+/// The name of a figure, and the work during which it is counted.
 struct Row(&'static str, fn());
 
 const ROWS: [Row; 6] = [
@@ -53,31 +56,32 @@ const ROWS: [Row; 6] = [
     Row("process/map/worker", map_in_worker),
 ];
 
-/// A figure is the median of so many counts.
+/// The number of counts of which a figure is the median.
 const TIMES: usize = 31;
 
-/// How many items are mapped, and with which of them counting begins: in the middle of a long chunk.
+/// The number of items of a map, and the item with which counting begins: in the middle of a long
+/// batch.
 const ITEMS: u64 = 20_000;
 const BEGIN: u64 = 10_000;
 
-/// The empty function, which is the mark in a worker.
+/// The empty task function, which is the marker in a worker.
 #[inline(never)]
 fn next(x: u64) -> u64 {
     black_box(x).wrapping_add(1)
 }
 
-/// The mark in the master.
+/// The marker in the master.
 #[inline(never)]
 fn mark(x: u64) {
     black_box(x);
 }
 
-/// The place of [`next`] in the worker that runs this.
+/// The address of [`next`] in the worker that runs this task.
 fn place_of_next((): ()) -> usize {
     next as fn(u64) -> u64 as usize
 }
 
-/// From here on, this process is counted.
+/// Stops this process, which tells the process that counts to begin.
 fn begin((): ()) {
     kill_process(getpid(), rustix::process::Signal::STOP).expect("a process may stop itself");
 }
@@ -93,7 +97,7 @@ fn next_or_begin(x: u64) -> u64 {
     next(x)
 }
 
-/// An argument that marks its being put in.
+/// An argument that calls the marker when it is encoded.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(from = "u64", into = "u64")]
 struct Put(u64);
@@ -116,7 +120,7 @@ fn next_put(x: Put) -> u64 {
     next(x.0)
 }
 
-/// A result that marks its being taken.
+/// A result that calls the marker when it is decoded.
 #[derive(Serialize, Deserialize)]
 #[serde(from = "u64")]
 struct Taken(u64);
@@ -133,14 +137,15 @@ fn next_taken(x: u64) -> Taken {
     Taken(next(x))
 }
 
-/// Says which process is to be counted from mark to mark, and waits until somebody is there to do it.
+/// Prints which process is to be counted and the address of its marker, and waits for the answer of
+/// the process that counts.
 fn announce(pid: u32, mark: usize) {
-    // Until all threads are at rest, since they are to stand still.
+    // Waits until all threads are at rest, since they are going to be stopped.
     std::thread::sleep(Duration::from_millis(50));
     println!("{pid} {mark}");
     let answer = io::stdin().read_line(&mut String::new()).expect("an answer");
     if answer == 0 {
-        // Nobody is there any more, and who was has said why.
+        // The process that counts has ended, and has printed the reason.
         std::process::exit(1);
     }
 }
@@ -154,7 +159,7 @@ fn announce_worker(pool: &farm_process::Pool) {
     announce(pool.processes()[0].pid, mark);
 }
 
-/// A pool of processes that has done something.
+/// A pool of one worker process that has already done some tasks.
 fn process() -> farm_process::Pool {
     let pool = farm_process::Pool::builder().workers(1).build().expect("a pool");
     (0..100).for_each(|_| apply(&pool));
@@ -165,7 +170,7 @@ fn apply(pool: &impl Farm) {
     assert_eq!(pool.apply(next, 41).expect("the task does not fail"), 42);
 }
 
-/// Round trips, with this process counted.
+/// Makes round trips while this process is counted.
 fn round_trips(pool: &impl Farm) {
     announce_master();
     begin(());
@@ -192,7 +197,7 @@ fn apply_in_worker() {
     announce_worker(&pool);
     pool.apply(begin, ()).expect("the task does not fail");
     for _ in 0..=TIMES {
-        // So long that the worker goes to sleep, however slowly it is led there.
+        // Long enough for the worker to go to sleep, although single-stepping makes it slow.
         std::thread::sleep(Duration::from_millis(100));
         apply(&pool);
     }
@@ -223,7 +228,7 @@ fn map_in_worker() {
     pool.shutdown();
 }
 
-/// The instructions from mark to mark in the work of a row.
+/// Counts the instructions between two calls of the marker in the work of a row.
 fn count(Row(name, _): &Row) -> Result<u64> {
     let mut work = Command::new(std::env::current_exe()?)
         .args([WORK, name])
@@ -248,13 +253,13 @@ fn count(Row(name, _): &Row) -> Result<u64> {
     Ok(counts[TIMES / 2])
 }
 
-/// A process whose first thread is led, while the others stand still.
+/// A process whose first thread is single-stepped while the others stand still.
 struct Led {
     thread: Pid,
     others: Vec<Pid>,
-    /// Where the kernel's clock is.
+    /// The addresses of the kernel's clock (the vDSO).
     clock: Range<u64>,
-    /// Whether there is a [`PAUSE`] at a place.
+    /// Whether there is a [`PAUSE`] at an address, for the addresses that were looked at.
     pauses: HashMap<u64, bool>,
 }
 
@@ -280,7 +285,8 @@ impl Led {
         Ok(Self { thread, others, clock, pauses: HashMap::new() })
     }
 
-    /// Has it on one core together with the thread that leads it, since to go over takes long.
+    /// Puts the thread on one core together with the thread that steps it, since switching between
+    /// cores takes long.
     fn share_a_core(&self, cores: &CpuSet) -> Result<()> {
         let core =
             (0..CpuSet::MAX_CPU).rev().find(|core| cores.is_set(*core)).context("no core")?;
@@ -290,7 +296,7 @@ impl Led {
         Ok(sched_setaffinity(None, &one)?)
     }
 
-    /// How many instructions it takes from mark to mark, again and again; then it is let go.
+    /// Counts the instructions from marker to marker until there are enough counts; then detaches.
     fn count(mut self, mark: u64) -> Result<Vec<u64>> {
         loop {
             match stop(self.thread)? {
@@ -314,7 +320,7 @@ impl Led {
             count += 1;
             since_pause += 1;
             if self.is_pause(at)? {
-                // Another turn, unless something else was done since the last.
+                // Another turn of a waiting loop, unless more was executed since the last pause.
                 if since_pause <= LONGEST_TURN {
                     count -= since_pause;
                 }
@@ -344,26 +350,26 @@ impl Led {
     }
 }
 
-/// The next instruction.
+/// The address of the next instruction.
 #[cfg(target_arch = "x86_64")]
 fn place(registers: &nix::libc::user_regs_struct) -> u64 {
     registers.rip
 }
 
-/// The next instruction.
+/// The address of the next instruction.
 #[cfg(target_arch = "aarch64")]
 fn place(registers: &nix::libc::user_regs_struct) -> u64 {
     registers.pc
 }
 
-/// What a loop that waits has in each of its turns: `pause`, or `isb`.
+/// The instruction that each turn of a waiting loop contains: `pause`, or `isb`.
 const PAUSE: &[u8] =
     if cfg!(target_arch = "x86_64") { &[0xf3, 0x90] } else { &[0xdf, 0x3f, 0x03, 0xd5] };
 
-/// How many instructions there are in such a turn, at most.
+/// The most instructions in such a turn.
 const LONGEST_TURN: u64 = 50;
 
-/// Waits until a thread stops, and says by which signal.
+/// Waits until a thread stops, and returns the signal that has stopped it, if one has.
 fn stop(thread: Pid) -> Result<Option<Signal>> {
     match waitpid(thread, Some(WaitPidFlag::__WALL))? {
         WaitStatus::Stopped(_, signal) => Ok(Some(signal)),
@@ -372,7 +378,7 @@ fn stop(thread: Pid) -> Result<Option<Signal>> {
     }
 }
 
-/// What the figures depend on besides the code: the compiler, and for which processor.
+/// What the figures depend on besides the code: the compiler, and the kind of processor.
 fn compiler() -> Result<String> {
     let output = Command::new("rustc").arg("--version").output().context("rustc")?;
     let version = String::from_utf8(output.stdout)?;
@@ -389,7 +395,7 @@ fn update() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Counts, and compares with what is expected.
+/// Counts, and compares the figures with the expected ones.
 fn check() -> Result<ExitCode> {
     let text = std::fs::read_to_string(EXPECTED).context(FILE)?;
     let (made_by, figures) = text.split_once('\n').unwrap_or_default();
@@ -426,7 +432,7 @@ fn check() -> Result<ExitCode> {
     Ok(code)
 }
 
-/// Ends everything if somebody waits for ever.
+/// Ends this program if it takes so long that something must be waiting for ever.
 fn watch() {
     const LONG: Duration = Duration::from_secs(600);
     std::thread::spawn(|| {

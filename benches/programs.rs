@@ -1,7 +1,9 @@
-//! What the kernels cost, and a step of the programs on each pool: `cargo bench -p benches --bench programs`.
+//! Measures the kernels, and a step of the programs on each pool:
+//! `cargo bench -p benches --bench programs`.
 //!
-//! A group is a scenario; an id is `backend/workers`, and of a kernel the set of instructions and the size. Pools are made outside the timed part, and each
-//! result is checked once against the pool on the caller's thread.
+//! A group is a scenario. An id is `backend/workers`; for a kernel it is the size, preceded by the
+//! set of instructions if there are several. Pools are made outside the timed part, and each result
+//! is checked once against the pool on the caller's thread.
 #![allow(missing_docs, reason = "criterion's macros write undocumented functions")]
 
 use criterion::measurement::WallTime;
@@ -37,7 +39,7 @@ type Group<'a> = BenchmarkGroup<'a, WallTime>;
 const PLATE: Plate = Plate { nx: 1024, ny: 1024, top: 100.0, bottom: 0.0, left: 0.0, right: 0.0 };
 const SWEEPS: usize = 32;
 
-/// Jacobi sweeps of the heated plate, as many as pass through the cache together.
+/// Jacobi sweeps of the heated plate: as many as are done in one pass over the rows.
 fn plate_sweep(group: &mut Group<'_>, id: BenchmarkId, pool: &impl Farm) {
     let start = || Relaxation::new(&PLATE, Method::Jacobi).expect("fits into memory");
     let mono = farm_mono::Pool::new().expect("a pool");
@@ -50,7 +52,7 @@ fn plate_sweep(group: &mut Group<'_>, id: BenchmarkId, pool: &impl Farm) {
     group.bench_function(id, |bencher| bencher.iter(|| plate.advance(pool, SWEEPS)));
 }
 
-/// A cycle of multigrid.
+/// A multigrid cycle of the heated plate.
 fn plate_cycle(group: &mut Group<'_>, id: BenchmarkId, pool: &impl Farm) {
     let start = || Multigrid::new(&PLATE).expect("fits into memory");
     let mono = farm_mono::Pool::new().expect("a pool");

@@ -1,9 +1,10 @@
-//! Runs for long and looks whether anything grows: `cargo bench -p benches --bench soak`.
+//! Runs for a long time and checks that nothing grows: `cargo bench -p benches --bench soak`.
 //!
-//! Ten million tasks (or as many as the first argument says) go through two worker processes, every
-//! hundredth with a value too long for a packet, under a limit of 256 file descriptors. Then a million
-//! are queued at once. Memory, descriptors and threads of master and workers are printed as the run goes
-//! on; if they have grown since the first tenth, the exit code is 1.
+//! Two worker processes do ten million tasks (or as many as the first argument says), every
+//! hundredth with a long argument and a long result, under a limit of 256 file descriptors. Then a
+//! million tasks are queued at once. The bench prints memory, descriptors and threads of master and
+//! workers as the run goes on. If they have grown between the first tenth and the end of the ten
+//! million tasks, the exit code is 1.
 #![allow(clippy::print_stdout, reason = "it is a program")]
 
 use std::process::ExitCode;
@@ -13,10 +14,11 @@ use farm_core::prelude::*;
 use farm_process::Pool;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What may be added to a process's resident memory after the first tenth, in KiB.
+/// How much the resident memory of a process may grow after the first tenth, in KiB.
 const SLACK: u64 = 1024;
 
-/// Results that have arrived and are not read yet hold some descriptors, more or fewer at any moment.
+/// How many more descriptors a process may have. Results that have not been read yet may hold some,
+/// and their number varies.
 const UNREAD: usize = 16;
 
 fn double(mut values: Vec<u64>) -> Vec<u64> {
@@ -28,7 +30,7 @@ fn item(n: u64) -> Vec<u64> {
     vec![n; if n.is_multiple_of(100) { 10_000 } else { 1 }]
 }
 
-/// What a process holds.
+/// The resources that a process holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Holding {
     kib: u64,

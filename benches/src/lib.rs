@@ -1,1 +1,1 @@
-//! Nothing to use: the benches of the farm are in the files beside `Cargo.toml`.
+//! This library is empty: the benches of the farm are in the files beside `Cargo.toml`.

@@ -1,4 +1,4 @@
-//! Results that change while they are decoded: an error or some value.
+//! Results that change while they are decoded must become an error or some valid value.
 #![no_main]
 
 use arbitrary::Unstructured;

@@ -1,4 +1,4 @@
-//! Any bytes, and damaged encodings, as argument and as result: an error or some value.
+//! Any bytes, and damaged encodings, as argument and as result, must become an error or some value.
 #![no_main]
 
 use arbitrary::Unstructured;

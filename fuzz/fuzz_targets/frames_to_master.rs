@@ -1,4 +1,5 @@
-//! Any frame from a worker: the master finds no answer in it, or a result, or a failure that can be told.
+//! Any frame from a worker. The master must find no answer in it, or a result, or a failure that
+//! can be printed.
 #![no_main]
 
 use std::sync::Arc;
@@ -28,16 +29,16 @@ enum Head {
 #[derive(Arbitrary, Debug)]
 enum Body<'a> {
     Raw(&'a [u8]),
-    /// Bytes that are in the packet.
+    /// A body whose bytes are in the packet.
     Inline(&'a [u8]),
-    /// The first block.
+    /// A body whose bytes are in the first block.
     Block,
 }
 
 impl Body<'_> {
     fn encode(&self) -> Vec<u8> {
         const INLINE: u8 = 0;
-        // The block is there, and its number is 0.
+        // `Body::Block`, `Some`, and the number of the block among those of the packet.
         const BLOCK: [u8; 3] = [1, 1, 0];
         match self {
             Self::Raw(bytes) => bytes.to_vec(),
@@ -57,7 +58,7 @@ enum Ending {
 }
 
 impl Ending {
-    /// How a task has ended is in the head, whatever the body is.
+    /// Checks that the outcome fits the ending in the head, whatever the body is.
     fn check(self, outcome: Option<&Result<Payload, Failure>>) {
         let fits = match (self, outcome) {
             (_, None) => true,

@@ -1,4 +1,4 @@
-//! Any frame from the master: a worker finds no task in it, or a function and an argument.
+//! Any frame from the master. A worker must find no task in it, or a function and an argument.
 #![no_main]
 
 use arbitrary::Arbitrary;

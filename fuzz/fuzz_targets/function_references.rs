@@ -1,4 +1,4 @@
-//! Any reference: it is refused, or leads to a function that can be named, and that can be called.
+//! Any function reference must be refused, or lead to a function that can be named and called.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -41,11 +41,12 @@ fuzz_target!(|input: Input| {
         Input::Aimed { at, argument } => (Some(at.reference().into()), argument.encode()),
     };
     let Some(reference) = reference else { return };
-    // SAFETY: nobody has forged a descriptor in this program.
+    // SAFETY: this program contains no forged descriptor.
     if let Ok(function) = unsafe { reference.resolve() } {
         functions::check(function);
         assert_eq!(function.reference(), Ok(reference));
-        // SAFETY: it is not, should these bytes lend anything: that is refused, since they name no segment that exists.
+        // SAFETY: the contract is broken if these bytes lend something. That is refused, since they
+        // name no segment that exists.
         let done = unsafe { farm_core::backend::run(reference, &argument, &mut Vec::new()) };
         let refused =
             |failure: &_| matches!(failure, Failure::Decode { stage: Stage::Argument, .. });

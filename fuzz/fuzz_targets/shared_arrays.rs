@@ -1,4 +1,4 @@
-//! Any bytes as argument and as result: handles of shared arrays.
+//! Handles of shared arrays in arguments and results of any bytes.
 #![no_main]
 
 use arbitrary::Arbitrary;

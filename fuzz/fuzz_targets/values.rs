@@ -1,4 +1,4 @@
-//! Values of many types that are sent: they arrive as they are, in whichever form, whatever was sent before.
+//! Values of many types must arrive unchanged, in whichever form, whatever was sent before.
 #![no_main]
 
 use arbitrary::Unstructured;

@@ -1,4 +1,4 @@
-//! Handles of shared arrays: as a worker receives them, and as the master takes them back.
+//! Handles of shared arrays, as a worker receives them and as the master gets them back.
 
 mod answer;
 mod argument;

@@ -1,4 +1,4 @@
-//! The functions that can be named, and references to them and to places near them.
+//! The functions that this executable can name, and references to them and to places near them.
 
 use std::collections::HashSet;
 use std::io::{Read, Seek, SeekFrom};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::values::{Shape, keep};
 
-/// A reference as it is on the wire.
+/// A function reference as it is on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Reference {
     pub offset: i64,
@@ -36,7 +36,7 @@ fn halve(x: f64) -> f64 {
     x / 2.0
 }
 
-/// Functions of several types, and two that differ in nothing but their code.
+/// References to functions of several types, two of which differ only in their code; with names.
 fn known() -> [(Reference, &'static str); 6] {
     fn entry<A: Data, R: Data, F: TaskFn<A, R>>(function: F) -> (Reference, &'static str) {
         (Reference::to(function), Function::of(function).name())
@@ -51,32 +51,32 @@ fn known() -> [(Reference, &'static str); 6] {
     ]
 }
 
-/// The names of all functions of this executable.
+/// The names of all functions of this executable that have a descriptor.
 static NAMES: LazyLock<HashSet<&str>> = LazyLock::new(|| {
     let known = known().map(|(_, name)| name);
     known.into_iter().chain(crate::values::names()).chain(crate::arrays::names()).collect()
 });
 
-/// A function that a reference has led to is one that can be named.
+/// Checks that the function to which a reference has led is one of [`NAMES`].
 pub fn check(found: Function) {
     assert!(NAMES.contains(found.name()), "{} was never named", found.name());
 }
 
-/// A reference, from anywhere to exactly right.
+/// A reference that leads anywhere, near a function, or exactly to a function.
 #[derive(Arbitrary, Debug)]
 pub enum Aim {
     Anywhere {
         offset: i64,
         abi_hash: u64,
     },
-    /// That many words beside a function.
+    /// As many words and bytes away from a function's descriptor.
     Beside {
         function: u8,
         words: i16,
         bytes: i8,
         other_hash: Option<u64>,
     },
-    /// A place that holds what every descriptor begins with, and the hash that will be found there.
+    /// A place that begins like a descriptor, with the hash that is found there.
     Lookalike(u8),
 }
 
@@ -97,13 +97,13 @@ impl Aim {
 
 static LOOKALIKES: LazyLock<Vec<Reference>> = LazyLock::new(lookalikes);
 
-/// References to all places in this executable that begin like a descriptor.
+/// References to all places in this executable that begin with the magic number of descriptors.
 fn lookalikes() -> Vec<Reference> {
-    // The number must not be in this code, where it would be one more lookalike.
+    // The number must not stand in this code, where it would be one more such place.
     let magic = u64::from_be_bytes(std::hint::black_box(*b"FARM-FN1"));
     let places = places_of(magic);
-    // Offsets count from an anchor that is not known; the first place at which all known functions are
-    // in their places gives it away.
+    // Offsets count from an anchor in farm-core, whose address is not known here. It is the first
+    // address from which the offsets of all known functions lead to such places.
     let known = known().map(|(reference, _)| reference);
     let holds = |anchor: u64| {
         known.iter().all(|known| {
@@ -120,7 +120,8 @@ fn lookalikes() -> Vec<Reference> {
     places.iter().map(from_anchor).collect()
 }
 
-/// Where an aligned word lies in the memory of this executable that cannot be written to, and the word behind it.
+/// The addresses at which an aligned word lies in the read-only memory of this executable, each
+/// with the word after it.
 fn places_of(word: u64) -> Vec<(u64, u64)> {
     let program = std::env::current_exe().expect("it has a path");
     let program = program.to_str().expect("the path is text");

@@ -1,4 +1,4 @@
-//! Values of several types, on all ways that they go.
+//! Values of several types, sent as arguments and results: whole, damaged, and while they change.
 
 use std::fmt::Debug;
 
@@ -30,7 +30,7 @@ pub fn keep<T>(value: T) -> T {
     value
 }
 
-/// A type, with what is done with its values.
+/// A type of values, with the functions of the targets for that type.
 struct Kind {
     names: fn() -> [&'static str; 2],
     arrive: fn(&mut Unstructured<'_>) -> arbitrary::Result<()>,
@@ -39,7 +39,7 @@ struct Kind {
     receive_changing: fn(&Changing),
 }
 
-/// Whether all values of a type arrive as they are, or those that JSON brings back.
+/// Which values of a type arrive unchanged: all, or those that JSON brings back unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Promise {
     All,
@@ -65,7 +65,7 @@ impl Kind {
         }
     }
 
-    /// Values of it are made of bytes alone.
+    /// A type whose values are made from encoded bytes alone, not by `Arbitrary`.
     const fn foreign<T: Data + Debug>() -> Self {
         Self {
             names: || [Function::of(keep::<T>).name(), Function::of(keep::<Vec<T>>).name()],

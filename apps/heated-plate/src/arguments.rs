@@ -108,7 +108,7 @@ pub(crate) struct Waves(pub(crate) Vec<Mode>);
 
 /// The computation that the arguments ask for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Work {
+pub(crate) enum Computation {
     /// The steady temperatures, found by `way` until `stop`.
     Steady { way: Way, stop: Stop },
     /// `steps` steps of the heat equation; the time of each is `ratio` times the square of the
@@ -124,7 +124,7 @@ pub(crate) enum Way {
     Cycles,
 }
 
-impl Work {
+impl Computation {
     /// The method's name, as the user types it where there is a choice.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -181,7 +181,7 @@ impl Arguments {
     }
 
     /// The computation that the arguments ask for.
-    pub(crate) fn work(&self, plate: &Plate) -> Result<Work, Failure> {
+    pub(crate) fn work(&self, plate: &Plate) -> Result<Computation, Failure> {
         if self.time.is_none() && self.ratio.is_none() && self.initial.is_none() {
             let way = match (self.method, self.sweeps) {
                 (Some(Name::Jacobi), _) | (None, Some(_)) => Way::Sweeps(Method::Jacobi),
@@ -193,11 +193,11 @@ impl Arguments {
                 (Some(sweeps), _) => Stop::Sweeps(sweeps),
                 (None, tolerance) => Stop::Tolerance(tolerance.unwrap_or(DEFAULT_TOLERANCE)),
             };
-            return Ok(Work::Steady { way, stop });
+            return Ok(Computation::Steady { way, stop });
         }
         let ratio = self.ratio.unwrap_or(LARGEST_RATIO);
         if let Some(steps) = self.sweeps {
-            return Ok(Work::Heat { steps, ratio });
+            return Ok(Computation::Heat { steps, ratio });
         }
         let time = self.time.ok_or_else(|| {
             let given =
@@ -214,7 +214,7 @@ impl Arguments {
                 "--time {time:e}: must be a run of at most 2^53 steps"
             )));
         }
-        Ok(Work::Heat { steps: steps as usize, ratio: time / (steps * unit) })
+        Ok(Computation::Heat { steps: steps as usize, ratio: time / (steps * unit) })
     }
 
     /// The file for the heat map: the one that was asked for, or a default one for a run without

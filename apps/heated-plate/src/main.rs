@@ -17,7 +17,7 @@ use farm_core::{Farm, FarmError, Stats};
 use serde::Serialize;
 use sims::plate::Plate;
 
-use crate::arguments::{Arguments, Work};
+use crate::arguments::{Arguments, Computation};
 use crate::solve::{Solution, solve};
 use crate::start::Start;
 
@@ -91,7 +91,7 @@ fn run_on(
     farm: Result<impl Farm, FarmError>,
     arguments: &Arguments,
     start: &Start,
-    work: Work,
+    work: Computation,
 ) -> Result<(), Failure> {
     let farm = farm.map_err(Failure::run)?;
     let solution = solve(&farm, start, work, arguments.common.shows_progress())?;
@@ -121,14 +121,14 @@ fn run_on(
 fn report(
     arguments: &Arguments,
     plate: &Plate,
-    work: Work,
+    work: Computation,
     solution: &Solution,
     stats: Stats,
 ) -> Report {
     let updates = plate.nx as f64 * plate.ny as f64 * solution.sweeps as f64;
     let time = match work {
-        Work::Heat { steps, ratio } => Some(steps as f64 * ratio * plate.spacing().powi(2)),
-        Work::Steady { .. } => None,
+        Computation::Heat { steps, ratio } => Some(steps as f64 * ratio * plate.spacing().powi(2)),
+        Computation::Steady { .. } => None,
     };
     Report {
         backend: arguments.common.backend.name(),

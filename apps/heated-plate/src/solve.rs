@@ -9,7 +9,7 @@ use ndarray::ArrayView2;
 use sims::SimError;
 use sims::plate::{ErrorBound, Method, Multigrid, Relaxation, Update, floor};
 
-use crate::arguments::{Stop, Way, Work};
+use crate::arguments::{Computation, Stop, Way};
 use crate::start::Start;
 
 /// The number of evaluations of the bound without a lower value after which the run fails: near the
@@ -47,29 +47,30 @@ impl Solution {
 pub(crate) fn solve(
     farm: &impl Farm,
     start: &Start,
-    work: Work,
+    work: Computation,
     show_progress: bool,
 ) -> Result<Solution, Failure> {
-    if let Work::Steady { stop: Stop::Tolerance(tolerance), .. } = work {
+    if let Computation::Steady { stop: Stop::Tolerance(tolerance), .. } = work {
         refuse_below_rounding(start, tolerance)?;
     }
     let mut run = Run::new(start, work)?;
     let started = Instant::now();
     match work {
-        Work::Steady { stop: Stop::Tolerance(tolerance), .. } => {
+        Computation::Steady { stop: Stop::Tolerance(tolerance), .. } => {
             run.until_bound(farm, tolerance, show_progress)?;
             if let State::Cycles(multigrid) = &run.plate {
                 run.sweeps = multigrid.cycles();
             }
         }
-        Work::Steady { stop: Stop::Sweeps(total), .. } | Work::Heat { steps: total, .. } => {
+        Computation::Steady { stop: Stop::Sweeps(total), .. }
+        | Computation::Heat { steps: total, .. } => {
             let progress = Progress::new(run.name(), total as u64, show_progress);
             run.advance(farm, total, &progress)?;
             progress.finish();
         }
     }
     let seconds = started.elapsed().as_secs_f64();
-    if run.error_bound.is_none() && matches!(work, Work::Steady { .. }) {
+    if run.error_bound.is_none() && matches!(work, Computation::Steady { .. }) {
         run.error_bound = match run.look(farm) {
             Ok(bound) => Some(bound),
             Err(SimError::Memory(_)) => None,
@@ -127,18 +128,20 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(start: &'a Start, work: Work) -> Result<Self, Failure> {
+    fn new(start: &'a Start, work: Computation) -> Result<Self, Failure> {
         let Start { plate, mask, .. } = start;
         let sweeps = |method| Relaxation::with(plate, method, mask.as_ref(), |t| start.fill(t));
         let (state, rate) = match work {
-            Work::Steady { way: Way::Cycles, .. } => {
+            Computation::Steady { way: Way::Cycles, .. } => {
                 let cycles = Multigrid::with(plate, mask.as_ref(), |t| start.fill(t));
                 (cycles.map(State::Cycles), None)
             }
-            Work::Steady { way: Way::Sweeps(method), .. } => {
+            Computation::Steady { way: Way::Sweeps(method), .. } => {
                 (sweeps(method).map(State::Sweeps), Some(method.rate(plate)))
             }
-            Work::Heat { ratio, .. } => (sweeps(Method::Heat { ratio }).map(State::Sweeps), None),
+            Computation::Heat { ratio, .. } => {
+                (sweeps(Method::Heat { ratio }).map(State::Sweeps), None)
+            }
         };
         let plate = state.map_err(|error| start.too_large(error))?;
         Ok(Self { start, plate, rate, bound: None, sweeps: 0, update: None, error_bound: None })

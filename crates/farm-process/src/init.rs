@@ -12,8 +12,8 @@ use farm_os::Owner;
 
 use crate::worker;
 
-/// The environment variable that makes a process a worker. Its value is that of [`call_of`].
-pub(crate) const CALL: &str = "FARM_WORKER";
+/// The environment variable that makes a process a worker. Its value is that of [`variable_for`].
+pub(crate) const VARIABLE: &str = "FARM_WORKER";
 
 /// The name of a worker in lists of processes. It is the first argument, which otherwise is the
 /// name of the program.
@@ -21,7 +21,7 @@ pub(crate) const WORKER_NAME: &str = "farm-worker";
 
 /// Set once, by the first call of `init` or `init_before_main!` in a process that is no worker, and
 /// read when a pool is built. It guards no other data, so `Relaxed` suffices.
-static PASSED: AtomicBool = AtomicBool::new(false);
+static INITIALISED: AtomicBool = AtomicBool::new(false);
 
 /// Makes this process a worker if a pool has started it as one; otherwise does next to nothing.
 ///
@@ -94,7 +94,7 @@ pub fn enter_before_main(
     (this, end): (*const Constructor, *const Constructor),
     (count, arguments, environment): (i32, Texts, Texts),
 ) {
-    if call().is_some() {
+    if master_of_this_worker().is_some() {
         // A worker ends in `enter`, so the loader does not call the constructors that follow this
         // one. Tasks may need what those set up, so they are called here.
         for place in (this.addr()..end.addr()).step_by(size_of::<Constructor>()).skip(1) {
@@ -114,23 +114,23 @@ pub fn enter_before_main(
 }
 
 /// Whether this process has called `init`, so that the workers that it starts call it too.
-pub(crate) fn passed() -> bool {
-    PASSED.load(Ordering::Relaxed)
+pub(crate) fn is_initialised() -> bool {
+    INITIALISED.load(Ordering::Relaxed)
 }
 
 fn enter() {
-    match call() {
+    match master_of_this_worker() {
         // A worker whose master has already died must not go on as the program.
         Some(master) if std::os::unix::process::parent_id() != master.pid() => {
             worker::abandoned(master)
         }
         Some(master) => worker::main(master),
-        None => PASSED.store(true, Ordering::Relaxed),
+        None => INITIALISED.store(true, Ordering::Relaxed),
     }
 }
 
-/// The value of the variable [`CALL`]: the master and its build.
-pub(crate) fn call_of(master: Owner) -> String {
+/// The value of the variable [`VARIABLE`]: the master and its build.
+pub(crate) fn variable_for(master: Owner) -> String {
     format!("{master}/{}", build())
 }
 
@@ -143,8 +143,8 @@ fn build() -> String {
 /// The variable stays in the environment, because it cannot be removed safely while other threads
 /// may read it. Programs that a worker starts inherit it. So a worker is also started under the
 /// name [`WORKER_NAME`], which those programs do not inherit.
-fn call() -> Option<Owner> {
-    let call = std::env::var(CALL).ok()?;
+fn master_of_this_worker() -> Option<Owner> {
+    let call = std::env::var(VARIABLE).ok()?;
     let (master, its_build) = call.split_once('/')?;
     let master = master.parse().ok()?;
     // Not every C library has the arguments of the process ready before `main`, so they are read

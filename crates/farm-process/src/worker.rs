@@ -34,13 +34,13 @@ pub(crate) fn is_this_process() -> bool {
 /// Prepares this process, and serves `master` until the worker has to end.
 pub(crate) fn main(master: Owner) -> ! {
     WORKER.store(true, Ordering::Relaxed);
-    memory::be_modest_with_arenas();
+    memory::limit_malloc_arenas();
     signals::begin_as_a_program_does();
     // The server is leaked, so that its parts are never dropped: ipc-channel panics when it closes
     // a descriptor that a task has already closed.
     let (Ok(end) | Err(end)) = get_ready(master).map(|server| Box::leak(server).serve());
     match end {
-        End::Robbed => lifeline::leave(),
+        End::DescriptorsLost => lifeline::leave(),
         End::Requested => std::process::exit(0),
         End::Unable => std::process::exit(1),
         End::Abandoned => abandoned(master),

@@ -26,7 +26,7 @@ enum Death {
     Exit0,
     QuickExit3,
     Abort,
-    AttemptError,
+    Fault,
     StackOverflow,
     Kill,
     OutOfMemory,
@@ -34,7 +34,7 @@ enum Death {
 
 const DEATHS: [Death; 8] = {
     use Death::*;
-    [Panic, Exit0, QuickExit3, Abort, AttemptError, StackOverflow, Kill, OutOfMemory]
+    [Panic, Exit0, QuickExit3, Abort, Fault, StackOverflow, Kill, OutOfMemory]
 };
 
 impl Death {
@@ -50,9 +50,7 @@ impl Death {
             Self::QuickExit3 => unsafe { libc::_exit(3) },
             Self::Abort => std::process::abort(),
             // SAFETY: none, since a fault is what is tested. The first page is never mapped.
-            Self::AttemptError => unsafe {
-                std::ptr::without_provenance_mut::<u8>(8).write_volatile(1)
-            },
+            Self::Fault => unsafe { std::ptr::without_provenance_mut::<u8>(8).write_volatile(1) },
             Self::StackOverflow => drop(deeper(0)),
             Self::Kill => {
                 common::kill(pid(()), Signal::KILL);
@@ -73,7 +71,7 @@ impl Death {
             Self::Abort | Self::OutOfMemory => Some((Some("SIGABRT"), None)),
             // The Rust runtime turns a stack overflow into an abort only from `main` on, and
             // workers never reach `main`.
-            Self::AttemptError | Self::StackOverflow => Some((Some("SIGSEGV"), None)),
+            Self::Fault | Self::StackOverflow => Some((Some("SIGSEGV"), None)),
             Self::Kill => Some((Some("SIGKILL"), None)),
         }
     }
@@ -272,7 +270,7 @@ fn a_waker_may_submit_a_task_that_kills_its_worker() {
 }
 
 #[test]
-fn the_last_words_of_a_worker_are_in_the_report_and_on_stderr() {
+fn the_last_output_of_a_worker_are_in_the_report_and_on_stderr() {
     fn speak_and_die(lines: usize) {
         eprintln!("the first line");
         for line in 0..lines {
@@ -281,23 +279,23 @@ fn the_last_words_of_a_worker_are_in_the_report_and_on_stderr() {
         eprint!("no newline at the end");
         std::process::abort();
     }
-    let name = "the_last_words_of_a_worker_are_in_the_report_and_on_stderr";
+    let name = "the_last_output_of_a_worker_are_in_the_report_and_on_stderr";
     if part().is_some() {
         for (transport, lines) in TRANSPORTS.into_iter().flat_map(|by| [(by, 3), (by, 20_000)]) {
             let pool = pool_by(transport, 2);
             let error = pool.apply(speak_and_die, lines).unwrap_err();
             let text = error.to_string();
-            assert!(text.ends_with("its last words: no newline at the end"), "{text}");
+            assert!(text.ends_with("its last output: no newline at the end"), "{text}");
             assert!(!text.contains('\n'), "{text}");
             let TaskError::WorkerLost { loss, .. } = error else { panic!("{error}") };
-            assert_eq!(loss.last_words.starts_with("the first line\n"), lines == 3);
-            assert!(loss.last_words.len() <= 4096);
-            assert!(loss.last_words.contains(&format!("line {} ", lines - 1)));
-            assert!(lines == 3 || loss.last_words.starts_with("line "), "whole lines");
+            assert_eq!(loss.last_output.starts_with("the first line\n"), lines == 3);
+            assert!(loss.last_output.len() <= 4096);
+            assert!(loss.last_output.contains(&format!("line {} ", lines - 1)));
+            assert!(lines == 3 || loss.last_output.starts_with("line "), "whole lines");
         }
         return;
     }
-    guard("last_words", || {
+    guard("last_output", || {
         let output = play(name, "master").output().unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
         assert!(output.status.success(), "{text}");
@@ -337,7 +335,7 @@ fn every_signal_is_told_by_its_name() {
 }
 
 #[test]
-fn the_last_words_of_a_panic_that_ends_a_worker_are_its_message() {
+fn the_last_output_of_a_panic_that_ends_a_worker_are_its_message() {
     extern "C" fn panic_where_nothing_unwinds() {
         panic!("the reason is this");
     }
@@ -366,16 +364,16 @@ fn the_last_words_of_a_panic_that_ends_a_worker_are_its_message() {
         for depth in [0, 100] {
             let error = pool.apply(panic_and_die, depth).unwrap_err();
             let text = error.to_string();
-            assert!(text.ends_with("its last words: the reason is this"), "{text}");
+            assert!(text.ends_with("its last output: the reason is this"), "{text}");
             let TaskError::WorkerLost { loss, .. } = error else { panic!("{text}") };
-            let words: Vec<_> = loss.last_words.lines().collect();
+            let words: Vec<_> = loss.last_output.lines().collect();
             assert!(words.len() == 2 && words[0].contains("panicked at"), "{words:?}");
         }
         let error = pool.apply(cannot_unwind, ()).unwrap_err();
         let TaskError::WorkerLost { loss, .. } = error else { panic!("{error}") };
-        assert!(loss.last_words.contains("the reason is this"), "{loss:?}");
-        assert!(!loss.last_words.contains("backtrace"), "{loss:?}");
-        assert!(!loss.last_words.lines().any(|line| line.trim().starts_with("at ")), "{loss:?}");
+        assert!(loss.last_output.contains("the reason is this"), "{loss:?}");
+        assert!(!loss.last_output.contains("backtrace"), "{loss:?}");
+        assert!(!loss.last_output.lines().any(|line| line.trim().starts_with("at ")), "{loss:?}");
     });
 }
 

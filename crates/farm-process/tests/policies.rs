@@ -266,7 +266,7 @@ fn a_worker_cannot_have_more_memory_than_its_limit_but_arrays_do_not_count() {
         let text = error.to_string();
         let TaskError::WorkerLost { loss, .. } = error else { panic!("{text}") };
         assert_eq!(loss.signal_name().as_deref(), Some("SIGABRT"));
-        assert!(loss.last_words.contains("memory allocation of"), "{text}");
+        assert!(loss.last_output.contains("memory allocation of"), "{text}");
         assert!(text.contains("limit") && text.contains("256 MiB"), "{text}");
         let array = SharedArray::<u8, _>::zeros(400 << 20).unwrap().freeze();
         assert_eq!(pool.apply(last, (array, 64)).unwrap(), 64 << 20);

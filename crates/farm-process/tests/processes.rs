@@ -376,7 +376,7 @@ fn a_worker_in_the_hands_of_a_debugger_holds_nobody_up() {
         let handle = pool.submit(common::stay, ());
         let traced = common::process_of(&pool, &handle);
         let (seize, attached) = mpsc::channel();
-        let (evict, wait) = mpsc::channel::<()>();
+        let (release, wait) = mpsc::channel::<()>();
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 let none = std::ptr::null_mut::<libc::c_void>();
@@ -393,7 +393,7 @@ fn a_worker_in_the_hands_of_a_debugger_holds_nobody_up() {
             } else {
                 eprintln!("not tried: this system allows no debugging");
             }
-            drop(evict);
+            drop(release);
         });
         drop(pool);
     });

@@ -5,11 +5,13 @@ farm_process::init_before_main!();
 
 mod common;
 
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 
 use common::{Folder, TRANSPORTS, builder_by, is_usable, part, play};
 use farm_conformance::watchdog::guard;
 use farm_core::prelude::*;
+use rustix::process::{DumpableBehavior, geteuid, set_dumpable_behavior};
 
 /// Uses a pool by each transport, and prints one line about the outcome.
 #[allow(clippy::print_stdout, reason = "it is how the test hears of it")]
@@ -84,6 +86,26 @@ fn a_pool_works_where_nothing_can_be_written() {
             let Some(output) = after(command, &play(name, "master")) else { continue };
             assert_eq!(outcomes(&output), ["works", "works"], "{command}");
         }
+    });
+}
+
+#[test]
+fn a_program_that_nobody_may_look_into_has_pools_by_either_transport() {
+    let name = "a_program_that_nobody_may_look_into_has_pools_by_either_transport";
+    if part().is_some() {
+        set_dumpable_behavior(DumpableBehavior::NotDumpable)
+            .expect("a process may say so of itself");
+        return use_pools();
+    }
+    guard(name, || {
+        // A user without privileges: root may look into every process.
+        let mut program = play(name, "master");
+        let is_root = geteuid().is_root();
+        if is_root {
+            program.uid(65_534).gid(65_534);
+        }
+        let output = program.output().unwrap();
+        assert_eq!(outcomes(&output), ["works", "works"]);
     });
 }
 

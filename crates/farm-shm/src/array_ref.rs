@@ -57,14 +57,14 @@ pub struct ArrayRef<T: Element, D: Dimension> {
 /// What keeps the array as it is.
 pub(crate) enum Hold<T: Element, D: Dimension> {
     /// In the master: the array itself, shared by all its references.
-    PoolRef(Arc<SharedArray<T, D>>),
+    InMaster(Arc<SharedArray<T, D>>),
     /// In a worker: lent by the master, which keeps a reference until the task is done.
     Lent(Arc<Lent>),
 }
 
 impl<T: Element, D: Dimension> ArrayRef<T, D> {
     pub(crate) fn of(array: SharedArray<T, D>) -> Self {
-        Self { shape: array.shape.clone(), start: 0, hold: Hold::PoolRef(Arc::new(array)) }
+        Self { shape: array.shape.clone(), start: 0, hold: Hold::InMaster(Arc::new(array)) }
     }
 
     /// The length of each axis.
@@ -90,8 +90,8 @@ impl<T: Element, D: Dimension> ArrayRef<T, D> {
     pub fn thaw(self) -> Result<SharedArray<T, D>, Self> {
         let Self { hold, start, shape } = self;
         match hold {
-            Hold::PoolRef(array) => Arc::try_unwrap(array).map_err(|array| Self {
-                hold: Hold::PoolRef(array),
+            Hold::InMaster(array) => Arc::try_unwrap(array).map_err(|array| Self {
+                hold: Hold::InMaster(array),
                 start,
                 shape,
             }),
@@ -110,7 +110,7 @@ impl<T: Element, D: Dimension> ArrayRef<T, D> {
 
     pub(crate) fn mapping(&self) -> &Mapping {
         match &self.hold {
-            Hold::PoolRef(array) => &array.mapping,
+            Hold::InMaster(array) => &array.mapping,
             Hold::Lent(lent) => &lent.mapping,
         }
     }
@@ -133,7 +133,7 @@ impl<T: Element, D: Dimension + RemoveAxis> ArrayRef<T, D> {
 impl<T: Element, D: Dimension> Clone for ArrayRef<T, D> {
     fn clone(&self) -> Self {
         let hold = match &self.hold {
-            Hold::PoolRef(array) => Hold::PoolRef(array.clone()),
+            Hold::InMaster(array) => Hold::InMaster(array.clone()),
             Hold::Lent(lent) => Hold::Lent(lent.clone()),
         };
         Self { hold, start: self.start, shape: self.shape.clone() }

@@ -69,7 +69,7 @@ pub struct Band<T: Element, D: Dimension> {
 pub(crate) enum Right {
     /// In the master. When the band is encoded, its task shares the lease; the farm sees to it that the band is gone
     /// before the task begins.
-    PoolRef(Arc<Lease>),
+    InMaster(Arc<Lease>),
     /// In a worker: lent by the master.
     Lent(Arc<Lent>),
 }
@@ -77,7 +77,7 @@ pub(crate) enum Right {
 impl<T: Element, D: Dimension> Band<T, D> {
     pub(crate) fn home(lease: Arc<Lease>, mapping: Arc<Mapping>, whole: &D) -> Self {
         let rows = lease.rows();
-        Self::new(Right::PoolRef(lease), mapping, rows, whole)
+        Self::new(Right::InMaster(lease), mapping, rows, whole)
     }
 
     pub(crate) fn new(right: Right, mapping: Arc<Mapping>, rows: Range<usize>, whole: &D) -> Self {
@@ -120,7 +120,7 @@ impl<T: Element, D: Dimension> Band<T, D> {
 
     pub(crate) fn is_of(&self, parts: &Arc<Parts>) -> bool {
         match &self.right {
-            Right::PoolRef(lease) => parts.own(lease),
+            Right::InMaster(lease) => parts.own(lease),
             Right::Lent(_) => false,
         }
     }

@@ -139,7 +139,7 @@ impl<T: Element, D: Dimension + 'static> Band<T, D> {
     ) -> Result<S::Ok, S::Error> {
         let refuse = |reason: &dyn Display| S::Error::custom(reason);
         match (&self.right, loan::phase()) {
-            (Right::PoolRef(lease), Some(Phase::EncodeArgument { repeatable })) => {
+            (Right::InMaster(lease), Some(Phase::EncodeArgument { repeatable })) => {
                 let part = Rows::of::<T, D>(self.rows.clone(), &self.shape);
                 let undo = (repeatable && keeps && !part.is_empty())
                     .then(|| self.mapping.undo_for(&part))
@@ -172,7 +172,7 @@ impl<T: Element, D: Dimension + 'static> Band<T, D> {
                 Return { key: lent.key, rows: self.rows.clone() }.serialize(serializer)
             }
             (Right::Lent(_), Some(Phase::EncodeArgument { .. })) => Err(refuse(&LENT)),
-            (Right::PoolRef(_), Some(Phase::EncodeResult)) => Err(refuse(&MADE_HERE)),
+            (Right::InMaster(_), Some(Phase::EncodeResult)) => Err(refuse(&MADE_HERE)),
             _ => Err(refuse(&NO_FARM)),
         }
     }
@@ -188,7 +188,7 @@ impl<T: Element, D: Dimension + 'static> Serialize for ArrayRef<T, D> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let rows = self.start..self.start + self.shape().first().copied().unwrap_or(0);
         match (&self.hold, loan::phase()) {
-            (Hold::PoolRef(array), Some(Phase::EncodeArgument { .. })) => {
+            (Hold::InMaster(array), Some(Phase::EncodeArgument { .. })) => {
                 let grant = Grant {
                     access: Access::Read,
                     segment: array.mapping.lend(),
@@ -204,7 +204,7 @@ impl<T: Element, D: Dimension + 'static> Serialize for ArrayRef<T, D> {
                 Return { key: lent.key, rows }.serialize(serializer)
             }
             (Hold::Lent(_), Some(Phase::EncodeArgument { .. })) => Err(S::Error::custom(LENT)),
-            (Hold::PoolRef(_), Some(Phase::EncodeResult)) => Err(S::Error::custom(MADE_HERE)),
+            (Hold::InMaster(_), Some(Phase::EncodeResult)) => Err(S::Error::custom(MADE_HERE)),
             _ => Err(S::Error::custom(NO_FARM)),
         }
     }

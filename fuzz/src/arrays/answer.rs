@@ -1,4 +1,5 @@
-//! Handles that the master takes back: those it has lent, each band once, and the array is whole after.
+//! Handles that the master gets back. It must accept only those that it has lent, each band once,
+//! and the array must be whole afterwards.
 
 use arbitrary::Arbitrary;
 use farm_core::codec::Form;
@@ -11,7 +12,7 @@ use super::segments::{SEGMENTS, SHAPE, lent_by, visit};
 use super::wire::{Grant, Return, Rows};
 use crate::forms;
 
-/// What is lent to a task, and what becomes of it.
+/// What a task is lent, and how the task ends.
 #[derive(Arbitrary, Debug)]
 pub struct Answer<'a> {
     lent: Lent,
@@ -25,7 +26,7 @@ pub struct Answer<'a> {
 enum Lent {
     Bands,
     Readers,
-    /// The task's type says that it returns other handles than it was given.
+    /// Bands, to a task whose type says that it returns readers.
     BandsForReaders,
     ReadersForBands,
 }
@@ -33,7 +34,7 @@ enum Lent {
 #[derive(Arbitrary, Debug)]
 enum Outcome<'a> {
     Bytes(&'a [u8]),
-    /// The argument.
+    /// The bytes of the argument.
     Echo,
     Handles(Vec<Back>),
     Cancelled,
@@ -41,9 +42,9 @@ enum Outcome<'a> {
 
 #[derive(Arbitrary, Debug)]
 struct Back {
-    /// One of those that were lent; else this number.
+    /// `Ok(n)` is the key of one of the handles that were lent; `Err` is any other key.
     key: Result<u8, u64>,
-    /// Others than it went with.
+    /// The rows to return instead of those that were lent.
     rows: Option<Rows>,
 }
 
@@ -77,7 +78,8 @@ pub(super) fn names() -> [&'static str; 4] {
     ]
 }
 
-/// The array, with room for the old rows of all parts. No room can be made once segments are removed.
+/// The array, with an undo that has room for the old rows of all parts. No undo can be made after
+/// segments are removed.
 pub(super) fn with_undo(array: SharedArray<f64, Ix2>) -> SharedArray<f64, Ix2> {
     let (split, bands) = array.split(PARTS).expect("these can be bands");
     let prepared = prepare(&TaskOptions::new().retries(1), write, bands);

@@ -1,4 +1,4 @@
-//! Handles that a worker receives: they are refused, or lie within their segment.
+//! Handles that a worker receives. Each must be refused, or lie within its segment.
 
 use arbitrary::Arbitrary;
 use farm_core::codec::{self, Form, decode_form};
@@ -10,7 +10,7 @@ use ndarray::{Dimension, Ix0, Ix1, Ix2, IxDyn};
 use super::segments::{SEGMENTS, visit};
 use super::wire::{self, Access, Grant, Grants, Number, Return, Rows, Segment};
 
-/// An argument of one of [`FUNCTIONS`].
+/// An argument for one of [`FUNCTIONS`].
 #[derive(Arbitrary, Debug)]
 pub struct Argument<'a> {
     function: u8,
@@ -23,7 +23,7 @@ enum Content<'a> {
     Handles { keys: Keys, lent: Vec<(u8, Lent<'a>)>, length: Option<u32>, is_described: bool },
 }
 
-/// Those in the value.
+/// The keys in the value: those of the grants, or any.
 #[derive(Arbitrary, Debug)]
 enum Keys {
     AsLent,
@@ -48,11 +48,11 @@ struct Part {
 
 #[derive(Arbitrary, Clone, Copy, Debug)]
 enum Place {
-    /// This process has made it.
+    /// A segment that this process has made.
     Own,
-    /// Another has.
+    /// A segment that another process has made.
     Foreign,
-    /// Another has, as the undo of an array.
+    /// The same, as the undo of an array.
     Undo,
     Any(Segment),
 }
@@ -102,7 +102,7 @@ fn write<T: Element, D: Dimension + 'static>(mut handles: Vec<Band<T, D>>) -> Ve
         visit(handle.view());
         assert_eq!(handle.rows().len(), handle.shape()[0]);
         let mut view = handle.view_mut();
-        // There can be more elements without a size than anybody can wait for.
+        // If elements have no size, there can be so many that a loop over them never ends.
         if size_of::<T>() > 0 {
             view.iter_mut().for_each(|element| *element = T::zeroed());
         }
@@ -115,8 +115,9 @@ impl Argument<'_> {
         let callee = &FUNCTIONS[usize::from(self.function) % FUNCTIONS.len()];
         let argument = self.content.encode(callee);
         let mut result = Vec::new();
-        // SAFETY: it is not: what is lent here is forged. That handles stay within their segments all the same is
-        // what is checked; there is no other thread, and no view while a task runs but the one that it looks at.
+        // SAFETY: the contract is broken on purpose, since the grants are forged. The check is that
+        // handles stay within their segments all the same. No two views of the same bytes conflict:
+        // there is no other thread, and a task makes one view at a time.
         let done = unsafe { farm_core::backend::run((callee.reference)(), &argument, &mut result) };
         match done {
             Ok(form) => assert_lent(&argument, &result, form, callee),
@@ -128,7 +129,8 @@ impl Argument<'_> {
     }
 }
 
-/// What the task has had is what was lent, each once, and as what it was lent.
+/// Checks that the task has received what the grants lend, each once and with the access and the
+/// element size of its grant.
 fn assert_lent(argument: &[u8], result: &[u8], form: Form, callee: &Callee) {
     let returned: Vec<Return> = decode_form(result, form).expect("handles were returned");
     let (value, form, mut grants) = wire::take_apart(argument).expect("the worker has done so");

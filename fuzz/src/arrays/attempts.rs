@@ -1,5 +1,5 @@
-//! Attempts at one task: each keeps the old rows of its bands in the undo that it is told of, or brings them back
-//! from there, and touches nothing else.
+//! Several attempts at one task. Each must copy the old rows of its bands to the undo that its
+//! grant names, or restore them from there, and change nothing else.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use ndarray::{Dimension, Ix1, Ix2, IxDyn};
 use super::segments::{BYTES, ELEMENTS, PAGE, SEGMENTS, SHAPE, UNDO_BYTES, foreign_name, visit};
 use super::wire::{self, Access, Grant, Grants};
 
-/// One message, and how often it arrives.
+/// One task, and how often it is started.
 #[derive(Arbitrary, Debug)]
 pub struct Attempts {
     task: u8,
@@ -22,7 +22,7 @@ pub struct Attempts {
     is_described: bool,
 }
 
-/// Some rows, and what is found where they are to be kept.
+/// The rows of a band, its undo, and the flag that the first attempt finds there.
 #[derive(Arbitrary, Debug)]
 struct Part {
     start: u8,
@@ -35,11 +35,11 @@ struct Part {
 enum Undo {
     None,
     Absent,
-    /// The array itself.
+    /// The array itself, which is too short to be its undo.
     Itself,
-    /// An array of the same size, which this process has made.
+    /// An array of the same size, which this process has made; it is too short as well.
     Own,
-    /// There is room for the array and some marks.
+    /// A segment with room for the rows and for some flags.
     Proper,
 }
 
@@ -77,9 +77,9 @@ const TASKS: [Task; 5] = [
     task!(f64, Ix1, [ELEMENTS]),
     task!(f64, Ix2, [SHAPE.0, SHAPE.1]),
     task!(f64, IxDyn, [2, 3, 4]),
-    // It has rows for which there is no mark.
+    // The undo has no flag for the last of these rows.
     task!(u8, Ix1, [BYTES]),
-    // Not all of the segment.
+    // An array that is shorter than its segment.
     task!(u8, Ix2, [5, 7]),
 ];
 
@@ -87,7 +87,7 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     TASKS.into_iter().map(|task| (task.name)())
 }
 
-/// The old rows, which are zeros from then on.
+/// Returns the old rows, and overwrites them with zeros.
 fn overwrite<T: Element, D: Dimension + 'static>(bands: Vec<Band<T, D>>) -> Vec<u8> {
     let mut old = Vec::new();
     for mut band in bands {
@@ -110,8 +110,9 @@ impl Attempts {
         memory.prepare();
         for _ in 0..=self.retries % 3 {
             let mut result = Vec::new();
-            // SAFETY: it is not: what is lent here is forged, and some of it twice. The task looks at one band
-            // after the other, and there is no other thread; what else it touches is what is checked.
+            // SAFETY: the contract is broken on purpose, since the grants are forged and may lend
+            // the same rows twice. No two views conflict: the task views one band after the other,
+            // and there is no other thread. Whether it changes other bytes is what is checked.
             let done = unsafe { farm_core::backend::run((task.reference)(), &argument, &mut result) };
             match (done, memory.attempt(&self.bands, task)) {
                 (Ok(form), Ok(old)) => assert_eq!(decode_form(&result, form), Ok(old)),
@@ -161,21 +162,21 @@ impl Part {
         start * task.row()..end * task.row()
     }
 
-    /// Where the mark is, if there is room for it.
+    /// The place of the band's flag, if the undo has room for it.
     fn mark_at(&self, task: &Task) -> Option<usize> {
         let at = BYTES + self.rows(task).start;
         (at < UNDO_BYTES).then_some(at)
     }
 }
 
-/// What the array and its undo are to hold, and what is behind them.
+/// What the pages of the array and of its undo should hold, including the bytes behind both.
 struct Memory {
     array: [u8; PAGE],
     undo: [u8; PAGE],
 }
 
 impl Memory {
-    /// No byte is the same in both.
+    /// The initial content. Apart from the flags, no byte is the same in both.
     fn new(bands: &[Part], task: &Task) -> Self {
         let array = std::array::from_fn(|at| (at ^ (at >> 8)) as u8);
         let mut undo = array.map(|byte: u8| !byte);
@@ -196,7 +197,7 @@ impl Memory {
         SEGMENTS.undo.write(&self.undo);
     }
 
-    /// What the task finds, or why it is refused.
+    /// Predicts one attempt: returns the rows that the task finds, or why it is refused.
     fn attempt(&mut self, bands: &[Part], task: &Task) -> Result<Vec<u8>, &'static str> {
         bands.iter().try_for_each(|band| self.begin(band, task))?;
         let mut old = Vec::new();

@@ -1,5 +1,5 @@
-//! The segments in which handles can lie. They are mapped before the first input, and have no names from
-//! then on, so that nothing is left in shared memory however a target ends.
+//! The segments in which handles can lie. They are mapped before the first input and have no names
+//! from then on, so nothing is left in shared memory however a target ends.
 
 use std::fs::File;
 use std::ops::Range;
@@ -20,33 +20,33 @@ use super::wire::{self, Access, Grant, Segment};
 pub(super) const SHAPE: (usize, usize) = (6, 4);
 pub(super) const ELEMENTS: usize = SHAPE.0 * SHAPE.1;
 pub(super) const BYTES: usize = ELEMENTS * size_of::<f64>();
-/// A mark for each row, be each one element.
+/// Room for the rows and for one flag per row, if each row is one element.
 pub(super) const UNDO_BYTES: usize = BYTES + ELEMENTS;
 pub(super) const PAGE: usize = 4096;
 
 pub(super) static SEGMENTS: LazyLock<Segments> = LazyLock::new(Segments::new);
 
 pub(super) struct Segments {
-    /// One that this process has made.
+    /// A segment that this process has made.
     pub(super) own: Segment,
     pub(super) foreign: Foreign,
-    /// It is larger, so that the old rows of the others can be kept there.
+    /// A segment that is larger, so that it can hold the old rows of the others.
     pub(super) undo: Foreign,
-    /// The master's, to be lent and taken back.
+    /// The array that the master lends; `None` while it is lent.
     pub(super) home: Mutex<Option<SharedArray<f64, Ix2>>>,
     _own: ArrayRef<f64, Ix2>,
 }
 
-/// One that another process has made, as far as can be seen.
+/// A segment that seems to have been made by another process.
 pub(super) struct Foreign {
     pub(super) name: Segment,
     file: File,
 }
 
-/// Where they are mapped.
+/// The addresses at which the segments are mapped.
 static PLACES: Mutex<Vec<Range<usize>>> = Mutex::new(Vec::new());
 
-/// Handles of the foreign segments, which would be unmapped without them.
+/// Handles of the foreign segments, which keep them mapped.
 static KEPT: Mutex<Kept> = Mutex::new((Vec::new(), Vec::new()));
 type Kept = (Vec<ArrayRef<f64, Ix1>>, Vec<Band<f64, Ix1>>);
 
@@ -80,7 +80,7 @@ impl Segments {
 }
 
 impl Foreign {
-    /// Makes it, and has it mapped as by a worker.
+    /// Makes a segment, and maps it in the way of a worker.
     fn open(n: u64, bytes: usize) -> Self {
         let name = foreign_name(n);
         let path = path(name);
@@ -96,17 +96,19 @@ impl Foreign {
         let grants = vec![(0, lent(Access::Read)), (1, lent(Access::Write))];
         let argument = wire::argument(&(0_u64, 1_u64), Form::Compact, &grants);
         let function = Function::of(keep).reference().expect("it is in this executable");
-        // SAFETY: it is not: both are lent the same memory, and keep it. Nobody makes a view of it through what is
-        // kept after `keep` itself, which makes them one after the other.
+        // SAFETY: the contract is broken on purpose: both handles are lent the same memory, and
+        // they are kept. No two views conflict, because only `keep` makes views through these
+        // handles, one after the other.
         let kept = unsafe { farm_core::backend::run(function, &argument, &mut Vec::new()) };
         std::fs::remove_file(path).expect("it was made here");
         assert!(matches!(kept, Err(Failure::Escaped { .. })), "{kept:?}");
-        // The mapping stays as it is, and what is written behind its end can be read from the file.
+        // The mapping stays as long as it is. The file becomes longer, so that it shows what is
+        // written behind the end of the segment on the same page.
         file.set_len(PAGE as u64).expect("there is room");
         Self { name, file }
     }
 
-    /// What it holds, and behind its end the rest of the page.
+    /// Reads the segment and the rest of its page.
     pub(super) fn read(&self) -> [u8; PAGE] {
         let mut page = [0; PAGE];
         self.file.read_exact_at(&mut page, 0).expect("it is a page");
@@ -118,7 +120,7 @@ impl Foreign {
     }
 }
 
-/// Names a segment as another process would. Those from 2 on do not exist.
+/// The name that another process would give to its segment `n`. Segments from 2 on do not exist.
 pub(super) fn foreign_name(n: u64) -> Segment {
     Segment { pid: std::process::id(), started: 1, n }
 }
@@ -135,7 +137,7 @@ fn name_of(array: &ArrayRef<f64, Ix2>) -> Segment {
     lent_by(&prepared)[0].1.segment
 }
 
-/// What a task is lent, by the keys.
+/// The grants of a task, with the keys of their handles.
 pub(super) fn lent_by<R: Data>(prepared: &Prepared<R>) -> Vec<(u64, Grant)> {
     let argument = prepared.task.argument.as_slice().expect("nobody else has it");
     let (_, _, grants) = wire::take_apart(argument).expect("it was encoded");
@@ -143,7 +145,7 @@ pub(super) fn lent_by<R: Data>(prepared: &Prepared<R>) -> Vec<(u64, Grant)> {
     grants.into_iter().map(|(key, grant)| (key, decode(grant))).collect()
 }
 
-/// Reads all elements, and looks at where they are.
+/// Reads all elements of a view, and checks that they lie within one of the segments.
 pub(super) fn visit<T: Element, D: Dimension>(view: ArrayView<'_, T, D>) {
     let elements: usize = view.shape().iter().product();
     let start = view.as_ptr().addr();

@@ -1,4 +1,4 @@
-//! Handles as they are on the wire, with any number in them.
+//! Handles and grants as they are on the wire, with any numbers in them.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::forms;
 
-/// What a handle in an argument lends. The handle itself is a key.
+/// What a handle in an argument lends. The handle itself is encoded as a key.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Grant {
     pub(super) access: Access,
@@ -25,21 +25,21 @@ pub(super) enum Access {
     Write,
 }
 
-/// A handle in a result.
+/// A handle as it is encoded in a result.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Return {
     pub(super) key: u64,
     pub(super) rows: Range<usize>,
 }
 
-/// What is behind the value of an argument: keys, and what is lent by them, encoded.
+/// The grants behind the value of an argument: keys, each with its encoded [`Grant`].
 pub(super) type Grants = Vec<(u64, Vec<u8>)>;
 
 pub(super) fn encode(grant: &Grant) -> Vec<u8> {
     codec::encode(grant).expect("they are numbers")
 }
 
-/// An argument of handles with these keys.
+/// An argument that consists of handles with these keys, and of these grants.
 pub(super) fn argument(keys: &impl Serialize, form: Form, grants: &Grants) -> Vec<u8> {
     let grants =
         if grants.is_empty() { Vec::new() } else { codec::encode(grants).expect("bytes") };
@@ -47,7 +47,7 @@ pub(super) fn argument(keys: &impl Serialize, form: Form, grants: &Grants) -> Ve
     forms::argument(form, &keys, &grants)
 }
 
-/// The value in an argument, its form, and what it lends.
+/// Splits an argument into the bytes of the value, its form, and its grants.
 pub(super) fn take_apart(argument: &[u8]) -> Option<(&[u8], Form, Grants)> {
     let (value, form, grants) = forms::take_apart(argument)?;
     let none = grants.is_empty().then(Vec::new);
@@ -62,7 +62,7 @@ pub(super) struct Segment {
     pub(super) n: u64,
 }
 
-/// A number, of those that make a difference.
+/// A number, preferably small, or near the largest or a power of two.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub(super) enum Number {
     Small(u8),

@@ -1,4 +1,4 @@
-//! Values that are sent arrive as they are, whatever was sent before.
+//! Checks that values arrive unchanged, whatever was sent before.
 
 use std::fmt::Debug;
 
@@ -11,16 +11,16 @@ use super::text::{deeply, goes_through_json, into_text, text_of};
 use super::{Promise, any_kind, keep, received};
 use crate::forms;
 
-/// Some values of one type.
+/// Sends some values of one type, and checks that they arrive.
 ///
 /// # Errors
 ///
-/// There is not enough to make them from.
+/// If the input has too few bytes for the values.
 pub fn arrive(u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
     (any_kind(u)?.arrive)(u)
 }
 
-/// How many values are sent one after the other.
+/// The most values that are sent one after the other.
 const MOST: usize = 4;
 
 pub(super) fn check<T>(u: &mut Unstructured<'_>, promise: Promise) -> arbitrary::Result<()>
@@ -33,7 +33,7 @@ where
     }
     let alone: Vec<_> = values.iter().map(|value| check_alone(value, promise)).collect();
     forms::forget();
-    // What becomes known by the one does not change the other.
+    // The facts that become known by one value do not change how another arrives.
     for (value, (sent, called)) in values.iter().zip(&alone) {
         for _ in 0..2 {
             assert_eq!(&send(value), sent);
@@ -44,8 +44,8 @@ where
     Ok(())
 }
 
-/// A value arrives as it is, if that is promised, and nothing is known before. Returns what it has arrived as, and
-/// from a task.
+/// Checks that a value arrives unchanged while no facts are known, if that is promised. Returns
+/// what it arrives as, first directly, then as the result of a task.
 pub(super) fn check_alone<T: Data + Debug>(value: &T, promise: Promise) -> (Arrived, Arrived) {
     forms::forget();
     let sent = send(value);
@@ -57,7 +57,7 @@ pub(super) fn check_alone<T: Data + Debug>(value: &T, promise: Promise) -> (Arri
         assert_eq!(called, text);
     }
     if promise == Promise::All {
-        // Elements that take no room are refused.
+        // The compact form refuses elements that take no bytes.
         if let Ok(compact) = codec::encode(value) {
             let back = codec::decode::<T>(&compact).expect("it was encoded");
             assert_eq!(into_text(back), text_of(value));
@@ -66,7 +66,7 @@ pub(super) fn check_alone<T: Data + Debug>(value: &T, promise: Promise) -> (Arri
     (sent, called)
 }
 
-/// What a value arrives as, if it does.
+/// The text of the value that arrives; `None` if it cannot be decoded.
 type Arrived = Option<String>;
 
 fn send<T: Data + Debug>(value: &T) -> Arrived {
@@ -74,13 +74,13 @@ fn send<T: Data + Debug>(value: &T) -> Arrived {
     decode_form::<T>(&bytes, form).ok().map(into_text)
 }
 
-/// What it arrives as from a task that returns its argument.
+/// Sends a value to a task that returns its argument, and returns what arrives at the master.
 fn call<T: Data + Debug>(value: &T) -> Arrived {
     let argument = encode_call(value).expect("it does not refuse");
     let function = Function::of(keep::<T>).reference().expect("it is in this executable");
     let mut buffer = Moving::default();
     let mut output = Output::new(Vec::new(), Some(&mut buffer));
-    // SAFETY: nothing is lent.
+    // SAFETY: the argument lends nothing.
     let form = unsafe { run_to(function, &argument, &mut output) }.ok()?;
     let result = match output.finish() {
         Encoded::Heap(bytes) => bytes,
@@ -89,7 +89,7 @@ fn call<T: Data + Debug>(value: &T) -> Arrived {
     received::by_master::<T>(result.into(), form).ok().map(into_text)
 }
 
-/// Room for results of some length, which moves each time that it grows.
+/// An output buffer for results of up to 300 bytes, which moves each time that it grows.
 #[derive(Default)]
 struct Moving(Vec<u8>);
 

@@ -1,4 +1,4 @@
-//! Types with attributes of serde that the compact form cannot bring back, at least not all of their values.
+//! Types with serde attributes, of which the compact form cannot bring back all values.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::derived::Choice;
 
-/// Which it is, its kinds tell.
+/// The variant can be told only by the kinds of its content.
 #[derive(Arbitrary, Clone, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Untagged {
@@ -59,7 +59,7 @@ pub struct Sparse {
     last: f64,
 }
 
-/// It is not what an empty one is read as, so that what is left out shows.
+/// The default is not all zeros, so a field that is lost on the way shows.
 impl Default for Sparse {
     fn default() -> Self {
         Self { first: None, second: -1, third: Vec::new(), never: 0, last: 0.0 }
@@ -81,7 +81,7 @@ pub struct Flat {
     rest: BTreeMap<String, i64>,
 }
 
-/// Some variants have the name that they are written with, the last has any.
+/// Most variants are written with their name; the last is any other text.
 #[derive(Arbitrary, Clone, Debug, Serialize, Deserialize)]
 pub enum Open {
     Known,
@@ -96,7 +96,7 @@ pub struct Transparent {
     inner: Option<Text>,
 }
 
-/// Written as text, and read from it.
+/// A number that is written as text and read from it.
 #[derive(Arbitrary, Clone, Debug, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Text(i32);
@@ -115,7 +115,7 @@ impl TryFrom<String> for Text {
     }
 }
 
-/// Maps with keys that JSON has as text.
+/// Maps whose keys JSON writes as text.
 pub(super) type Keyed = (
     BTreeMap<i64, Untagged>,
     BTreeMap<bool, Option<Text>>,
@@ -123,7 +123,7 @@ pub(super) type Keyed = (
     BTreeMap<u128, Open>,
 );
 
-/// Any value of JSON, many of them in each other.
+/// Any JSON value, sometimes deeply nested.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Json(Value);

@@ -1,4 +1,4 @@
-//! Results in memory that somebody goes on writing to while they are decoded.
+//! Results in memory that is written to while they are decoded.
 
 use std::fmt::Debug;
 use std::mem::MaybeUninit;
@@ -15,7 +15,7 @@ use super::text::{deeply, text_of};
 use super::{Promise, any_kind, arrival, many, received};
 use crate::forms;
 
-/// The encoding of a sequence of values, and what is written to it.
+/// An encoded sequence of values, and the changes that are made to it while it is decoded.
 #[derive(Debug)]
 pub(super) struct Changing {
     pub(super) form: Form,
@@ -23,7 +23,7 @@ pub(super) struct Changing {
     pub(super) changes: Vec<Change>,
 }
 
-/// Before which copy something is written.
+/// Two bytes that are written at `at`, just before the copy with this number is made.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub(super) struct Change {
     copy: u8,
@@ -31,14 +31,14 @@ pub(super) struct Change {
     bytes: [u8; 2],
 }
 
-/// So many bytes are copied in several pieces.
+/// The most bytes of a result. A result of this length is copied in several pieces.
 const MOST_BYTES: usize = 32 << 10;
 
-/// Results that are to be values of some type.
+/// Decodes changing results as values of some type.
 ///
 /// # Errors
 ///
-/// There is not enough to make them from.
+/// If the input has too few bytes for the results.
 pub fn receive_changing(u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
     let (kind, form) = (any_kind(u)?, any_form(u)?);
     let changes = u.arbitrary()?;
@@ -61,8 +61,8 @@ pub(super) fn check<T: Data + Debug>(changing: &Changing) {
     }
 }
 
-/// They are values like any others: text is text, for one. That is looked at as bytes, for nothing else believes that
-/// it could be otherwise.
+/// Checks that decoded values are like any others: that text is UTF-8, for instance. The text is
+/// checked as opaque bytes, since the compiler may assume that a `str` is UTF-8.
 pub(super) fn check_values<T: Data + Debug>(values: Vec<T>) {
     const ENOUGH: usize = 3;
     for value in values.iter().take(ENOUGH) {
@@ -74,7 +74,7 @@ pub(super) fn check_values<T: Data + Debug>(values: Vec<T>) {
 }
 
 impl Changing {
-    /// Bytes that are changed as these are.
+    /// A payload of `bytes` that changes in the same way.
     pub(super) fn payload(&self, bytes: &[u8]) -> Payload {
         Payload::Shared(Arc::new(Shared {
             length: bytes.len(),
@@ -92,7 +92,7 @@ struct Shared {
     copies: AtomicUsize,
 }
 
-// SAFETY: all that is asked for is initialised.
+// SAFETY: `copy` writes all of `to`, or panics.
 unsafe impl SharedBytes for Shared {
     fn len(&self) -> usize {
         self.length

@@ -1,4 +1,4 @@
-//! Encoded values that were damaged on their way.
+//! Encoded values that are damaged before they are received.
 
 use std::fmt::Debug;
 
@@ -11,15 +11,15 @@ use super::any_kind;
 use super::text::deeply;
 use crate::forms;
 
-/// More bytes are not made of one input: values can be as deep as they have bytes, and the types here are dropped on the
-/// stack of the thread, level by level.
+/// The most bytes that are made from one input. A value can be nested as deep as it has bytes, and
+/// the types here are dropped on the thread's stack, level by level.
 const MOST_BYTES: usize = 8 << 10;
 
-/// Bytes that are to be a value of some type.
+/// Receives any bytes, or a damaged encoding, as a value of some type.
 ///
 /// # Errors
 ///
-/// There is not enough to make them from.
+/// If the input has too few bytes for them.
 pub fn receive_damaged(u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
     let (kind, form) = (any_kind(u)?, any_form(u)?);
     let to = if u.ratio(1, 8)? { any_kind(u)? } else { kind };
@@ -45,7 +45,7 @@ enum Damage {
         at: u16,
         byte: u8,
     },
-    /// A word of what is behind a described value.
+    /// Overwrites one of the words that follow a described value.
     Word {
         last: u8,
         number: u64,
@@ -99,7 +99,7 @@ impl Damage {
     }
 }
 
-/// Encodes a value of that type, or so many of it as a sequence.
+/// Encodes a value of type `T` or, if `times` is not 1, a sequence of `times` such values.
 pub(super) fn encode<T>(
     u: &mut Unstructured<'_>,
     form: Form,
@@ -109,7 +109,7 @@ where
     T: Data + Debug + for<'a> Arbitrary<'a>,
 {
     let value: T = u.arbitrary()?;
-    // What has no compact encoding is damaged in itself.
+    // A value without a compact encoding becomes no bytes at all, which is damage enough.
     let bytes = match times {
         1 => forms::encode_in(form, &value),
         _ => forms::encode_in(form, &Repeated(&value, times)),

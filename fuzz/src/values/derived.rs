@@ -1,4 +1,5 @@
-//! Types whose `Deserialize` asks for just what their `Serialize` writes: all their values arrive as they are.
+//! Types whose `Deserialize` asks for exactly what their `Serialize` writes. All their values
+//! arrive unchanged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -23,7 +24,7 @@ pub(super) type Mixed = (i128, f32, char, Duration, NonZeroU8, IpAddr, Result<bo
 
 pub(super) type Numbers = ((u8, u16, u32, u64, u128), (i8, i16, i32, i64, i128), usize, isize);
 
-/// Maps with keys that JSON does not have, and options in options.
+/// Maps with keys that JSON cannot write, and options in options.
 pub(super) type Odd = (
     BTreeMap<(i8, bool), Option<Option<()>>>,
     BTreeMap<Option<char>, Vec<Option<Option<u8>>>>,
@@ -57,10 +58,10 @@ pub struct Wrapped(Option<Box<Wrapped>>);
 #[derive(Arbitrary, Clone, Debug, Serialize, Deserialize)]
 pub struct Nothing;
 
-/// Elements that take no room.
+/// Sequences and maps whose elements take no bytes.
 pub(super) type Empty = (Vec<()>, Vec<Hidden>, BTreeMap<(), Nothing>, Vec<[Hidden; 2]>);
 
-/// It has a size, and no encoding.
+/// A type that has a size in memory, but takes no bytes when it is encoded.
 #[derive(Arbitrary, Clone, Debug, Serialize, Deserialize)]
 pub struct Hidden {
     #[serde(skip)]
@@ -69,7 +70,7 @@ pub struct Hidden {
     hidden: u64,
 }
 
-/// Values that lie deep in each other.
+/// A type whose values can be deeply nested.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Nest {
     Leaf(u8),

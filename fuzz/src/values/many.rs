@@ -1,4 +1,4 @@
-//! The results of many items in one piece, as a `map` takes them apart.
+//! The results of a whole batch, which a `map` takes apart.
 
 use std::fmt::Debug;
 use std::sync::{Arc, Weak};
@@ -12,13 +12,13 @@ use super::changing::{Changing, check_values};
 use super::keep;
 use crate::forms;
 
-/// How many items a map has.
+/// The number of items of a map.
 const ITEMS: usize = 3;
 
-/// Each outcome of a map is a value like any other, or an error.
+/// Checks that each outcome of a map is a value like any other, or an error.
 pub(super) fn check<T: Data + Debug>(changing: &Changing) {
     let nothing = Vec::<T>::new();
-    // Items that are not known to come back compact would go by themselves.
+    // Only items that are known to come back from the compact form go in batches.
     let (form, bytes) = forms::encode(&nothing).expect("it does not refuse");
     decode_form::<Vec<T>>(&bytes, form).expect("it is a sequence").clear();
     let length = u32::try_from(changing.bytes.len()).expect("they are few").to_le_bytes();
@@ -38,7 +38,7 @@ pub(super) fn check<T: Data + Debug>(changing: &Changing) {
     }
 }
 
-/// A pool that answers each batch with the same.
+/// A pool that answers each batch with the same results.
 struct Answering {
     results: Payload,
     form: Form,

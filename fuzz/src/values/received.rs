@@ -1,5 +1,5 @@
-//! Any bytes that are received as a value: the codec alone, a worker and the master say the same of them, and what they
-//! are taken for is a value like any other.
+//! Any bytes, received as a value. The codec alone, a worker and the master must agree on whether
+//! they are a value and on which, and that value must be like any other.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub(super) fn check<T: Data + Debug>(form: Form, bytes: &[u8], promise: Promise)
             let text = text_of(&value);
             assert_eq!(text, into_text(by_master));
             let (arrived, _) = arrival::check_alone(&value, promise);
-            // It was sent once more.
+            // The worker has sent the value once more, as its result.
             assert_eq!(by_worker.ok(), arrived);
             deeply(move || drop(value));
         }
@@ -40,11 +40,12 @@ pub(super) fn check<T: Data + Debug>(form: Form, bytes: &[u8], promise: Promise)
     }
 }
 
-/// The result of a task that returns its argument. An error without a reason is that of the result.
+/// Decodes the bytes as the argument of a task that returns its argument, and decodes its result.
+/// An error without a reason is one of decoding the result.
 fn by_worker<T: Data + Debug>(bytes: &[u8], form: Form) -> Result<String, Option<String>> {
     let function = Function::of(keep::<T>).reference().expect("it is in this executable");
     let mut result = Vec::new();
-    // SAFETY: nothing is lent.
+    // SAFETY: the argument lends nothing.
     let done = unsafe { run(function, &forms::argument(form, bytes, &[]), &mut result) };
     match done {
         Ok(form) => decode_form::<T>(&result, form).map(into_text).map_err(|_| None),
@@ -53,7 +54,7 @@ fn by_worker<T: Data + Debug>(bytes: &[u8], form: Form) -> Result<String, Option
     }
 }
 
-/// The way of a result to its handle.
+/// Delivers a result to a handle, which decodes it as the master does.
 pub(super) fn by_master<T: Data>(result: Payload, form: Form) -> Result<T, String> {
     let name = TaskName::new(Function::of(keep::<T>), &TaskOptions::new());
     let (task, slot) = (name.id, Arc::new(Slot::<T>::new(Arc::new(name))));

@@ -1,14 +1,14 @@
-//! Values as text, to be compared: numbers that are none are the same, and all bits of others count.
+//! Values as text, for comparisons: all NaNs are the same, and all bits of other numbers count.
 
 use std::fmt::Debug;
 
 use farm_core::Data;
 
-/// Enough for the deepest values that a target makes, even as JSON and while they are dropped. The codec has to do with
-/// the stack of its thread.
+/// Bytes of stack that are enough for the deepest values that a target makes, even as JSON and
+/// while they are dropped. The codec has to manage with the stack of its thread.
 const STACK: usize = 256 << 20;
 
-/// Batcher a body of which nothing is known but that it goes as deep as its values.
+/// Calls `body` on a stack that is large enough for code which recurses as deep as its values.
 pub(super) fn deeply<T>(body: impl FnOnce() -> T) -> T {
     stacker::grow(STACK, body)
 }
@@ -17,12 +17,12 @@ pub(super) fn text_of(value: &impl Debug) -> String {
     deeply(|| format!("{value:?}"))
 }
 
-/// The text, and the value is dropped.
+/// The text of a value, which is dropped.
 pub(super) fn into_text(value: impl Debug) -> String {
     deeply(move || format!("{value:?}"))
 }
 
-/// Whether JSON brings the value back.
+/// Whether JSON brings the value back unchanged.
 pub(super) fn goes_through_json<T: Data + Debug>(value: &T) -> bool {
     deeply(|| {
         let json = serde_json::to_string(value).ok();

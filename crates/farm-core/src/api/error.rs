@@ -226,7 +226,7 @@ pub struct Loss {
     /// The limit of its memory, in bytes, if the pool sets one.
     pub memory_limit: Option<u64>,
     /// The last lines that it wrote to stderr or stdout, without those of a panic's backtrace.
-    pub last_words: Arc<str>,
+    pub last_output: Arc<str>,
 }
 
 impl Loss {
@@ -242,7 +242,7 @@ impl Loss {
             out_of_memory: false,
             peak_memory: None,
             memory_limit: None,
-            last_words: "".into(),
+            last_output: "".into(),
         }
     }
 
@@ -280,8 +280,8 @@ impl fmt::Display for Loss {
             (None, Some(limit)) => write!(f, "; its limit was {limit} MiB")?,
             (None, None) => {}
         }
-        match self.last_words.lines().rfind(says_something) {
-            Some(line) => write!(f, "; its last words: {}", line.trim()),
+        match self.last_output.lines().rfind(says_something) {
+            Some(line) => write!(f, "; its last output: {}", line.trim()),
             None => Ok(()),
         }
     }

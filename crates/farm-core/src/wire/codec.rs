@@ -51,10 +51,10 @@
 //!
 //! # Callers
 //!
-//! In the master, `backend/run.rs` encodes arguments and decodes results, also for
-//! `backend/pending.rs`; in a worker, `wire/function.rs` does the converse. For these the codec
-//! chooses the form. Failures and grants are always compact ([`encode`], [`decode`]). farm-process
-//! implements [`OutputBuffer`] and [`SharedBytes`], and [shares](share) the facts.
+//! In the master, `backend/encode.rs` encodes arguments and `backend/decode.rs` decodes results; in
+//! a worker, `wire/function.rs` does the converse. For these the codec chooses the form. Failures
+//! and grants are always compact ([`encode`], [`decode`]). farm-process implements [`OutputBuffer`]
+//! and [`SharedBytes`], and [shares](share) the facts.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -163,8 +163,8 @@ fn encode_compact<T: Serialize + ?Sized>(
     finish(encoded, length, before, output)
 }
 
-/// What values that are encoded or decoded one after the other have in common, so that it is looked
-/// up once. It is for the thread and the stack on which it was made.
+/// The known facts and the limit of the stack, looked up once for values that are encoded or
+/// decoded one after the other. Both hold for the thread and the stack on which this was made.
 pub(crate) struct Setting {
     terms: Terms,
     limit: Limit,
@@ -681,6 +681,29 @@ mod tests {
         let mut output = Output::new(Vec::new(), Some(&mut buffer));
         encode_to(&[1_u8; 30], &mut output).unwrap();
         assert!(encode_to(&1_u8, &mut output).is_err());
+    }
+
+    #[test]
+    fn a_value_that_ignores_that_it_is_unsuited_is_described_from_its_beginning() {
+        struct Ignores;
+        impl Serialize for Ignores {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                use serde::ser::SerializeTuple;
+                let erased: &dyn erased_serde::Serialize = &Pair(7, -7);
+                let mut tuple = serializer.serialize_tuple(3)?;
+                tuple.serialize_element(&5_u8)?;
+                let _ = tuple.serialize_element(erased);
+                tuple.serialize_element(&1_u8)?;
+                tuple.end()
+            }
+        }
+        let mut output = Output::from(vec![9]);
+        let form = encode_value(&Ignores, &mut output).unwrap();
+        assert_eq!(form, Form::Described);
+        let bytes = output.into_heap();
+        assert_eq!(bytes[0], 9);
+        let value: (u8, Pair, u8) = decode_form(&bytes[1..], form).unwrap();
+        assert_eq!(value, (5, Pair(7, -7), 1));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The messages between master and worker. Each message is a head, defined here, and a body of
 //! encoded bytes that the transport carries beside it: to the worker an argument, to the master a
-//! result or a failure.
+//! result or a failure. The channels of farm-process send these heads; its lanes have records of
+//! their own, with the same [`Ending`].
 
 use serde::{Deserialize, Serialize};
 

@@ -49,9 +49,9 @@ impl Boundaries {
 }
 
 /// The file that tells whether a worker has died in this round. It is removed when this is dropped.
-struct TaskCounter(PathBuf);
+struct DeathFile(PathBuf);
 
-impl TaskCounter {
+impl DeathFile {
     fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -64,7 +64,7 @@ impl TaskCounter {
     }
 }
 
-impl Drop for TaskCounter {
+impl Drop for DeathFile {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }
@@ -88,18 +88,18 @@ fn round(
     workers: usize,
     boundary: usize,
     retries: u32,
-    in_envelopes: bool,
+    in_batches: bool,
 ) -> usize {
-    let mark = TaskCounter::new();
+    let file = DeathFile::new();
     let pool = Pool::builder()
         .workers(workers)
         .transport(transport)
         .retries(retries)
-        .env(MESSAGES.variable, mark.at(boundary))
+        .env(MESSAGES.variable, file.at(boundary))
         .build()
         .expect("one dies");
     let mut lost = 0;
-    let outcomes: Vec<_> = if in_envelopes {
+    let outcomes: Vec<_> = if in_batches {
         pool.map_each(reversed, items())
     } else {
         let handles: Vec<_> = items().map(|item| pool.submit(reversed, item)).collect();
@@ -112,7 +112,7 @@ fn round(
             Err(error) => panic!("boundary {boundary}: {error}"),
         }
     }
-    assert!(mark.0.exists(), "nobody came to boundary {boundary}");
+    assert!(file.0.exists(), "nobody came to boundary {boundary}");
     pool.shutdown();
     lost
 }
@@ -129,7 +129,7 @@ fn with_a_retry_no_death_at_a_boundary_costs_anything() {
 }
 
 #[test]
-fn a_death_at_a_boundary_costs_one_item_of_an_envelope_at_most() {
+fn a_death_at_a_boundary_costs_one_item_of_a_batch_at_most() {
     guard("boundaries", || {
         for boundary in 1..=20 {
             assert_eq!(round(Transport::Lanes, 2, boundary, 1, true), 0, "boundary {boundary}");
@@ -164,19 +164,19 @@ fn after_a_while(n: u32) -> u32 {
 
 /// Kills a worker at that step of waking the master, while a caller sleeps, or else the receiver
 /// thread.
-fn ring(boundary: usize, waits: fn(&TaskHandle<u32>)) {
-    let mark = TaskCounter::new();
+fn wake_step(boundary: usize, waits: fn(&TaskHandle<u32>)) {
+    let file = DeathFile::new();
     let pool = Pool::builder()
         .workers(2)
-        .env(WAKE_STEPS.variable, mark.at(boundary))
+        .env(WAKE_STEPS.variable, file.at(boundary))
         .build()
-        .expect("they live until they ring");
+        .expect("they live until they wake the master");
     // The loop goes on for some rounds after the death: the workers must not wait for answers that
     // the dead worker did not wake the master for.
     let (mut round, mut since) = (0, 0);
     while since < 5 {
         round += 1;
-        since += u32::from(mark.0.exists());
+        since += u32::from(file.0.exists());
         // Two workers answer at about the same time, and one wakes the master for both.
         let handles = [round, round + 7].map(|n| pool.submit(after_a_while, n));
         handles.iter().for_each(waits);
@@ -187,12 +187,12 @@ fn ring(boundary: usize, waits: fn(&TaskHandle<u32>)) {
 }
 
 #[test]
-fn a_worker_that_dies_while_it_rings_leaves_nobody_asleep_and_costs_nothing() {
-    guard("rings", || {
+fn a_worker_that_dies_while_it_wakes_the_master_leaves_nobody_asleep_and_costs_nothing() {
+    guard("wake steps", || {
         // A worker that wakes the master passes four steps; see `MasterWaker::notify`.
         for boundary in 1..=12 {
-            ring(boundary, TaskHandle::wait);
-            ring(boundary, |handle| {
+            wake_step(boundary, TaskHandle::wait);
+            wake_step(boundary, |handle| {
                 while !handle.is_ready() {
                     std::thread::yield_now();
                 }

@@ -12,7 +12,7 @@ use super::Dispatcher;
 use crate::os::threads;
 use crate::supervise::clock::BEAT;
 use crate::transport::channel::Body;
-use crate::transport::control::{self, Answers, Unheard, Up};
+use crate::transport::control::{self, Answers, ReceiveError, Up};
 use crate::transport::ipc::Contained;
 use crate::transport::outcome::outcome;
 
@@ -29,7 +29,7 @@ impl Dispatcher {
                         continue;
                     }
                     let (ours, answers) = (self.clone(), answers.clone());
-                    let stand_in = move || threads::as_ours(|| ours.run(&answers));
+                    let stand_in = move || threads::as_pool_thread(|| ours.run(&answers));
                     if self.wakers.wake_at_post(wakers, stand_in) {
                         return;
                     }
@@ -43,8 +43,8 @@ impl Dispatcher {
                 Err(_) if self.is_over() => return,
                 // The message cannot be decoded, and so its sender is not known. Its loss would
                 // make somebody wait without end, so all workers are replaced.
-                Err(Unheard::Unreadable) => self.watch.kill_present(),
-                Err(Unheard::Gone) => self.open_anew(&mut answers.lock()),
+                Err(ReceiveError::Unreadable) => self.watch.kill_present(),
+                Err(ReceiveError::Gone) => self.open_anew(&mut answers.lock()),
             }
         }
     }

@@ -165,7 +165,7 @@ impl Dispatcher {
             && arena.wants(bytes.len())
         {
             // A thread of a pool must not wait for room, because such threads make room.
-            let is_over = || threads::is_this_one_of_ours() || self.takes_nothing_more();
+            let is_over = || threads::is_pool_thread() || self.takes_nothing_more();
             if let Some(placed) = arena.put_in_time(bytes, is_over) {
                 task.argument = placed;
             }
@@ -174,7 +174,7 @@ impl Dispatcher {
             self.state.lock().keeps_time = true;
         }
         let mut state = self.lock();
-        if let Some(most) = self.settings.max_queued.filter(|_| !threads::is_this_one_of_ours()) {
+        if let Some(most) = self.settings.max_queued.filter(|_| !threads::is_pool_thread()) {
             while state.master.queued() >= most && !state.closed && state.master.broken().is_none()
             {
                 self.room.wait(&mut state);

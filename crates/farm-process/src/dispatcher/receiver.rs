@@ -93,7 +93,7 @@ impl Receiver {
     /// Ends the receiver thread.
     pub(crate) fn close(&self) {
         self.is_closed.store(true, Ordering::Release);
-        self.waker.wake(Sleeper::Service);
+        self.waker.wake(Sleeper::ReceiverThread);
     }
 
     /// Wakes a caller that sleeps, after outcomes have been delivered by a thread that is not the
@@ -111,7 +111,7 @@ impl Receiver {
     /// receiver, or may have overwritten the futex words of the waker.
     pub(crate) fn wake(&self) {
         self.waker.wake(Sleeper::Caller);
-        self.waker.wake(Sleeper::Service);
+        self.waker.wake(Sleeper::ReceiverThread);
     }
 
     /// Called by a caller that waits for an outcome: receives until the outcome is there, or until
@@ -168,13 +168,13 @@ impl Receiver {
         }
         for _ in 0..HAND_OVERS {
             let is_due = || has_news(&views) || self.has_changed();
-            if self.waker.announce_sleep(Sleeper::Service, is_due) {
+            if self.waker.announce_sleep(Sleeper::ReceiverThread, is_due) {
                 return wakers;
             }
             self.receive(incoming, &mut views, &mut wakers);
         }
         // More answers keep coming, so the receiver thread continues.
-        self.waker.wake(Sleeper::Service);
+        self.waker.wake(Sleeper::ReceiverThread);
         wakers
     }
 
@@ -184,7 +184,7 @@ impl Receiver {
         loop {
             let mut views = self.views.lock();
             self.waker.set_awake();
-            let ticket = self.waker.ticket(Sleeper::Service);
+            let ticket = self.waker.ticket(Sleeper::ReceiverThread);
             let mut wakers = Vec::new();
             if self.receive(incoming, &mut views, &mut wakers) {
                 // More answers are about to come. Meanwhile, a caller that waits for one can become
@@ -192,7 +192,7 @@ impl Receiver {
                 drop(views);
                 if !wakers.is_empty() {
                     let (ours, theirs) = (self.clone(), incoming.clone());
-                    let stand_in = move || threads::as_ours(|| ours.run(&theirs));
+                    let stand_in = move || threads::as_pool_thread(|| ours.run(&theirs));
                     if incoming.wakers().wake_at_post(wakers, stand_in) {
                         return;
                     }
@@ -205,7 +205,7 @@ impl Receiver {
                 return;
             }
             let is_due = || has_news(&views) || self.has_changed() || is_closed();
-            if self.waker.announce_sleep(Sleeper::Service, is_due) {
+            if self.waker.announce_sleep(Sleeper::ReceiverThread, is_due) {
                 drop(views);
                 self.waker.sleep(ticket, None);
             }

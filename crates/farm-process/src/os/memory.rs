@@ -46,7 +46,7 @@ pub(crate) fn check_addresses(workers: usize) -> std::io::Result<()> {
 
 /// Keeps glibc from reserving most of a limited address space for the threads of a pool: its arenas
 /// may take a quarter of the limit, unless the user has configured the allocator.
-pub(crate) fn be_modest_with_arenas() {
+pub(crate) fn limit_malloc_arenas() {
     #[cfg(target_env = "gnu")]
     if let Some(limit) = getrlimit(Resource::As).current
         && std::env::var_os("MALLOC_ARENA_MAX").is_none()

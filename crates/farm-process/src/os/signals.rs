@@ -74,7 +74,7 @@ pub(crate) fn without_sigpipe<T>(write: impl FnOnce() -> T) -> T {
 }
 
 /// Calls `spawn`; the thread that it starts has all signals blocked.
-pub(crate) fn none_for_threads_of<T>(spawn: impl FnOnce() -> T) -> T {
+pub(crate) fn with_all_signals_blocked<T>(spawn: impl FnOnce() -> T) -> T {
     let _blocked = Blocked::all();
     spawn()
 }

@@ -13,7 +13,7 @@ use farm_os::limits::name_limit_of_threads;
 use super::signals;
 
 thread_local! {
-    static OURS: Cell<bool> = const { Cell::new(false) };
+    static POOL_THREAD: Cell<bool> = const { Cell::new(false) };
     static THREAD_LOCALS: Cell<Locals> = const { Cell::new(Locals::Unused) };
     static LAST_MADE: LastMade = const { LastMade };
 }
@@ -56,9 +56,9 @@ pub(crate) fn note_thread_locals() {
 /// # Errors
 ///
 /// If the system refuses a thread, or if `body` panics.
-pub(crate) fn elsewhere<T: Send>(body: impl FnOnce() -> T + Send) -> io::Result<T> {
+pub(crate) fn on_another_thread<T: Send>(body: impl FnOnce() -> T + Send) -> io::Result<T> {
     std::thread::scope(|scope| {
-        let there = signals::none_for_threads_of(|| Builder::new().spawn_scoped(scope, body))?;
+        let there = signals::with_all_signals_blocked(|| Builder::new().spawn_scoped(scope, body))?;
         there.join().map_err(|_| io::Error::other("a thread has panicked"))
     })
 }
@@ -69,7 +69,7 @@ pub(crate) fn spawn(
     body: impl FnOnce() + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
     start(name, move || {
-        OURS.set(true);
+        POOL_THREAD.set(true);
         body();
     })
 }
@@ -78,7 +78,7 @@ fn start(
     name: impl Into<String>,
     body: impl FnOnce() + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
-    signals::none_for_threads_of(|| Builder::new().name(name.into()).spawn(body))
+    signals::with_all_signals_blocked(|| Builder::new().name(name.into()).spawn(body))
         .map_err(name_limit_of_threads)
 }
 
@@ -89,10 +89,10 @@ pub(crate) fn spawn_for_wakers(name: &str, body: Box<dyn FnOnce() + Send>) -> io
 }
 
 /// Calls `body` on a thread that counts as a thread of a pool for that time.
-pub(crate) fn as_ours(body: impl FnOnce()) {
-    let outer = OURS.replace(true);
+pub(crate) fn as_pool_thread(body: impl FnOnce()) {
+    let outer = POOL_THREAD.replace(true);
     body();
-    OURS.set(outer);
+    POOL_THREAD.set(outer);
 }
 
 /// Hands `wakers` over to other threads. If the system refuses those, calls them on this thread,
@@ -100,12 +100,12 @@ pub(crate) fn as_ours(body: impl FnOnce()) {
 pub(crate) fn wake(by: &Arc<Wakers>, wakers: Vec<Waker>) {
     let left = by.hand_over(wakers);
     if !left.is_empty() {
-        as_ours(|| wake_here(left));
+        as_pool_thread(|| wake_here(left));
     }
 }
 
 /// Whether this is a thread of a pool. Wakers are foreign code. One that a thread of a pool calls
 /// must wait neither for room in a queue nor for the end of a pool, because both need this thread.
-pub(crate) fn is_this_one_of_ours() -> bool {
-    OURS.get()
+pub(crate) fn is_pool_thread() -> bool {
+    POOL_THREAD.get()
 }

@@ -226,7 +226,7 @@ impl Builder {
         if worker::is_this_process() || farm_core::backend::inside_a_task() {
             return Err(FarmError::Nested);
         }
-        if !init::passed() {
+        if !init::is_initialised() {
             return Err(FarmError::NotInitialised);
         }
         if std::fs::read_link("/proc/self/exe").is_err() {

@@ -52,7 +52,7 @@ impl Pool {
 
     pub(crate) fn start(settings: Settings, workers: usize) -> Result<Self, FarmError> {
         let refused = |doing| move |source| FarmError::System { doing, source };
-        memory::be_modest_with_arenas();
+        memory::limit_malloc_arenas();
         memory::check_addresses(workers).map_err(refused("find addresses for the pool"))?;
         let (up, answers) = control::open().map_err(refused("open a channel for the workers"))?;
         SharedFacts::of_this_program();
@@ -123,7 +123,7 @@ impl Pool {
                 let _ = thread.join();
             }
         };
-        if threads::is_this_one_of_ours() {
+        if threads::is_pool_thread() {
             // A waker has dropped the pool on one of the pool's own threads, which is needed to end
             // it. So another thread ends the pool.
             let _ = threads::spawn("farm-end", end);

@@ -25,7 +25,7 @@ use ipc_channel::ipc::IpcSender;
 
 use crate::dispatcher::Dispatcher;
 use crate::dispatcher::workers::{Start, StartError};
-use crate::init::{CALL, WORKER_NAME, call_of};
+use crate::init::{VARIABLE, WORKER_NAME, variable_for};
 use crate::os::threads;
 use crate::supervise::image;
 use crate::transport::control::Down;
@@ -156,7 +156,7 @@ fn spawn(dispatcher: &Arc<Dispatcher>, worker: WorkerId, stdin: OwnedFd) -> io::
             .env_clear()
             .envs(dispatcher.origin.environment.iter().map(|(name, value)| (name, value)))
             .envs(&dispatcher.environment)
-            .env(CALL, call_of(Owner::this()))
+            .env(VARIABLE, variable_for(Owner::this()))
             .stdin(stdin)
             .stdout(output.try_clone()?)
             .stderr(output)
@@ -164,5 +164,5 @@ fn spawn(dispatcher: &Arc<Dispatcher>, worker: WorkerId, stdin: OwnedFd) -> io::
             .spawn()
             .map_err(name_limit_of_threads)
     };
-    start().inspect_err(|_| drop(dispatcher.watch.outputs.last_words(worker)))
+    start().inspect_err(|_| drop(dispatcher.watch.outputs.last_output(worker)))
 }

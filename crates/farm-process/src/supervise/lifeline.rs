@@ -91,7 +91,7 @@ pub(crate) fn tie_to(master: Owner, image: Option<MastersImage>) -> std::io::Res
     set_parent_process_death_signal(Some(Signal::CONT))?;
     // The process id means the master and no later process, because the master is still the parent.
     if getppid() != Some(pid) {
-        end(master);
+        end_after_death(master);
     }
     let wake = PollWaker::new()?;
     let wake = WAKE.get_or_init(|| wake);
@@ -103,14 +103,15 @@ pub(crate) fn tie_to(master: Owner, image: Option<MastersImage>) -> std::io::Res
                 // releases the memory that holds the lock. So once the pipe is broken, or if there
                 // is none, the thread does not doze but keeps looking.
                 let may_doze = image.is_none() || output.is_some();
-                let (is_lost, is_unheard) = sleep(pidfd.as_ref(), output.as_ref(), wake, may_doze);
+                let (is_lost, is_output_broken) =
+                    sleep(pidfd.as_ref(), output.as_ref(), wake, may_doze);
                 if getppid() != Some(pid) {
-                    end(master);
+                    end_after_death(master);
                 }
                 if image.as_ref().is_some_and(MastersImage::is_gone) {
-                    replaced(master);
+                    end_after_exec(master);
                 }
-                if is_unheard {
+                if is_output_broken {
                     output = None;
                 }
                 if is_lost {
@@ -199,7 +200,7 @@ fn is_stopped(pid: u32) -> bool {
 
 /// Ends this process after its master has become another program. That may have shared arrays of
 /// its own by now, so only files that no lock holds are removed.
-fn replaced(master: Owner) -> ! {
+fn end_after_exec(master: Owner) -> ! {
     master.remove_what_no_lock_holds();
     let _ = kill_current_process_group(Signal::KILL);
     std::process::abort()
@@ -207,7 +208,7 @@ fn replaced(master: Owner) -> ! {
 
 /// Ends this process after its master has died. The worker leads a process group of its own, so the
 /// processes that it has started end with it.
-fn end(master: Owner) -> ! {
+fn end_after_death(master: Owner) -> ! {
     master.remove_what_is_left();
     let _ = kill_current_process_group(Signal::KILL);
     std::process::abort()

@@ -71,7 +71,7 @@ impl Outputs {
 
     /// The worker is dead: passes on the rest of its output, and returns the lines that are kept
     /// for the error.
-    pub(crate) fn last_words(&self, worker: WorkerId) -> Arc<str> {
+    pub(crate) fn last_output(&self, worker: WorkerId) -> Arc<str> {
         let Some(output) = self.state.lock().living.remove(&worker) else { return "".into() };
         let mut lines = output.lines.lock();
         let mut left = Vec::new();
@@ -81,7 +81,7 @@ impl Outputs {
         if left.last().is_some_and(|byte| *byte != b'\n') {
             left.push(b'\n');
         }
-        self.queue.push_of_the_dead(&left);
+        self.queue.push_without_waiting(&left);
         self.wake();
         lines.tail.last()
     }

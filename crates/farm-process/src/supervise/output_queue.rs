@@ -57,7 +57,7 @@ impl Queue {
     }
 
     /// Adds the last output of a dead worker. This does not wait, and may use twice the room.
-    pub(crate) fn push_of_the_dead(&self, lines: &[u8]) {
+    pub(crate) fn push_without_waiting(&self, lines: &[u8]) {
         self.push_if_there_is_room(&mut self.state.lock(), lines, 2 * MOST_WAITING);
     }
 

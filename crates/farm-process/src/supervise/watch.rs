@@ -135,7 +135,7 @@ impl Watch {
             Ok(opened) => opened,
             Err(error) => {
                 let ended = child.kill().and_then(|()| child.wait());
-                drop(self.outputs.last_words(worker));
+                drop(self.outputs.last_output(worker));
                 return Err(ended.err().unwrap_or(error));
             }
         };
@@ -229,12 +229,12 @@ impl Watch {
                 if living.closed && living.workers.is_empty() {
                     return;
                 }
-                self.look_around(&mut living, now, wanted.busy)
+                self.check_workers(&mut living, now, wanted.busy)
             };
             self.sleep(now, earlier(wanted.at, next));
             self.unreaped.lock().retain(|pid| matches!(reap(*pid), Reaped::Later));
             for (worker, watched) in self.take_dead() {
-                let end = self.bury(worker, &watched);
+                let end = self.reap_worker(worker, &watched);
                 report(worker, end);
             }
             self.none_left.notify_all();
@@ -242,7 +242,7 @@ impl Watch {
     }
 
     /// Kills workers that are late or have been stopped for too long; returns when to look again.
-    fn look_around(&self, living: &mut Living, now: Duration, busy: bool) -> Option<Duration> {
+    fn check_workers(&self, living: &mut Living, now: Duration, busy: bool) -> Option<Duration> {
         let mut next = busy.then(|| now + BEAT.min(self.limits.stopped_after / 4));
         if living.workers.values().any(|watched| watched.killed) {
             // The end of a killed worker is noticed even if its pidfd is lost.
@@ -300,7 +300,7 @@ impl Watch {
     }
 
     /// Reaps a dead worker, and collects what is known of its end.
-    fn bury(&self, worker: WorkerId, watched: &Watched) -> End {
+    fn reap_worker(&self, worker: WorkerId, watched: &Watched) -> End {
         // Until the dead leader of the group is reaped, the id of the group is not used again. Only
         // this thread reaps the leader, unless the program reaps children that it has not started.
         let _ = kill_process_group(watched.pid, Signal::KILL);
@@ -322,7 +322,7 @@ impl Watch {
         loss.out_of_memory = !watched.killed
             && loss.signal == Some(Signal::KILL.as_raw())
             && self.out_of_memory.has_struck();
-        loss.last_words = self.outputs.last_words(worker);
+        loss.last_output = self.outputs.last_output(worker);
         End { loss, late: watched.is_late }
     }
 }

@@ -66,7 +66,7 @@ pub(crate) enum Up {
 pub(crate) struct Answers(Option<IpcReceiver<Up>>);
 
 /// Why no message was received.
-pub(crate) enum Unheard {
+pub(crate) enum ReceiveError {
     /// A message has arrived that cannot be decoded.
     Unreadable,
     /// The channel is closed.
@@ -75,15 +75,17 @@ pub(crate) enum Unheard {
 
 impl Answers {
     /// Waits for a message.
-    pub(crate) fn receive(&self) -> Result<Up, Unheard> {
-        let Some(answers) = &self.0 else { return Err(Unheard::Gone) };
+    pub(crate) fn receive(&self) -> Result<Up, ReceiveError> {
+        let Some(answers) = &self.0 else { return Err(ReceiveError::Gone) };
         receive(answers).map_err(|error| match error {
-            IpcError::Disconnected => Unheard::Gone,
+            IpcError::Disconnected => ReceiveError::Gone,
             IpcError::Io(error) => match Errno::from_io_error(&error) {
-                Some(Errno::BADF | Errno::NOTSOCK | Errno::INVAL | Errno::NOTCONN) => Unheard::Gone,
-                _ => Unheard::Unreadable,
+                Some(Errno::BADF | Errno::NOTSOCK | Errno::INVAL | Errno::NOTCONN) => {
+                    ReceiveError::Gone
+                }
+                _ => ReceiveError::Unreadable,
             },
-            _ => Unheard::Unreadable,
+            _ => ReceiveError::Unreadable,
         })
     }
 }

@@ -24,10 +24,10 @@ impl SharedFacts {
     pub(crate) fn of_this_program() -> Self {
         let facts = FACTS.get_or_init(|| {
             // ipc-channel panics if it is refused a descriptor.
-            let is_to_be_had = check_file(size_of::<Facts>()).is_ok()
+            let is_available = check_file(size_of::<Facts>()).is_ok()
                 && memfd_create("farm-facts", MemfdFlags::CLOEXEC).is_ok();
             let create = || IpcSharedMemory::from_byte(0, size_of::<Facts>());
-            Self(is_to_be_had.then(|| farm_core::backend::contained(create).ok()).flatten())
+            Self(is_available.then(|| farm_core::backend::contained(create).ok()).flatten())
         });
         facts.use_here();
         facts.clone()

@@ -46,7 +46,8 @@ pub(crate) fn send<T: Serialize + Send>(sender: &IpcSender<T>, message: T) -> Re
         sent
     } else {
         let sender = sender.clone();
-        threads::elsewhere(move || send_by(&sender)).unwrap_or_else(|error| Err(error.into()))
+        threads::on_another_thread(move || send_by(&sender))
+            .unwrap_or_else(|error| Err(error.into()))
     };
     at_message();
     sent

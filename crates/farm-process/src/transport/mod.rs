@@ -152,7 +152,7 @@ pub(crate) enum End {
     /// The master's end of a channel is closed.
     Abandoned,
     /// A task has closed the worker's end of its channel.
-    Robbed,
+    DescriptorsLost,
 }
 
 /// Why a message could not be sent to a worker.

@@ -11,7 +11,7 @@ use ndarray::{ArrayView2, ArrayViewMut2, Ix2, s};
 
 use super::heat::LARGEST_RATIO;
 use super::method::Schedule;
-use super::pass::{From, Pass, sweep_band};
+use super::pass::{BandInput, Pass, sweep_band};
 use super::wavefront::{Window, reach};
 use super::{Mask, Method, Plate, RowUpdate, Update, norms};
 use crate::SimError;
@@ -234,7 +234,7 @@ impl Relaxation {
         };
         let tasks = bands.into_iter().zip(back_bands).map(|(band, back)| {
             let needed = reach(&band.rows(), pass.rules.len(), pass.last);
-            let from = From {
+            let from = BandInput {
                 first: needed.start,
                 start: start.clone().slice(needed.clone()),
                 earlier: earlier.as_ref().map(|array| array.clone().slice(needed.clone())),

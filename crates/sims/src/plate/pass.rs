@@ -75,7 +75,7 @@ impl Pass {
 
 /// The arrays and rules that a band is made from.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct From {
+pub(crate) struct BandInput {
     /// The plate's row that is the first row of the arrays below.
     pub(crate) first: usize,
     pub(crate) start: ArrayRef<f64, Ix2>,
@@ -84,15 +84,15 @@ pub(crate) struct From {
     pub(crate) pass: Pass,
 }
 
-type Room = Overwrite<f64, Ix2>;
+type OutputBand = Overwrite<f64, Ix2>;
 type Rows = Band<f64, Ix2>;
 
 /// The task: makes the rows of a band by all stages, and those of one stage earlier if they are
 /// wanted.
 pub(crate) fn sweep_band(
-    (from, made, back): (From, Room, Option<Room>),
+    (from, made, back): (BandInput, OutputBand, Option<OutputBand>),
 ) -> (Rows, Option<Rows>, Vec<RowUpdate>) {
-    let From { first, start, earlier, held, pass } = from;
+    let BandInput { first, start, earlier, held, pass } = from;
     let (mut made, mut back) = (made.into_band(), back.map(Overwrite::into_band));
     let earlier = earlier.as_ref().map(ArrayRef::view);
     let window = Window { start: start.view(), earlier, first, last: pass.last, left: 0 };

@@ -1,23 +1,27 @@
-//! The described form: for values that the compact form cannot hold, or is not known to bring back.
+//! The described form, for values that the compact form cannot hold or is not known to bring back.
 //!
-//! Whoever decodes it goes through up to three readings, and takes the first that succeeds:
+//! A described value is decoded in up to three readings, of which the first that succeeds counts:
 //!
-//! 1. *Exact*: as the compact form would be read, but each kind and name is compared with what
-//!    `Deserialize` asks for. If it succeeds, the compact form would have brought the value back, and its
-//!    facts become [known](super::known).
-//! 2. *By name*: as JSON would be read, but nested options stay what they are.
+//! 1. *Exact*: the value is read as the compact form would be, and each kind and name is compared
+//!    with what `Deserialize` asks for. If that succeeds, the compact form would have brought the
+//!    value back, and its facts become [known](super::known).
+//! 2. *By name*: the value is read as JSON would be, except that nested options stay what they are.
 //! 3. *As JSON*: an option that holds a value is that value, and one that holds none is null.
 //!
 //! ```text
 //! value │ facts │ root │ whether to read exactly │ number of facts │ depth
 //! ```
 //!
-//! Numbers are `u64`, little-endian. Facts are left out, and the exact reading, where it cannot succeed.
+//! The numbers are `u64`, little-endian. If the exact reading cannot succeed, it is left out, and
+//! the facts as well. That is so if the compact form cannot hold the value, or if the *root* is
+//! known: a fact that stands for values of this type with this beginning, and that becomes known
+//! when such a value was read by name or as JSON.
 //!
-//! Either reading goes on with a new piece of stack where one is used up, so that values may lie in each
-//! other however deep. A `Deserialize` that first takes a value as what it is, and only then looks what it could
-//! be (`untagged`, `tag`, `flatten`), does the second without the reader. For that the readings by name begin
-//! with a stack for the depth of the value, and refuse if it is more than [`DEEPEST`].
+//! Each reading continues on a new piece of stack where one is used up, so values may be nested
+//! however deep. But some `Deserialize` (`untagged`, `tag`, `flatten`) first take a value as
+//! whatever it is, into a buffer, and then decode the buffer without this reader, so that nobody
+//! checks the stack. For these the readings by name and as JSON begin with enough stack for the
+//! depth of the value, and such a `Deserialize` is refused if the depth exceeds [`DEEPEST`].
 
 use std::collections::BTreeSet;
 
@@ -47,16 +51,16 @@ use reading::{By, Progress, Reading};
 
 const WORD: usize = 8;
 
-/// So deep values may lie in one that is asked for as what it is.
+/// The greatest depth of nesting of a value that a `Deserialize` may take as whatever it is.
 pub(super) const DEEPEST: usize = 1024;
 
-/// The stack for one level of such a value.
+/// The bytes of stack for one level of such a value.
 const LEVEL: usize = if cfg!(debug_assertions) { 128 << 10 } else { 32 << 10 };
 
-/// Notes that values of a type with such a beginning need a description.
+/// Makes a root of a type and a beginning: the fact that such values need a description.
 const NEEDS: u64 = 0x6e65_6564_735f_6974;
 
-/// Encodes a value behind what `output` holds.
+/// Appends an encoded value to `output`.
 pub(super) fn encode<T: Serialize + ?Sized>(
     value: &T,
     output: &mut Output<'_>,
@@ -79,7 +83,7 @@ pub(super) fn encode<T: Serialize + ?Sized>(
     facts.iter().chain(&end).try_for_each(put)
 }
 
-/// A described value, taken apart.
+/// The parts of a described value.
 struct Parts<'b> {
     value: &'b [u8],
     facts: &'b [[u8; WORD]],
@@ -101,7 +105,8 @@ impl<'b> Parts<'b> {
     }
 }
 
-/// Decodes a value. `again` is called before a further reading.
+/// Decodes a value. `again` is called before each reading but the first, to undo what the one
+/// before has done.
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8], mut again: impl FnMut()) -> Result<T> {
     let known = known::facts();
     let Parts { value, facts, root, is_exact, depth } = Parts::of(bytes).ok_or(Cause::End)?;
@@ -131,8 +136,12 @@ fn note(known: Known, facts: &[[u8; WORD]]) {
     });
 }
 
-/// The compact form tells variants by their numbers alone. So where there are any, the value is read once by names and once by
-/// numbers, which must lead to the same: `Deserialize` counts neither what it skips nor what it has under several names.
+/// Reads a value exactly.
+///
+/// The compact form tells variants by their numbers alone, and `Deserialize` may number them in
+/// another way than `Serialize`: it does not count variants that it skips, while its list of names
+/// has each alias as well. So a value with variants is read once by names and once by numbers, and
+/// both readings must choose the same variants.
 fn read_exactly<T: DeserializeOwned>(
     bytes: &[u8],
     depth: usize,
@@ -157,6 +166,6 @@ fn read<T: DeserializeOwned>(
     progress: &Progress,
 ) -> Result<T> {
     let value = T::deserialize(Reader::new(&mut bytes, Reading { by, is_deep, progress }))?;
-    // A `Deserialize` may have gone on after an error as if nothing were there.
+    // A `Deserialize` may have ignored an error.
     if bytes.is_empty() && !progress.has_failed() { Ok(value) } else { Err(Cause::Unlike.into()) }
 }

@@ -208,8 +208,8 @@ impl<'a> Input<'a> {
         // SAFETY: the vector has capacity for `items` items, which are `bytes` bytes.
         let room = unsafe { slice::from_raw_parts_mut(room, bytes) };
         let (here, there) = room.split_at_mut(bytes.min(self.left));
-        // SAFETY: `here` is as long as that many bytes at hand, and does not overlap with them,
-        // being new.
+        // SAFETY: `here` is no longer than the bytes at hand, and it is new memory, so they do not
+        // overlap.
         unsafe { ptr::copy_nonoverlapping(self.start, here.as_mut_ptr().cast(), here.len()) };
         self.skip(here.len());
         if let Some(behind) = self.behind.as_mut().filter(|_| !there.is_empty()) {
@@ -262,7 +262,8 @@ fn slow_varint(mut input: Input<'_>, bits: u32) -> (Input<'_>, Result<u64>) {
     (input, number)
 }
 
-/// Returns the input with at least `bytes` bytes at hand. If fewer are left, `behind` is gone.
+/// Returns the input with at least `bytes` bytes at hand. If fewer are left, it returns the input
+/// with the bytes that were at hand, and drops what is behind them.
 #[cold]
 #[inline(never)]
 fn with_at_hand(bytes: usize, mut input: Input<'_>) -> Input<'_> {

@@ -56,25 +56,25 @@ impl<'s> Output<'s> {
         self.buffered.map_or(Encoded::Heap(self.heap), Encoded::Buffered)
     }
 
-    /// The bytes on the heap: all bytes, if there is no buffer.
+    /// Returns the bytes of an output without a buffer.
     #[inline]
     pub(crate) fn into_heap(self) -> Vec<u8> {
         self.heap
     }
 
-    /// The bytes on the heap: all bytes, if there is no buffer.
+    /// The bytes of an output without a buffer.
     #[inline]
     pub(crate) fn heap(&self) -> &[u8] {
         &self.heap
     }
 
-    /// The bytes on the heap: all bytes, if there is no buffer.
+    /// The bytes of an output without a buffer, to be changed.
     #[inline]
     pub(crate) fn heap_mut(&mut self) -> &mut [u8] {
         &mut self.heap
     }
 
-    /// Appends bytes on the heap, for an output without a buffer.
+    /// Appends bytes to an output without a buffer.
     #[inline]
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         self.heap.extend_from_slice(bytes);

@@ -1,17 +1,18 @@
-//! Values to bytes, in either form.
+//! The serializer of both forms.
 //!
-//! The compact form has values one behind the other, without kinds or names, in the bytes of postcard. The
-//! described form has the kind of each value before it, the names of fields and variants, and marks where
-//! sequences end, so that it can be read by whoever does not know what comes.
+//! In the compact form, values follow each other without kinds or names, in the bytes of postcard.
+//! In the described form, each value is preceded by its kind, and fields and variants by their
+//! names. The byte [`MORE`] precedes each element or field, and [`NO_MORE`] follows the last one.
+//! So the bytes can be read without knowing what comes.
 //!
-//! The compact form is made to encode long sequences without going through memory for each item. postcard
-//! hands on a reference to itself with every item of a sequence, and so has to load and store the end of
-//! the output for each. Here a sequence has the output to itself until it ends, and the compiler can keep it
-//! in registers.
+//! The compact form encodes long sequences without going through memory for each item. postcard
+//! passes a reference to itself on with every item of a sequence, and so loads and stores the end
+//! of the output for each. Here a [`Sequence`] owns the output until it ends, and the compiler can
+//! keep the position in registers.
 //!
-//! While a value is encoded, its [shape](super::shape) is followed, in the same way in both forms. In the
-//! compact form, encoding stops as [`Cause::Unsuited`] where the form cannot hold the value, or is not known to
-//! bring it back; in the described form the facts are gathered.
+//! While a value is encoded, its [shape](super::shape) is followed, in the same way in both forms.
+//! In the compact form, encoding fails with [`Cause::Unsuited`] where the form cannot hold the
+//! value or is not known to bring it back. In the described form, the facts are gathered.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -29,39 +30,41 @@ use super::shape::{Kind, Shape, identity};
 use super::sink::{Sink, long_zigzag, zigzag};
 use super::stack::{Limit, on_a_new_piece};
 
-/// What holds for a value as a whole, and what has become known of it.
+/// What the encoder is told about a value as a whole, and what it finds out.
 #[derive(Default)]
 pub(super) struct Terms {
-    /// For the compact form: what is known to come back; `None` for values that are, whatever their
-    /// shape.
+    /// For the compact form: the known facts. `None` for values that come back whatever their shape
+    /// is.
     pub(super) known: Option<Known>,
-    /// Fields were left out, or a length was not known or not true: the compact form cannot hold this.
-    /// In that form, also: it is not known to bring the value back. That is so whatever the value's
-    /// `Serialize` makes of the error.
+    /// The compact form cannot hold the value, since fields were left out, or a length was unknown
+    /// or wrong. When that form is written, also: it is not known to bring the value back. The flag
+    /// is set even if the value's `Serialize` ignores the error.
     pub(super) is_unsuited: Cell<bool>,
-    /// For the described form; made there alone, since each value of the compact form would pay for it.
+    /// For the described form. It is on the heap because each value of the compact form would have
+    /// to pay for a larger struct.
     pub(super) gathered: Option<Box<Gathered>>,
 }
 
-/// What the described form tells of a value.
+/// What is gathered about a value while it is described.
 #[derive(Default)]
 pub(super) struct Gathered {
     pub(super) facts: RefCell<BTreeSet<u64>>,
-    /// What the value begins with: its first facts, those that tell a variant and what is in it.
+    /// The number and the hash of the facts with which the value begins, at most [`BEGINNING`] of
+    /// them. They tell a variant and what is in it.
     pub(super) beginning: Cell<(usize, u64)>,
-    /// How deep values lie in others, now and at most.
+    /// How deep values are nested, now and at most.
     depth: Cell<usize>,
     pub(super) deepest: Cell<usize>,
 }
 
-/// How many facts a beginning has.
+/// The number of facts that make the beginning of a value.
 const BEGINNING: usize = 2;
 
-/// More facts of one value are not gathered; it then goes in the described form each time.
+/// A value with more facts is sent without them, and so goes in the described form each time.
 pub(super) const MOST_FACTS: usize = 1024;
 
 impl Terms {
-    /// The value is no more for the compact form.
+    /// Notes that the compact form does not suit the value; an error if that form is being written.
     #[cold]
     #[inline(never)]
     fn unsuited(&self, is_described: bool) -> Result<()> {
@@ -94,21 +97,22 @@ impl Terms {
     }
 }
 
-/// Before an element of the described form, and behind the last.
+/// The byte before each element or field of the described form.
 pub(super) const MORE: u8 = 1;
+/// The byte behind the last element or field.
 pub(super) const NO_MORE: u8 = 0;
 
-/// Stands for the type of a value that is known by its trait alone, or has no size of its own: what is written of it may be of
-/// many types.
+/// Stands for the type of a trait object or of another value that has no size of its own, which may
+/// be written as many types.
 const ERASED: u64 = 0;
 
-/// Encodes into a sink.
+/// Encodes values of one form into a sink.
 pub(super) struct Encoder<'m, const DESCRIBED: bool> {
     sink: Sink<'m>,
     terms: &'m Terms,
     limit: Limit,
     shape: Shape,
-    /// The identity of the type that is being encoded.
+    /// The identity of the type that is being encoded, or [`ERASED`].
     of: u64,
 }
 
@@ -118,7 +122,7 @@ impl<'m, const DESCRIBED: bool> Encoder<'m, DESCRIBED> {
         Self { sink, terms, limit, shape: Shape(0), of: 0 }
     }
 
-    /// Encodes a whole value.
+    /// Encodes a whole value, which has no other around it.
     #[inline(always)]
     pub(super) fn encode<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
         self.shape = Shape::of(identity::<T>());
@@ -137,7 +141,7 @@ impl<'m, const DESCRIBED: bool> Encoder<'m, DESCRIBED> {
         value.serialize(self)
     }
 
-    /// A value in another, which may contain others like itself.
+    /// Encodes a value inside another one. The stack is checked here, and the depth is counted.
     #[inline]
     fn inner<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
         if DESCRIBED {
@@ -162,7 +166,7 @@ impl<'m, const DESCRIBED: bool> Encoder<'m, DESCRIBED> {
         })
     }
 
-    /// A fact is complete.
+    /// Ends a fact. The described form gathers it; the compact form fails if it is not known.
     #[inline]
     fn settle(&self, Shape(fact): Shape) -> Result<()> {
         if DESCRIBED {
@@ -175,13 +179,13 @@ impl<'m, const DESCRIBED: bool> Encoder<'m, DESCRIBED> {
         }
     }
 
-    /// A struct begins. Returns the shape around it.
+    /// Begins a struct or a tuple struct. Returns the shape of the value around it.
     #[inline]
     fn open(&mut self, kind: Kind, name: &'static str) -> Result<Shape> {
         self.open_as(kind, |shape| shape.and_kind(kind).and_name(name))
     }
 
-    /// A variant begins. Returns the shape around it.
+    /// Begins a variant. Returns the shape of the value around it.
     #[inline]
     fn open_variant(
         &mut self,
@@ -198,7 +202,8 @@ impl<'m, const DESCRIBED: bool> Encoder<'m, DESCRIBED> {
         Ok(outer)
     }
 
-    /// Values of a type are known there where they have been seen: what a field of that type is read as is its own affair.
+    /// Begins a struct or a variant, which `call` adds to a shape. That it occurs at this place is
+    /// a fact of the value around it, because a field may be decoded as another type than it has.
     #[inline]
     fn open_as(&mut self, kind: Kind, call: impl Fn(Shape) -> Shape) -> Result<Shape> {
         if self.of == ERASED {
@@ -218,7 +223,7 @@ impl<'m, const DESCRIBED: bool> Encoder<'m, DESCRIBED> {
         Ok(())
     }
 
-    /// A value of that kind begins.
+    /// Begins a value of that kind.
     #[inline]
     fn note(&mut self, kind: Kind) -> Result<()> {
         self.shape = self.shape.and_kind(kind);
@@ -235,7 +240,7 @@ impl<'m, const DESCRIBED: bool> Encoder<'m, DESCRIBED> {
         if DESCRIBED { self.text(name) } else { Ok(()) }
     }
 
-    /// One more element comes, or none.
+    /// Writes [`MORE`] or [`NO_MORE`] in the described form.
     #[inline]
     fn mark(&mut self, mark: u8) -> Result<()> {
         if DESCRIBED { self.sink.push(mark) } else { Ok(()) }
@@ -247,7 +252,8 @@ impl<'m, const DESCRIBED: bool> Encoder<'m, DESCRIBED> {
         self.sink.extend(text.as_bytes())
     }
 
-    /// How many items follow: as many as are told.
+    /// Returns how many items follow; zero if that is unknown. The compact form begins with that
+    /// number and cannot hold an unknown one. The described form does without.
     #[inline]
     fn length(&mut self, length: Option<usize>) -> Result<usize> {
         let Some(length) = length else {
@@ -266,17 +272,18 @@ impl<'m, const DESCRIBED: bool> Encoder<'m, DESCRIBED> {
     }
 }
 
-/// Values one after the other: as many as were told at the beginning.
+/// Values one after the other, as many as were announced: the elements of a tuple, the fields of a
+/// struct or a variant, or the entries of a map.
 pub(super) struct Fields<'a, 'm, const DESCRIBED: bool> {
     encoder: &'a mut Encoder<'m, DESCRIBED>,
     left: usize,
-    /// As that of a sequence, where their number is told by the bytes.
+    /// For a map, as in a [`Sequence`]; else zero.
     least: usize,
     outer: Shape,
 }
 
 impl<const DESCRIBED: bool> Fields<'_, '_, DESCRIBED> {
-    /// One more comes.
+    /// Begins one more value, or one more entry of a map.
     #[inline]
     fn count(&mut self) -> Result<()> {
         self.left = self.left.wrapping_sub(1);
@@ -289,7 +296,7 @@ impl<const DESCRIBED: bool> Fields<'_, '_, DESCRIBED> {
         self.encoder.inner(value)
     }
 
-    /// No more come.
+    /// Ends the values.
     #[inline]
     fn check(&mut self) -> Result<()> {
         if self.left != 0 || self.encoder.sink.position() < self.least {
@@ -305,17 +312,20 @@ impl<const DESCRIBED: bool> Fields<'_, '_, DESCRIBED> {
     }
 }
 
-/// A sequence that is being encoded, with the output that it has taken from `outer` and gives back at its end.
+/// A sequence that is being encoded. It has taken the output from `outer`, and
+/// [`end`](SerializeSeq::end) gives the output back.
 ///
-/// It does not do so where it is dropped: that would have to be possible at each item, and so the output would lie in
-/// memory again. After an error, or without an end, nothing more can be encoded.
+/// Dropping the sequence does not give the output back. Each item can fail and so drop the
+/// sequence, which would then need the output in memory at each item. After an error, or if `end`
+/// is not called, nothing more can be encoded.
 pub(super) struct Sequence<'a, 'm, const DESCRIBED: bool> {
     outer: &'a mut Encoder<'m, DESCRIBED>,
     own: Encoder<'m, DESCRIBED>,
     left: usize,
-    /// Where the output is at its end, if each element takes a byte at least.
+    /// The least position at which the output is at the end if each element takes at least a byte,
+    /// as the deserializer requires of the compact form.
     least: usize,
-    /// That of an element which begins.
+    /// The shape with which each element begins.
     element: Shape,
 }
 
@@ -495,7 +505,7 @@ impl<'a, 'm, const DESCRIBED: bool> Serializer for &'a mut Encoder<'m, DESCRIBED
         Ok(Sequence { own, outer: self, left, least, element: shape.element() })
     }
 
-    /// Vectors and slices come here.
+    /// serde encodes vectors and slices by this method.
     #[inline]
     fn collect_seq<I>(self, items: I) -> Result<()>
     where
@@ -644,8 +654,8 @@ macro_rules! named_fields {
                 self.encoder.inner(value)
             }
 
-            /// A field that is left out here may be there in another value, and then the rest would be
-            /// taken for it.
+            /// A field that is left out here may be present in another value. The compact form
+            /// cannot tell these apart, and takes the fields behind it for the missing one.
             #[inline]
             fn skip_field(&mut self, _key: &'static str) -> Result<()> {
                 self.encoder.terms.unsuited(DESCRIBED)

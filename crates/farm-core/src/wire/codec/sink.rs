@@ -1,4 +1,4 @@
-//! The end of the encoded bytes, as the serializer writes to it.
+//! Writes encoded bytes one after the other, for the serializer.
 
 use std::ptr;
 

@@ -2,7 +2,7 @@
 //!
 //! A value that contains values of its own type does so through an option, a sequence, a map or a
 //! variant. There the serializers and deserializers check whether the stack is nearly used up, by
-//! comparing an address with a limit, and go on on a new piece of stack if it is.
+//! comparing an address with a limit, and continue on a new piece of stack if it is.
 
 use std::cell::Cell;
 use std::mem::MaybeUninit;

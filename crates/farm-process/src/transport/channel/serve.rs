@@ -29,7 +29,7 @@ impl From<IpcError> for End {
         match error {
             IpcError::Disconnected => Self::Abandoned,
             IpcError::Io(error) => match Errno::from_io_error(&error) {
-                Some(Errno::BADF | Errno::NOTSOCK) => Self::Robbed,
+                Some(Errno::BADF | Errno::NOTSOCK) => Self::DescriptorsLost,
                 Some(Errno::PIPE | Errno::CONNRESET) => Self::Abandoned,
                 _ => Self::Unable,
             },

@@ -45,13 +45,13 @@ pub(crate) const WORDS: usize = 3;
 /// Who sleeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sleeper {
-    Service = 1,
+    ReceiverThread = 1,
     Caller = 2,
 }
 
 impl Sleeper {
     fn of(whom: u32) -> Option<Self> {
-        [Self::Service, Self::Caller].into_iter().find(|sleeper| *sleeper as u32 == whom)
+        [Self::ReceiverThread, Self::Caller].into_iter().find(|sleeper| *sleeper as u32 == whom)
     }
 }
 
@@ -117,7 +117,7 @@ impl<M: Memory> MasterWaker<M> {
         M::fence();
         match Sleeper::of(self.0.word(WHOM).load(Ordering::Relaxed)) {
             None => false,
-            Some(Sleeper::Service) => true,
+            Some(Sleeper::ReceiverThread) => true,
             Some(Sleeper::Caller) => {
                 self.notify();
                 false
@@ -154,7 +154,7 @@ mod tests {
     }];
 
     fn ways() -> impl Iterator<Item = (Sleeper, Ring)> {
-        let sleepers = [Sleeper::Caller, Sleeper::Service].into_iter();
+        let sleepers = [Sleeper::Caller, Sleeper::ReceiverThread].into_iter();
         sleepers.flat_map(|sleeper| RINGS.map(|ring| (sleeper, ring)))
     }
 
@@ -231,7 +231,7 @@ mod tests {
         model(2, || {
             let (hall, seat) = (Hall::new(2), Arc::new(Mutex::new(())));
             // It sleeps while a caller has the seat.
-            let asleep = hall.waker.ticket(Sleeper::Service);
+            let asleep = hall.waker.ticket(Sleeper::ReceiverThread);
             let (ours, theirs) = (hall.clone(), seat.clone());
             let taken = seat.lock().unwrap();
             let service = spawn(move || {
@@ -240,13 +240,14 @@ mod tests {
                     ours.waker.sleep(ticket, None);
                     let _seat = theirs.lock().unwrap();
                     ours.waker.set_awake();
-                    ticket = ours.waker.ticket(Sleeper::Service);
+                    ticket = ours.waker.ticket(Sleeper::ReceiverThread);
                     let heard = ours.there();
                     if heard == ours.answers {
                         return;
                     }
-                    if !ours.waker.announce_sleep(Sleeper::Service, || ours.there() > heard) {
-                        ours.waker.wake(Sleeper::Service);
+                    if !ours.waker.announce_sleep(Sleeper::ReceiverThread, || ours.there() > heard)
+                    {
+                        ours.waker.wake(Sleeper::ReceiverThread);
                     }
                 }
             });
@@ -262,9 +263,10 @@ mod tests {
                 }
                 heard = hall.there();
             }
-            let is_left = hall.waker.announce_sleep(Sleeper::Service, || hall.there() > heard);
+            let is_left =
+                hall.waker.announce_sleep(Sleeper::ReceiverThread, || hall.there() > heard);
             if !is_left || heard == hall.answers {
-                hall.waker.wake(Sleeper::Service);
+                hall.waker.wake(Sleeper::ReceiverThread);
             }
             drop(taken);
             workers.into_iter().for_each(|worker| worker.join().unwrap());

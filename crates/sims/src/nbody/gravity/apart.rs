@@ -5,7 +5,7 @@ use ndarray::{ArrayView1, ArrayView2, ArrayViewMut2};
 use super::kernel::between;
 use super::lanes::Lanes;
 use super::law::Newton;
-use super::level::{Level, Work};
+use super::level::{LaneKernel, Level};
 use super::packing::{Packing, far_away, packs, packs_mut};
 use super::pair_sum::PairSum;
 use super::rows::{rows, with_rows_mut};
@@ -44,7 +44,7 @@ struct Apart<'a> {
     sums: &'a mut [f64],
 }
 
-impl Work for Apart<'_> {
+impl LaneKernel for Apart<'_> {
     #[inline(always)]
     fn run<const N: usize, const K: usize, L: Lanes<N>>(self, lanes: L) {
         let (bodies, sums) = (packs::<N, 4>(self.bodies), packs_mut::<N, 3>(self.sums));

@@ -30,7 +30,7 @@ pub enum Level {
 }
 
 /// A computation on lanes of any width, K vectors of bodies at a time.
-pub(super) trait Work {
+pub(super) trait LaneKernel {
     fn run<const N: usize, const K: usize, L: Lanes<N>>(self, lanes: L);
 }
 
@@ -83,7 +83,7 @@ impl Level {
     /// # Panics
     ///
     /// If this processor lacks the instructions.
-    pub(super) fn run(self, work: impl Work) {
+    pub(super) fn run(self, work: impl LaneKernel) {
         match self {
             Self::Portable => work.run::<2, 2, _>(Portable),
             #[cfg(target_arch = "x86_64")]
@@ -113,7 +113,7 @@ impl Level {
 struct OnLanes<const N: usize, const K: usize, L, W>(L, W);
 
 #[cfg(target_arch = "x86_64")]
-impl<const N: usize, const K: usize, L: Lanes<N>, W: Work> pulp::NullaryFnOnce
+impl<const N: usize, const K: usize, L: Lanes<N>, W: LaneKernel> pulp::NullaryFnOnce
     for OnLanes<N, K, L, W>
 {
     type Output = ();

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::kernel::Pack;
 use super::lanes::Lanes;
-use super::level::Work;
+use super::level::LaneKernel;
 use super::tiling::Tiling;
 
 /// Flat numbers as packs of M numbers for each of N bodies.
@@ -33,7 +33,7 @@ pub(super) struct Packing<'a, const IN: usize> {
     pub(super) packed: &'a mut [f64],
 }
 
-impl<const IN: usize> Work for Packing<'_, IN> {
+impl<const IN: usize> LaneKernel for Packing<'_, IN> {
     #[inline(always)]
     fn run<const N: usize, const K: usize, L: Lanes<N>>(self, _: L) {
         for (p, pack) in packs_mut::<N, IN>(self.packed).iter_mut().enumerate() {
@@ -64,7 +64,7 @@ pub(super) struct Gathering<'a, 'v, const OUT: usize> {
     pub(super) vectors: &'a mut [&'v mut [[f64; 3]]],
 }
 
-impl<const OUT: usize> Work for Gathering<'_, '_, OUT> {
+impl<const OUT: usize> LaneKernel for Gathering<'_, '_, OUT> {
     #[inline(always)]
     fn run<const N: usize, const K: usize, L: Lanes<N>>(mut self, lanes: L) {
         let tiling = self.tiling;

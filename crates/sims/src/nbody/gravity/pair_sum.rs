@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::kernel::{between, within};
 use super::lanes::Lanes;
 use super::law::Law;
-use super::level::{Level, Work};
+use super::level::{LaneKernel, Level};
 use super::packing::{Gathering, Packing, far_away, packs, packs_mut};
 use super::tiling::Tiling;
 
@@ -95,7 +95,7 @@ struct Sum<'a, F, const IN: usize, const OUT: usize> {
     law: PhantomData<F>,
 }
 
-impl<F: Law<IN, OUT>, const IN: usize, const OUT: usize> Work for Sum<'_, F, IN, OUT> {
+impl<F: Law<IN, OUT>, const IN: usize, const OUT: usize> LaneKernel for Sum<'_, F, IN, OUT> {
     #[inline(always)]
     fn run<const N: usize, const K: usize, L: Lanes<N>>(self, lanes: L) {
         let bodies = packs::<N, IN>(self.packed);

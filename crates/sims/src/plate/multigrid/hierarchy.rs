@@ -6,7 +6,7 @@ use ndarray::{ArrayView2, ArrayViewMut2};
 
 use super::super::{Mask, Plate};
 use super::pass::{Field, Level};
-use super::work::{Guess, Told, Work};
+use super::work::{Guess, LevelOp, RowReport};
 use crate::SimError;
 
 /// All levels of a plate, and the arrays that solving A z = r takes on each.
@@ -92,7 +92,7 @@ impl Hierarchy {
         half: &mut Field,
     ) -> Result<(), SimError> {
         self.cycles += 1;
-        let work = Work::Descend { guess: Guess::Given };
+        let work = LevelOp::Descend { guess: Guess::Given };
         let level = &self.levels[0];
         let Some(coarse) = self.rooms.get_mut(1) else {
             level.pass(farm, work, [u], [half])?;
@@ -102,7 +102,7 @@ impl Hierarchy {
         level.pass(farm, work, [u], [half, &mut coarse.f])?;
         self.cycle(farm, 1, Guess::Zero)?;
         let coarse = &mut self.rooms[1];
-        self.levels[0].pass(farm, Work::Ascend, [half, &mut coarse.z], [u])?;
+        self.levels[0].pass(farm, LevelOp::Ascend, [half, &mut coarse.z], [u])?;
         Ok(())
     }
 
@@ -112,7 +112,7 @@ impl Hierarchy {
         let coarsest = self.levels.len() - 1;
         for at in from..=coarsest {
             let guess = if at == from { guess } else { Guess::Zero };
-            let work = Work::Descend { guess };
+            let work = LevelOp::Descend { guess };
             let level = &self.levels[at];
             let (finer, coarser) = self.rooms.split_at_mut(at + 1);
             let Rooms { f, z, half } = &mut finer[at];
@@ -129,7 +129,7 @@ impl Hierarchy {
         for at in (from..coarsest).rev() {
             let (finer, coarser) = self.rooms.split_at_mut(at + 1);
             let Rooms { f, z, half } = &mut finer[at];
-            self.levels[at].pass(farm, Work::Ascend, [half, &mut coarser[0].z, f], [z])?;
+            self.levels[at].pass(farm, LevelOp::Ascend, [half, &mut coarser[0].z, f], [z])?;
         }
         Ok(())
     }
@@ -152,7 +152,7 @@ impl Hierarchy {
         let f = &mut self.rooms[0].f;
         fill(view_mut(f)?);
         let Directions { x, .. } = self.directions.as_mut().ok_or(SimError::Failed)?;
-        Ok(defect(self.levels[0].pass(farm, Work::Defect, [x, f], [])?))
+        Ok(defect(self.levels[0].pass(farm, LevelOp::Defect, [x, f], [])?))
     }
 
     /// The last z.
@@ -173,7 +173,7 @@ impl Hierarchy {
             self.cycle(farm, 0, guess)?;
             guess = Guess::Given;
             let Rooms { f, z, .. } = &mut self.rooms[0];
-            solved = defect(self.levels[0].pass(farm, Work::Defect, [z, f], [])?);
+            solved = defect(self.levels[0].pass(farm, LevelOp::Defect, [z, f], [])?);
             if enough(solved) {
                 break;
             }
@@ -206,13 +206,13 @@ impl Hierarchy {
             let beta = if step == 0 || p_q == 0.0 {
                 0.0
             } else {
-                -level.pass(farm, Work::Dot, [z, q], [])?.products[0] / p_q
+                -level.pass(farm, LevelOp::Dot, [z, q], [])?.products[0] / p_q
             };
-            let told = level.pass(farm, Work::Direct { beta }, [z, p, f], [next_p, q])?;
+            let told = level.pass(farm, LevelOp::Direct { beta }, [z, p, f], [next_p, q])?;
             std::mem::swap(p, next_p);
             p_q = told.products[1];
             let alpha = if p_q == 0.0 { 0.0 } else { -told.products[0] / p_q };
-            let told = level.pass(farm, Work::Step { alpha }, [x, p, f, q], [next_x, half])?;
+            let told = level.pass(farm, LevelOp::Step { alpha }, [x, p, f, q], [next_x, half])?;
             std::mem::swap(x, next_x);
             std::mem::swap(f, half);
             if enough(defect(told)) {
@@ -227,6 +227,6 @@ fn view_mut(field: &mut Field) -> Result<ArrayViewMut2<'_, f64>, SimError> {
     field.as_mut().map(SharedArray::view_mut).ok_or(SimError::Failed)
 }
 
-fn defect(told: Told) -> Solved {
+fn defect(told: RowReport) -> Solved {
     Solved { z: told.sizes[0], left: told.sizes[1] }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::super::Mask;
 use super::super::Plate;
 use super::levels::{Grid, Reaction};
-use super::work::{Here, Made, Told, Work};
+use super::work::{Here, LevelOp, Made, RowReport};
 use crate::SimError;
 
 /// The number of cells below which the caller's thread does all work on a plate: a pass then takes
@@ -78,10 +78,10 @@ impl Level {
     pub(crate) fn pass<const T: usize, const M: usize>(
         &self,
         farm: &impl Farm,
-        work: Work,
+        work: LevelOp,
         taken: [&mut Field; T],
         made: [&mut Field; M],
-    ) -> Result<Told, SimError> {
+    ) -> Result<RowReport, SimError> {
         if self.inline(farm) {
             return self.pass_inline(work, taken, made);
         }
@@ -97,7 +97,7 @@ impl Level {
         let mut of_tasks: Vec<Vec<_>> = bands.iter().map(|_| Vec::with_capacity(M)).collect();
         for (place, field) in made.into_iter().enumerate() {
             let array = field.take().ok_or(SimError::Failed)?;
-            let coarse = place > 0 && matches!(work, Work::Descend { .. });
+            let coarse = place > 0 && matches!(work, LevelOp::Descend { .. });
             let ranges: Vec<_> = bands
                 .iter()
                 .map(|band| if coarse { &band.coarse } else { &band.fine }.clone())
@@ -134,15 +134,15 @@ impl Level {
         for (field, array) in back {
             *field = Some(array.thaw().map_err(|_| SimError::Failed)?);
         }
-        Ok(Told::of_all(told))
+        Ok(RowReport::of_all(told))
     }
 
     fn pass_inline<const T: usize, const M: usize>(
         &self,
-        work: Work,
+        work: LevelOp,
         taken: [&mut Field; T],
         mut made: [&mut Field; M],
-    ) -> Result<Told, SimError> {
+    ) -> Result<RowReport, SimError> {
         let mut views = Vec::with_capacity(T);
         for field in &taken {
             views.push(field.as_ref().ok_or(SimError::Failed)?.view());
@@ -155,7 +155,7 @@ impl Level {
         }
         let inverse = self.inverse.as_ref().map(ArrayRef::view);
         let here = Here { grid: self.grid, inverse };
-        Ok(Told::of_all(here.work(work, 1..self.grid.y.n + 1, &views, &mut rooms)))
+        Ok(RowReport::of_all(here.work(work, 1..self.grid.y.n + 1, &views, &mut rooms)))
     }
 
     /// The rows of this level and of the coarser one for each worker. A worker that has coarse rows
@@ -184,7 +184,7 @@ struct Rows {
 /// The work on one band, with the arrays that it reads.
 #[derive(Debug, Serialize, Deserialize)]
 struct Job {
-    work: Work,
+    work: LevelOp,
     grid: Grid,
     rows: Range<usize>,
     inverse: Option<ArrayRef<f64, Ix2>>,
@@ -192,7 +192,9 @@ struct Job {
 }
 
 /// The task: does the job on its rows, and returns the rows it has made and the reports of them.
-fn work_on_band((job, made): (Job, Vec<Overwrite<f64, Ix2>>)) -> (Vec<Band<f64, Ix2>>, Vec<Told>) {
+fn work_on_band(
+    (job, made): (Job, Vec<Overwrite<f64, Ix2>>),
+) -> (Vec<Band<f64, Ix2>>, Vec<RowReport>) {
     let mut made: Vec<_> = made.into_iter().map(Overwrite::into_band).collect();
     let mut rooms: Vec<_> = made
         .iter_mut()

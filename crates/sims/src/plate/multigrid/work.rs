@@ -14,7 +14,7 @@ const AFTER: usize = 1;
 
 /// A kernel that makes the rows of some arrays from other arrays of a level.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Work {
+pub(crate) enum LevelOp {
     /// Smooths u, and restricts the residual to the coarse right-hand side. Makes u and, unless
     /// this is the coarsest grid, the coarse f. Takes the arrays that `guess` names.
     Descend { guess: Guess },
@@ -43,14 +43,14 @@ pub(crate) enum Guess {
 
 /// The measures that a kernel reports of a row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Told {
+pub(crate) struct RowReport {
     /// The largest absolute values.
     pub(crate) sizes: [f64; 2],
     /// The sums of products.
     pub(crate) products: [f64; 2],
 }
 
-impl Told {
+impl RowReport {
     /// Combines the reports of all rows, which must come in ascending order.
     pub(crate) fn of_all(rows: impl IntoIterator<Item = Self>) -> Self {
         rows.into_iter().fold(Self::default(), |a, b| Self {
@@ -95,31 +95,31 @@ impl<'a> Here<'a> {
     /// Does the work on `rows`: `taken` are whole arrays, `made` the rows that are written.
     pub(crate) fn work(
         &self,
-        work: Work,
+        work: LevelOp,
         rows: std::ops::Range<usize>,
         taken: &[ArrayView2<'a, f64>],
         made: &mut [Made<'_>],
-    ) -> Vec<Told> {
+    ) -> Vec<RowReport> {
         match work {
-            Work::Descend { guess } => {
+            LevelOp::Descend { guess } => {
                 let start = taken[0];
                 let rhs = if guess == Guess::Zero { Some(start) } else { taken.get(1).copied() };
                 self.descend(guess, start, rhs, made);
                 Vec::new()
             }
-            Work::Ascend => {
+            LevelOp::Ascend => {
                 self.ascend(taken[0], taken[1], taken.get(2).copied(), made);
                 Vec::new()
             }
-            Work::Defect => self.defect(rows, taken[0], taken[1]),
-            Work::Dot => rows
-                .map(|j| Told {
+            LevelOp::Defect => self.defect(rows, taken[0], taken[1]),
+            LevelOp::Dot => rows
+                .map(|j| RowReport {
                     products: [dot(row(taken[0], j), row(taken[1], j)), 0.0],
-                    ..Told::default()
+                    ..RowReport::default()
                 })
                 .collect(),
-            Work::Direct { beta } => self.direct(beta, taken, made),
-            Work::Step { alpha } => rows
+            LevelOp::Direct { beta } => self.direct(beta, taken, made),
+            LevelOp::Step { alpha } => rows
                 .map(|j| {
                     let mut step = |array: usize, along: usize| {
                         let new = made[array / 2].row(j);
@@ -129,7 +129,7 @@ impl<'a> Here<'a> {
                         }
                         size(new)
                     };
-                    Told { sizes: [step(0, 1), step(2, 3)], ..Told::default() }
+                    RowReport { sizes: [step(0, 1), step(2, 3)], ..RowReport::default() }
                 })
                 .collect(),
         }
@@ -210,16 +210,21 @@ impl<'a> Here<'a> {
         rows: std::ops::Range<usize>,
         z: ArrayView2<'a, f64>,
         f: ArrayView2<'a, f64>,
-    ) -> Vec<Told> {
+    ) -> Vec<RowReport> {
         let mut left = vec![0.0; self.grid.shape().1];
         rows.map(|j| {
             residual(self.equation(j, Some(f)), around(z, j), &mut left);
-            Told { sizes: [size(row(z, j)), size(&left)], ..Told::default() }
+            RowReport { sizes: [size(row(z, j)), size(&left)], ..RowReport::default() }
         })
         .collect()
     }
 
-    fn direct(&self, beta: f64, taken: &[ArrayView2<'a, f64>], made: &mut [Made<'_>]) -> Vec<Told> {
+    fn direct(
+        &self,
+        beta: f64,
+        taken: &[ArrayView2<'a, f64>],
+        made: &mut [Made<'_>],
+    ) -> Vec<RowReport> {
         let (z, p, r) = (taken[0], taken[1], taken[2]);
         let [new_p, q] = made else { panic!("a direction is made with what becomes of it") };
         let first = q.first;
@@ -242,7 +247,7 @@ impl<'a> Here<'a> {
             |j, q, from, _| {
                 new_p.row(j).copy_from_slice(from.row);
                 let products = [dot(from.row, row(r, j)), dot(from.row, q)];
-                told.push(Told { products, ..Told::default() });
+                told.push(RowReport { products, ..RowReport::default() });
             },
         );
         told

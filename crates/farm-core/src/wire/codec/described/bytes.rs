@@ -1,4 +1,4 @@
-//! The pieces of the described form, taken off the bytes one by one.
+//! The pieces of the described form. Each function takes one off the front of the bytes.
 
 use super::super::error::{Cause, Result};
 use super::super::input::Input;
@@ -93,7 +93,7 @@ pub(super) fn take_block<'b>(bytes: &mut &'b [u8]) -> Result<(Kind, usize, &'b [
     Ok((kind, length, all))
 }
 
-/// The size of those numbers that lie in blocks.
+/// The size of a number of that kind, if numbers of that kind lie in blocks.
 pub(super) fn size_of_number(kind: Kind) -> Option<usize> {
     match kind {
         Kind::F64 => Some(8),

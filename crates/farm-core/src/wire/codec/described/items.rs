@@ -1,4 +1,4 @@
-//! What is in sequences, maps and structs.
+//! Access to the elements of sequences and maps, and to the fields of structs.
 
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 
@@ -9,16 +9,16 @@ use super::bytes::{take_byte, take_text};
 use super::reader::Reader;
 use super::reading::Reading;
 
-/// What fields are called.
+/// The names of fields, and how they are compared.
 #[derive(Clone, Copy)]
 pub(super) enum Names {
-    /// Nothing; and as many are expected, if that is known.
+    /// There are no names. If a number is given, so many values are expected.
     None(Option<usize>),
-    /// As is told before each.
+    /// The bytes name each field.
     Told,
-    /// As is told, and that is these, in this order.
+    /// The bytes name each field, and the names must be these, in this order.
     Expected(&'static [&'static str]),
-    /// Keys are values.
+    /// The entries of a map, whose keys are values.
     Keys,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Items<'r, 'b> {
 }
 
 impl<'b> Items<'_, 'b> {
-    /// Whether one more comes.
+    /// Takes the byte before an element off the bytes, and returns whether one more element comes.
     fn take_next(&mut self) -> Result<bool> {
         if self.is_at_end {
             return Ok(false);
@@ -50,7 +50,7 @@ impl<'b> Items<'_, 'b> {
                 self.count += 1;
                 Ok(true)
             }
-            // In the compact form something else would be taken for it.
+            // In the compact form, the bytes behind would be taken for the missing value.
             NO_MORE if expected.is_some() => self.reading.fail(Cause::Unlike),
             NO_MORE => {
                 self.is_at_end = true;
@@ -60,7 +60,7 @@ impl<'b> Items<'_, 'b> {
         }
     }
 
-    /// All are taken.
+    /// Checks that all elements are taken.
     pub(super) fn end(&mut self) -> Result<()> {
         if self.is_at_end || take_byte(self.bytes)? == NO_MORE {
             Ok(())
@@ -98,7 +98,7 @@ impl<'de> MapAccess<'de> for &mut Items<'_, '_> {
             return Ok(None);
         }
         if matches!(self.names, Names::Told) {
-            // Text, which may stand for a number.
+            // The name of a field is text, which may stand for a number.
             let name = Reader { kind: Some(Kind::Str), ..self.one(true) };
             return seed.deserialize(name).map(Some);
         }
@@ -110,7 +110,7 @@ impl<'de> MapAccess<'de> for &mut Items<'_, '_> {
     }
 }
 
-/// Numbers that lie together.
+/// Numbers that lie together in a block, or bytes.
 pub(super) struct Numbers<'r, 'b> {
     pub(super) kind: Kind,
     pub(super) bytes: &'b [u8],
@@ -142,7 +142,8 @@ pub(super) fn visit_numbers<'de, V: Visitor<'de>>(
 ) -> Result<V::Value> {
     let mut numbers = Numbers { kind, bytes, left, reading };
     let value = visitor.visit_seq(&mut numbers);
-    // They were taken off the bytes together, so that what is behind can be read.
+    // All numbers were taken off the bytes before, so what is behind can be read even after an
+    // error.
     match value {
         Ok(_) if numbers.left > 0 => reading.fail(Cause::Unlike),
         value => value,

@@ -1,4 +1,4 @@
-//! Reads the described form.
+//! The deserializer of the described form.
 
 use serde::de::{Deserializer, Visitor};
 
@@ -14,17 +14,17 @@ use super::items::{Items, Names, visit_numbers};
 use super::reading::{By, Reading};
 use super::variants::{Chosen, Entry, Variant, content};
 
-/// Reads one value.
+/// A deserializer for one value.
 pub(super) struct Reader<'r, 'b> {
     pub(super) bytes: &'r mut &'b [u8],
     pub(super) reading: Reading<'r>,
-    /// The kind of the value, if that is not in the bytes any more.
+    /// The kind of the value, if its byte was taken off before.
     pub(super) kind: Option<Kind>,
-    /// It is the key of a map, which JSON has as text.
+    /// Whether the value is the key of a map, which is text in JSON.
     pub(super) is_key: bool,
 }
 
-/// A number as the narrower of JSON's kinds that holds it.
+/// Visits a number as `u64` if that holds it, else as `u128`, as serde_json does.
 fn visit_unsigned<'de, V: Visitor<'de>>(number: u128, visitor: V) -> Result<V::Value> {
     match u64::try_from(number) {
         Ok(number) => visitor.visit_u64(number),
@@ -32,9 +32,10 @@ fn visit_unsigned<'de, V: Visitor<'de>>(number: u128, visitor: V) -> Result<V::V
     }
 }
 
+/// Visits a number as `i64` if that holds it, else as one of the wider types.
 fn visit_signed<'de, V: Visitor<'de>>(number: i128, by: By, visitor: V) -> Result<V::Value> {
     match i64::try_from(number) {
-        // JSON has no sign there.
+        // In JSON, a number that is not negative has no sign, and is visited as `u64`.
         Ok(number) if number >= 0 && by == By::Json => visitor.visit_u64(number.cast_unsigned()),
         Ok(number) => visitor.visit_i64(number),
         Err(_) if number > 0 => visit_unsigned(number.cast_unsigned(), visitor),
@@ -51,7 +52,7 @@ impl<'r, 'b> Reader<'r, 'b> {
         self.reading.is_exact()
     }
 
-    /// The kind of the value, which is taken off the bytes.
+    /// Takes the kind of the value off the bytes.
     fn take_kind(&mut self) -> Result<Kind> {
         self.kind.take().map_or_else(|| Kind::of(take_byte(self.bytes)?), Ok)
     }
@@ -62,7 +63,7 @@ impl<'r, 'b> Reader<'r, 'b> {
         Ok(kind)
     }
 
-    /// In an exact reading, the value is of that kind.
+    /// Takes the kind of the value off the bytes, in an exact reading. It must be `kind`.
     fn expect(&mut self, kind: Kind) -> Result<()> {
         if self.take_kind()? == kind { Ok(()) } else { self.reading.fail(Cause::Unlike) }
     }
@@ -90,7 +91,7 @@ impl<'r, 'b> Reader<'r, 'b> {
         items.reading.close(value, items.end())
     }
 
-    /// A variant as JSON has it, by its name alone or as a map of that name and the content.
+    /// Visits a variant as in JSON: as its name alone, or as a map from its name to its content.
     fn variant<'de, V: Visitor<'de>>(mut self, kind: Kind, visitor: V) -> Result<V::Value> {
         take_index(self.bytes)?;
         let name = take_text(self.bytes)?;
@@ -105,7 +106,7 @@ impl<'r, 'b> Reader<'r, 'b> {
         reading.close(value, if is_taken { Ok(()) } else { Err(Cause::Unlike.into()) })
     }
 
-    /// Batcher `body` with enough stack for one more level.
+    /// Calls `body` one level deeper, with enough stack for that level.
     pub(super) fn descend<T>(self, body: impl FnOnce(Self) -> Result<T>) -> Result<T> {
         let (reading, progress) = (self.reading, self.reading.progress);
         let depth = progress.depth.get();
@@ -118,7 +119,7 @@ impl<'r, 'b> Reader<'r, 'b> {
         value
     }
 
-    /// The value as what it is.
+    /// Visits the value as what it is, whatever was asked for.
     pub(super) fn natural<'de, V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
         let bytes = &mut *self.bytes;
         match self.kind.take().map_or_else(|| Kind::of(take_byte(bytes)?), Ok)? {
@@ -157,7 +158,8 @@ impl<'r, 'b> Reader<'r, 'b> {
         }
     }
 
-    /// What is in an option, where nobody has asked for one.
+    /// Visits the content of an option for a `Deserialize` that has not asked for an option. By
+    /// name, a content that is itself an option or a unit is visited as that of an option.
     fn content_of_some<'de, V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
         let is_told = self.reading.by == By::Name
             && matches!(self.peek_kind()?, Kind::None | Kind::Unit | Kind::Some);
@@ -168,7 +170,7 @@ impl<'r, 'b> Reader<'r, 'b> {
         )
     }
 
-    /// The value as text, which keys of numbers are in JSON, and variants.
+    /// Visits the value as text. Keys of maps are text in JSON, and may be numbers here.
     fn textual<'de, V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
         let kind = self.peek_kind()?;
         if !self.is_key {
@@ -198,7 +200,7 @@ impl<'r, 'b> Reader<'r, 'b> {
         }
     }
 
-    /// The value as a number, which a key that is text can stand for.
+    /// Visits the value as a number. The key of a map may be text that stands for a number.
     fn numeric<'de, V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
         if !self.is_key || self.peek_kind()? != Kind::Str {
             return self.natural(visitor);
@@ -215,7 +217,8 @@ impl<'r, 'b> Reader<'r, 'b> {
         }
     }
 
-    /// The value as a float. A narrower one is that which its shortest text stands for, as in JSON.
+    /// Visits the value as a float. An `f32` is visited as the `f64` that its shortest text stands
+    /// for, as in JSON.
     fn float<'de, V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value> {
         if self.peek_kind()? != Kind::F32 {
             return self.numeric(visitor);
@@ -253,8 +256,8 @@ macro_rules! integers {
     )*};
 }
 
-/// By this name serde_json knows a piece of JSON that it takes as it is. It writes that as a struct, and asks for a newtype.
-/// Source: serde_json, `raw.rs`.
+/// The name of serde_json's type for a piece of JSON that is taken as it is. serde_json writes it
+/// as a struct, and asks for a newtype. Source: serde_json, `raw.rs`.
 const RAW_VALUE: &str = "$serde_json::private::RawValue";
 
 impl<'de> Deserializer<'de> for Reader<'_, '_> {
@@ -439,7 +442,7 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
                 self.kind = content(kind);
                 let value = visitor.visit_enum(Chosen { name, kind, content: self, entry: None });
                 value.inspect_err(|_| {
-                    // A name alone has been taken whole.
+                    // A variant without content has been taken off the bytes as a whole.
                     if kind != Kind::UnitVariant {
                         reading.progress.has_failed.set(true);
                     }
@@ -452,7 +455,7 @@ impl<'de> Deserializer<'de> for Reader<'_, '_> {
                 content: Reader { kind: Some(Kind::Unit), ..self },
                 entry: None,
             }),
-            // A map with one entry.
+            // A map with one entry, which JSON takes for a variant and its content.
             Kind::Map | Kind::Struct => {
                 let reading = self.reading;
                 if take_byte(self.bytes)? != MORE {

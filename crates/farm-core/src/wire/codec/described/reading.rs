@@ -1,35 +1,36 @@
-//! How a described value is read, and what has become of that.
+//! The ways to read a described value, and the progress of a reading.
 
 use std::cell::Cell;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::super::error::{Cause, Result};
 
-/// How what is described is matched with what `Deserialize` asks for.
+/// How described values are compared with what `Deserialize` asks for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reading<'p> {
     pub(super) by: By,
-    /// Values lie too deep in each other for those that are asked for as what they are.
+    /// Values are nested too deeply for a `Deserialize` that takes a value as whatever it is.
     pub(super) is_deep: bool,
     pub(super) progress: &'p Progress,
 }
 
-/// What has become of a reading, whatever a `Deserialize` makes of the errors on the way.
+/// The progress of a reading. It notes errors even if a `Deserialize` ignores them.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
-    /// There was an error behind which nothing can be read.
+    /// There was an error after which nothing more can be read.
     pub(super) has_failed: Cell<bool>,
+    /// The depth of the value that is being read.
     pub(super) depth: Cell<usize>,
-    /// So deep values may lie in others here.
+    /// The greatest depth that is allowed.
     pub(super) most: usize,
-    /// What the variants were taken for, in an exact reading, one after the other.
+    /// A hash of the variants that `Deserialize` has chosen in an exact reading, in their order.
     variants: Cell<Option<u64>>,
 }
 
 impl Progress {
-    /// Of a value in which others lie so deep.
+    /// The progress of reading a value in which others are nested to that depth.
     pub(super) fn new(depth: usize) -> Self {
-        // What is in a variant is one level when it is written, and may be two when it is read.
+        // The content of a variant is one level when it is written, and may be two when it is read.
         Self { most: depth.saturating_add(1).saturating_mul(2), ..Self::default() }
     }
 
@@ -37,12 +38,12 @@ impl Progress {
         self.has_failed.get()
     }
 
-    /// `None` if there were none.
+    /// The hash of the variants; `None` if there were none.
     pub(super) fn variants(&self) -> Option<u64> {
         self.variants.get()
     }
 
-    /// A variant was taken for this.
+    /// Notes which variant `Deserialize` has chosen: one of its own identifiers.
     pub(super) fn note_variant<T>(&self, variant: &T) {
         let mut hasher = DefaultHasher::new();
         (self.variants.get(), std::mem::discriminant(variant)).hash(&mut hasher);
@@ -52,11 +53,12 @@ impl Progress {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum By {
-    /// It must be what is asked for, in kind, order and name. Variants are told by their names.
+    /// The value must be what is asked for, in kind, order and name. Variants are told by their
+    /// names.
     Order,
-    /// The same, with variants told by their numbers, as the compact form has them.
+    /// As `Order`, but variants are told by their numbers, as in the compact form.
     Number,
-    /// As JSON, but an option that holds an empty one is told from an empty one.
+    /// As JSON, but an option that holds an empty option differs from an empty option.
     Name,
     /// As JSON.
     Json,
@@ -67,13 +69,13 @@ impl Reading<'_> {
         matches!(self.by, By::Order | By::Number)
     }
 
-    /// What is behind can no longer be read.
+    /// Returns an error, and notes that the bytes behind it cannot be read.
     pub(super) fn fail<T>(self, cause: Cause) -> Result<T> {
         self.progress.has_failed.set(true);
         Err(cause.into())
     }
 
-    /// What a visitor has made of items, which it has to take all.
+    /// Returns what a visitor has made of items. The visitor must have taken all of them.
     pub(super) fn close<T>(self, value: Result<T>, are_all_taken: Result<()>) -> Result<T> {
         if are_all_taken.is_err() {
             self.progress.has_failed.set(true);

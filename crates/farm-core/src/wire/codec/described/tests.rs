@@ -6,14 +6,14 @@ use serde::Deserialize;
 use super::*;
 use crate::wire::codec::{Form, Source, decode_form, decode_value, encode_value};
 
-/// Encodes a value as an argument or a result is.
+/// Encodes a value as arguments and results are encoded.
 fn send<T: Serialize>(value: &T) -> (Form, Vec<u8>) {
     let mut output = Output::default();
     let form = encode_value(value, &mut output).expect("it encodes");
     (form, output.into_heap())
 }
 
-/// In which form a value goes. It arrives as it is.
+/// The form in which a value goes. Asserts that the value comes back unchanged.
 fn form_of<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(value: &T) -> Form {
     let (form, bytes) = send(value);
     assert_eq!(&decode_form::<T>(&bytes, form).expect("it decodes"), value);
@@ -34,7 +34,7 @@ fn a_value_goes_described_once_and_then_compact() {
     let plain = |corners| Plain { name: "square".to_owned(), corners };
     assert_eq!(form_of(&plain(vec![(1.0, Some(2))])), Form::Described);
     assert_eq!(form_of(&plain(vec![(1.5, Some(3)); 20])), Form::Compact);
-    // Whoever asks for an option takes an empty one.
+    // A `Deserialize` that asks for an option takes an empty one.
     assert_eq!(form_of(&plain(vec![(1.5, None)])), Form::Compact);
 }
 
@@ -62,7 +62,7 @@ fn variants_and_values_in_values_are_known_one_by_one() {
     assert_eq!(form_of(&Tree::Leaf(1)), Form::Described);
     assert_eq!(form_of(&Tree::Leaf(2)), Form::Compact);
     assert_eq!(form_of(&*fork(leaf(), leaf())), Form::Described);
-    // However deep, it is made of what is known.
+    // A tree of any depth is made of known parts.
     let deep = |depth| (0..depth).fold(leaf(), |tree, _| fork(tree, leaf()));
     assert_eq!(form_of(&*fork(leaf(), deep(3))), Form::Described);
     assert_eq!(form_of(&*fork(leaf(), deep(100))), Form::Compact);
@@ -82,7 +82,7 @@ fn a_value_that_leaves_out_a_field_is_described_each_time() {
     for _ in 0..3 {
         assert_eq!(form_of(&Sparse { first: None, second: 1 }), Form::Described);
     }
-    // Whole, it goes compact.
+    // With all its fields, the value goes in the compact form.
     assert_eq!(form_of(&Sparse { first: Some(1), second: 1 }), Form::Described);
     assert_eq!(form_of(&Sparse { first: Some(2), second: 1 }), Form::Compact);
 }
@@ -127,7 +127,7 @@ fn a_variant_that_asks_for_names_leaves_others_as_they_are() {
 
 #[test]
 fn an_exact_reading_refuses_what_the_compact_form_would_take_for_something_else() {
-    /// Written as one type and read as another, in as many bytes of the compact form.
+    /// It is written as a pair, and read as a map.
     #[derive(Debug, PartialEq)]
     struct Shifted(u32);
     impl Serialize for Shifted {
@@ -196,7 +196,7 @@ proptest! {
     }
 }
 
-/// What JSON brings back arrives as it is, each time.
+/// Asserts that values which JSON brings back arrive unchanged, the first time and again.
 fn goes_as_through_json<T>(values: &[T])
 where
     T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug,
@@ -264,7 +264,7 @@ fn variants_that_are_counted_otherwise_go_by_their_names() {
     goes_as_through_json(&[Aliased::B(1), Aliased::O, Aliased::A]);
 }
 
-/// Types that are told apart by what is written of them alone.
+/// Types behind a trait object, where only the written bytes tell them apart.
 mod erased {
     use super::*;
 
@@ -475,7 +475,7 @@ fn stacks_that_the_program_makes_are_looked_at_each_time() {
 
 #[test]
 fn numbers_and_texts_are_asked_for_as_json_allows() {
-    /// It knows numbers without a sign alone.
+    /// It accepts only numbers without a sign.
     #[derive(Debug, PartialEq)]
     struct Unsigned(i64);
     impl Serialize for Unsigned {
@@ -505,7 +505,7 @@ fn numbers_and_texts_are_asked_for_as_json_allows() {
     }
     goes_as_through_json(&[Unsigned(5), Unsigned(1 << 40)]);
 
-    /// Text, whatever is asked for.
+    /// It is written as a number if it looks like one, and accepts only text.
     #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
     struct Text(String);
     impl<'de> Deserialize<'de> for Text {

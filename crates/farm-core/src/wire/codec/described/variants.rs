@@ -1,4 +1,4 @@
-//! Variants: of an enum, or as JSON has them.
+//! Access to variants, of an enum or as JSON has them.
 
 use serde::de::value::{StrDeserializer, U32Deserializer};
 use serde::de::{DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, VariantAccess, Visitor};
@@ -11,7 +11,7 @@ use super::items::Names;
 use super::reader::Reader;
 use super::reading::By;
 
-/// The kind of a variant's content.
+/// The kind of a variant's content, if the bytes do not tell it.
 pub(super) fn content(kind: Kind) -> Option<Kind> {
     match kind {
         Kind::UnitVariant => Some(Kind::Unit),
@@ -21,7 +21,7 @@ pub(super) fn content(kind: Kind) -> Option<Kind> {
     }
 }
 
-/// A variant as a map of its name and its content.
+/// Access to a variant as to a map from its name to its content.
 pub(super) struct Entry<'r, 'b> {
     pub(super) name: Option<&'b str>,
     pub(super) content: Option<Reader<'r, 'b>>,
@@ -42,18 +42,18 @@ impl<'de> MapAccess<'de> for &mut Entry<'_, '_> {
     }
 }
 
-/// How a variant is named to whoever decodes it.
+/// How a variant is named to `Deserialize`.
 pub(super) enum Variant<'b> {
     Index(u32),
     Name(&'b str),
 }
 
-/// A variant, and what is in it.
+/// A variant and its content.
 pub(super) struct Chosen<'r, 'b> {
     pub(super) name: Variant<'b>,
     pub(super) kind: Kind,
     pub(super) content: Reader<'r, 'b>,
-    /// It is the entry of a map, which has to end behind it.
+    /// `Some` if the variant is the only entry of a map, which has to end behind it.
     pub(super) entry: Option<()>,
 }
 
@@ -80,7 +80,7 @@ impl<'de, 'r, 'b> EnumAccess<'de> for Chosen<'r, 'b> {
 }
 
 impl Chosen<'_, '_> {
-    /// In an exact reading, the variant is of that kind.
+    /// Checks, in an exact reading, that the variant is of that kind.
     fn expect(&self, kind: Kind) -> Result<()> {
         if self.content.is_exact() && self.kind != kind {
             return self.content.reading.fail(Cause::Unlike);
@@ -88,6 +88,7 @@ impl Chosen<'_, '_> {
         Ok(())
     }
 
+    /// Reads the content of the variant.
     fn read<T>(self, body: impl FnOnce(Reader<'_, '_>) -> Result<T>) -> Result<T> {
         let Self { content: Reader { bytes, reading, kind, is_key }, entry, .. } = self;
         let value = Reader { bytes: &mut *bytes, reading, kind, is_key }.descend(body)?;
