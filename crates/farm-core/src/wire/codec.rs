@@ -17,7 +17,7 @@
 //!   options, or `u8` and `u64`, which the exact reading of the described form compares.
 //!
 //! `benches/codec.rs` compares the codec with postcard and serde_json. More reasons are in
-//! `docs/architecture.md`, "Two forms, and the farm chooses" and the decisions that follow it.
+//! `docs/decisions.md`, under Codec.
 //!
 //! # Files
 //!
