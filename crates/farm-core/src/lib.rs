@@ -1,19 +1,20 @@
-//! The farm without its workers: what a task is, who holds it when, and the [`Farm`] trait that every
-//! pool implements.
+//! The common part of all pools of Farm: the [`Farm`] trait, tasks and their outcomes, and the
+//! encoding of arguments and results. The workers are in the crates of the pools.
 //!
-//! Users need what stands here and in the [`prelude`]; authors of pools find the rest in [`backend`].
+//! Programs use what is at the root of this crate, most of it by the [`prelude`]. Authors of pools
+//! use [`backend`]. Authors of handles of shared memory use [`loan`].
 //!
-//! The journey of a task, in the names of this crate's files:
+//! The journey of a task through the files of this crate:
 //!
 //! ```text
-//! api/farm ─▶ backend/prepare ─▶ backend/todo ─▶ backend/master ──wire/message──▶ worker: backend/run
-//!               wire/function                         ▲                                  │
-//!               wire/codec                            │                                  │
-//! api/handle ◀─ backend/slot ◀─ backend/mailbox ◀─────┴───────────wire/message───────────┘
+//! api/farm ─▶ backend/prepare ─▶ backend/todo ─▶ backend/master ─wire/message─▶ worker backend/run
+//!               wire/function                         ▲                                │
+//!               wire/codec                            │                                │
+//! api/handle ◀─ backend/slot ◀─ backend/mailbox ◀─────┴──────────wire/message──────────┘
 //! ```
 //!
 //! A pool adds only the way in which its messages travel. [`backend::Master`] decides which worker
-//! gets which task and does no input or output, so its rules are tested without a process.
+//! gets which task. It does no input or output, so its rules are tested without a process.
 //!
 //! ```
 //! use farm_core::distribute;
@@ -38,12 +39,12 @@ pub use wire::function::{Data, FunctionError, TaskFn};
 pub use wire::plain::Plain;
 pub use wire::{codec, plain};
 
-/// What a program that uses a farm needs: `use farm_core::prelude::*;`.
+/// The names that a program needs to use a farm: `use farm_core::prelude::*;`.
 pub mod prelude {
     pub use crate::{Farm, FarmError, TaskError, TaskHandle, TaskOptions, distribute};
 }
 
-/// The example of the README runs like any other.
+/// Runs the example of the README as a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,10 +1,10 @@
-//! The farm on the caller's own thread, to debug.
+//! A pool that runs tasks on the caller's own thread, for debugging.
 //!
-//! A task runs when it is submitted, so a debugger or a `dbg!` sees the tasks one after the other, in
-//! order. All else is as in worker processes: arguments and results go through the same encoding, so
-//! what cannot cross to another process is found here, and a panic is an outcome of its task, not an
-//! unwinding of the caller. Of the options of a task, `retry_panics` is honoured; a timeout is not, since
-//! somebody may be looking on with a debugger.
+//! A task runs when it is submitted, so a debugger or a `dbg!` sees the tasks one after the other,
+//! in order. All else is as in worker processes: arguments and results are encoded and decoded in
+//! the same way, so a value that cannot be sent to another process is found here. A panic is the
+//! outcome of its task, and does not unwind the caller. A task that panics is retried if its
+//! options say so. A timeout is ignored, because the task may be stopped in a debugger.
 //!
 //! ```
 //! use farm_core::prelude::*;
@@ -18,17 +18,17 @@
 use farm_core::backend::{Backend, Counters, Failure, Mailbox, Payload, Prepared, Task, prepare};
 use farm_core::{Data, Farm, FarmError, Stats, TaskError, TaskFn, TaskHandle, TaskOptions};
 
-/// The most workers that a pool can be told to count.
+/// The largest number of workers that a pool can have.
 const MOST_WORKERS: usize = 1024;
 
-/// A pool whose only worker is the caller's thread.
+/// A pool that runs all tasks on the thread of the caller.
 #[derive(Debug)]
 pub struct Pool {
     workers: usize,
     counters: Counters,
 }
 
-/// How a [`Pool`] is to be made.
+/// The settings of a [`Pool`] that is to be made.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Builder {
@@ -36,7 +36,7 @@ pub struct Builder {
 }
 
 impl Pool {
-    /// A pool of one worker.
+    /// Makes a pool of one worker.
     ///
     /// # Errors
     ///
@@ -45,15 +45,15 @@ impl Pool {
         Self::builder().build()
     }
 
-    /// A pool with settings of one's own.
+    /// Returns the default settings, which can then be changed.
     pub fn builder() -> Builder {
         Builder { workers: 1 }
     }
 }
 
 impl Builder {
-    /// How many workers the pool counts as, 1 by default. Work is then cut as it would be for so many,
-    /// and the parts run one after the other.
+    /// Sets the number of workers that the pool reports, 1 by default. Work is then split as for so
+    /// many workers, and the parts run one after the other.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
         self
@@ -63,7 +63,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`FarmError::Workers`] for a number that no pool can have, [`FarmError::Nested`] inside a task.
+    /// [`FarmError::Workers`] for 0 workers or more than 1024, [`FarmError::Nested`] inside a task.
     pub fn build(self) -> Result<Pool, FarmError> {
         if farm_core::backend::inside_a_task() {
             return Err(FarmError::Nested);
@@ -76,15 +76,15 @@ impl Builder {
 }
 
 impl Pool {
-    /// Runs a task, and again as often as it panics and its policy forgives that.
+    /// Runs a task. If it panics, it is run again as often as its policy allows.
     fn run(&self, task: &Task, mailbox: &mut Mailbox) -> Result<Payload, TaskError> {
-        // It is on the heap.
+        // `prepare` has encoded it in memory of this process alone, so this is `Some`.
         let argument = task.argument.as_slice().unwrap_or_default();
         let mut retries = if task.policy.retry_panics { task.policy.retries } else { 0 };
         loop {
             mailbox.mark_sent(task.id());
             let mut result = Vec::new();
-            // SAFETY: `prepare` has made the argument, and its loans wait in the mailbox.
+            // SAFETY: `prepare` has made the argument, and its loans are in the mailbox.
             let done = unsafe { farm_core::backend::run(task.function, argument, &mut result) };
             match done {
                 Ok(form) => return Ok(Payload::from(result).in_form(form)),
@@ -93,7 +93,7 @@ impl Pool {
                     self.counters.retried(1);
                 }
                 Err(failure) => {
-                    // Who has kept them is in this process, which cannot be ended as a worker is.
+                    // The handles are kept in this process, which cannot be ended as a worker can.
                     if matches!(failure, Failure::Escaped { .. }) {
                         mailbox.strand(task.id());
                     }
@@ -126,7 +126,7 @@ impl Farm for Pool {
         let outcome = self.run(&task, &mut mailbox);
         self.counters.ended(1, outcome.as_ref().err());
         if let Some(delivery) = mailbox.close(task.id(), 0..1, outcome) {
-            // Nobody has the handle yet.
+            // No waker was registered, because no handle of the task exists yet.
             let _ = delivery.deliver();
         }
         TaskHandle::new(slot, None, 0)
@@ -136,7 +136,7 @@ impl Farm for Pool {
         self.workers
     }
 
-    /// One: each task is done before the next item is taken.
+    /// Returns 1: each task is done before the next item is taken.
     fn in_flight(&self) -> usize {
         1
     }
@@ -150,7 +150,7 @@ impl Farm for Pool {
     fn terminate(self) {}
 }
 
-/// The example of the README runs like any other.
+/// Runs the example of the README as a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,4 +1,4 @@
-//! What the system demands of whoever opens descriptors and makes memory.
+//! Limits of the system on processes and files, and the standard descriptors.
 
 use std::fs::OpenOptions;
 use std::os::fd::{AsRawFd, IntoRawFd, OwnedFd};
@@ -8,17 +8,17 @@ use rustix::io::{Errno, FdFlags, fcntl_getfd, fcntl_setfd};
 use rustix::process::{Resource, getrlimit};
 use rustix::stdio::{stderr, stdin, stdout};
 
-/// Sees to it that what is opened next gets none of the descriptors 0 to 2, to which libraries print whatever they are: a
-/// closed one is put on /dev/null.
+/// Opens /dev/null for each of the descriptors 0 to 2 that is closed. Then no file that is opened
+/// later gets one of these numbers, to which libraries print whatever file has them.
 ///
-/// It is called before the farm opens anything that bytes could be written to by mistake, not only once: a program may
-/// close them at any time.
+/// Farm calls this each time before it opens a file that could be damaged in this way, because a
+/// program may close descriptors at any time.
 pub fn keep_standard_descriptors() {
     for _ in 0..3 {
         if [stdin(), stdout(), stderr()].into_iter().all(|fd| fcntl_getfd(fd).is_ok()) {
             return;
         }
-        // The lowest that is free.
+        // The system gives each new file the lowest number that is free.
         let Some(nothing) = nothing() else { return };
         if nothing.as_raw_fd() > 2 {
             return;
@@ -27,10 +27,12 @@ pub fn keep_standard_descriptors() {
     }
 }
 
-/// What takes all that is written to it, or refuses it, and never has anything to be read.
+/// Opens a file that discards or refuses all that is written to it, and never has anything to be
+/// read.
 fn nothing() -> Option<OwnedFd> {
     if let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") {
-        // As a program's own: what it starts finds it there too.
+        // The descriptor is inherited by programs that this process starts, like the standard
+        // descriptors of a program.
         let _ = fcntl_setfd(&null, FdFlags::empty());
         return Some(null.into());
     }
@@ -38,7 +40,8 @@ fn nothing() -> Option<OwnedFd> {
     openat(CWD, "/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 
-/// Says which limit is in the way of a thread or a process that the system has refused to start.
+/// Returns an error that names the limit that was reached, if the system has refused to start a
+/// thread or a process because of a limit; otherwise the same error.
 pub fn name_limit_of_threads(refused: std::io::Error) -> std::io::Error {
     match Errno::from_io_error(&refused) {
         Some(Errno::AGAIN) => std::io::Error::other(
@@ -48,17 +51,17 @@ pub fn name_limit_of_threads(refused: std::io::Error) -> std::io::Error {
     }
 }
 
-/// How many bytes a file of this process may have (`ulimit -f`). Memory that processes share counts as a file, and who
-/// makes a longer one is killed by SIGXFSZ.
+/// Returns how many bytes a file of this process may have (`ulimit -f`). Shared memory counts as a
+/// file, and a process that makes a longer one is killed by SIGXFSZ.
 pub fn longest_file() -> u64 {
     getrlimit(Resource::Fsize).current.unwrap_or(u64::MAX)
 }
 
-/// Says that a file of so many bytes would be too long, if it would.
+/// Checks that a file of this process may have `bytes` bytes.
 ///
 /// # Errors
 ///
-/// One line with the limit.
+/// If it may not: one line that names the limit.
 pub fn check_file(bytes: usize) -> std::io::Result<()> {
     let most = longest_file();
     if bytes as u64 <= most {

@@ -1,9 +1,11 @@
-//! What a process owns in the shared-memory file system, by name.
+//! The owners of files in the file system of shared memory, and the names of these files.
 //!
-//! Whoever makes such files begins their names with its [`Owner`], and whoever survives it can remove
-//! them: the worker processes of a master that was killed do so, and else the next pool of the same user.
+//! The name of a file begins with the [`Owner`] that has made it, so that other processes can
+//! remove the file when its owner is dead. The worker processes of a master that was killed do so,
+//! or else the next pool of the same user.
 //!
-//! Names: `farm-<pid>-<start time>-<n>` for what is owned, `farm-<pid>-<start time>-lock` for the [`Lock`].
+//! - `farm-<pid>-<start time>-<n>` is a file that the process owns.
+//! - `farm-<pid>-<start time>-lock` is its [`Lock`].
 
 mod lock;
 mod sweep;
@@ -20,41 +22,44 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::{Deserialize, Serialize};
 
-/// Where Linux keeps shared memory that has a name.
+/// The directory in which Linux shows shared memory that has a name.
 const FOLDER: &str = "/dev/shm";
 
-/// A process that owns files: `farm-<pid>-<start time>`. With the start time, a process id that is used
-/// again names nothing of its former owner.
+/// A process that owns files, as `farm-<pid>-<start time>`. If the process id is used again, the
+/// start time tells the new process from the former owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// In clock ticks since the system was started; 0 if /proc does not tell.
 pub struct Owner {
     pid: u32,
     started: u64,
 }
 
 impl Owner {
-    /// The process with this id, as it is now; `None` if there is none, or /proc does not tell.
+    /// Returns the process that has this id now; `None` if there is none, or if /proc does not
+    /// tell.
     pub fn of(pid: u32) -> Option<Self> {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // Source: proc_pid_stat(5), field 22. The second field is the name of the program and may hold
-        // anything; it ends at the last `)`.
+        // Source: proc_pid_stat(5), field 22. The second field is the name of the program, in
+        // parentheses. It may contain any characters, so it ends at the last `)`.
         let fields = stat.rsplit(')').next()?;
         let started = fields.split_whitespace().nth(19)?.parse().ok()?;
         Some(Self { pid, started })
     }
 
-    /// This process.
+    /// Returns this process.
     pub fn this() -> Self {
         let pid = std::process::id();
         Self::of(pid).unwrap_or(Self { pid, started: 0 })
     }
 
-    /// Its process id.
+    /// Returns the id of the process.
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// Whether it is known to have ended, with all its threads; it need not be reaped. What cannot be found out, for want of
-    /// a descriptor say, is not known.
+    /// Returns whether the process is known to have ended with all its threads, whether it was
+    /// reaped or not. Returns `false` if this cannot be found out, for example because there is no
+    /// free descriptor.
     pub fn has_ended(&self) -> bool {
         let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else { return true };
         let opened = pidfd_open(pid, PidfdFlags::empty());
@@ -64,13 +69,13 @@ impl Owner {
         }
         let Ok(pidfd) = opened else { return false };
         let mut fds = [PollFd::new(&pidfd, PollFlags::IN)];
-        // Nothing else than this is said of a process that has ended.
+        // For a process that has ended, poll reports this event and no other.
         matches!(poll(&mut fds, Some(&Timespec::default())), Ok(1))
             && fds[0].revents() == PollFlags::IN
     }
 }
 
-/// Whether this is a file, and belongs to the user of this process.
+/// Returns whether this is a regular file that belongs to the user of this process.
 fn is_of_this_user(found: &Metadata) -> bool {
     found.is_file() && found.uid() == rustix::process::geteuid().as_raw()
 }
@@ -84,7 +89,7 @@ impl fmt::Display for Owner {
 impl FromStr for Owner {
     type Err = ();
 
-    /// Reads what `Display` writes.
+    /// Parses the text that `Display` writes.
     fn from_str(text: &str) -> Result<Self, ()> {
         let (pid, started) =
             text.strip_prefix("farm-").and_then(|rest| rest.split_once('-')).ok_or(())?;
@@ -98,7 +103,7 @@ mod tests {
 
     use std::fs::{exists, write};
 
-    /// An owner that never was, with so many files.
+    /// Returns an owner that has never existed, and names for some files of it.
     fn owner(started: u64, files: usize) -> (Owner, Vec<String>) {
         let owner = Owner { pid: std::process::id(), started };
         (owner, (0..files).map(|n| format!("{FOLDER}/{owner}-{n}")).collect())
@@ -108,7 +113,7 @@ mod tests {
         files.iter().all(|file| exists(file).unwrap())
     }
 
-    /// Sweeps until they are gone: another process may be sweeping them, too.
+    /// Sweeps until the files are gone, since another process may be sweeping them too.
     fn sweep_away(files: &[String]) {
         for _ in 0..1000 {
             Owner::sweep();
@@ -143,7 +148,7 @@ mod tests {
         drop(lock);
         sweep_away(&files);
 
-        // This is what a kill leaves: a lock that nobody holds.
+        // A killed process leaves a lock file that no process has locked.
         let lock = format!("{FOLDER}/{owner}-lock");
         let all: Vec<_> = files.into_iter().chain([lock]).collect();
         all.iter().for_each(|file| write(file, "").unwrap());
@@ -233,7 +238,7 @@ mod tests {
         sweep_away(&files);
     }
 
-    /// Those that lead to a lock.
+    /// Returns the number of descriptors that refer to the lock.
     fn descriptors() -> usize {
         let links = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
         let links = links.filter_map(|entry| std::fs::read_link(entry.path()).ok());

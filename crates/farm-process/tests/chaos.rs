@@ -24,12 +24,28 @@ fn work(x: u32) -> f64 {
     (0..5000).fold(f64::from(x), |y, n| (y + f64::from(n)).sin() * 1.000_1)
 }
 
-/// Signals a random worker that has a task about every 5 ms, until `done`; returns how often.
+/// The pause between two signals.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Ends [`strike`] when it is dropped, also where a test fails.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Signals a random worker that has a task about every 5 ms, until `done`; returns how often. While no
+/// task is completed, the pauses grow, so that tasks can be completed on a slow machine too.
 fn strike(pool: &Pool, seed: u64, done: &AtomicBool) -> u64 {
     let mut random = Pcg64::seed_from_u64(seed);
     let mut strikes = 0;
+    let (mut pause, mut completed) = (PAUSE, 0);
     while !done.load(Ordering::Relaxed) {
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(pause);
+        let before = std::mem::replace(&mut completed, pool.stats().completed);
+        pause = if before < completed { PAUSE } else { (pause + PAUSE / 2).min(20 * PAUSE) };
         let busy: Vec<_> = pool.processes().into_iter().filter(|p| p.task.is_some()).collect();
         let Some(pick) = busy.len().checked_sub(1) else { continue };
         let victim = &busy[random.random_range(0..=pick)];
@@ -56,8 +72,9 @@ fn under_chaos<T>(
     let done = AtomicBool::new(false);
     let (result, strikes) = std::thread::scope(|scope| {
         let striker = scope.spawn(|| strike(&pool, seed, &done));
+        let end = Done(&done);
         let result = body(&pool);
-        done.store(true, Ordering::Relaxed);
+        drop(end);
         (result, striker.join().unwrap())
     });
     let stats = pool.stats();

@@ -26,7 +26,7 @@ fn print_lines(n: usize) {
 /// A task that prints so many lines and a last one, and then dies.
 fn print_and_die(n: usize) {
     print_lines(n);
-    eprintln!("these are the last output");
+    eprintln!("these are the last words");
     std::process::abort();
 }
 
@@ -62,7 +62,7 @@ fn tasks_that_print_end_while_the_program_holds_stderr_and_what_is_dropped_is_co
         let told = text.lines().filter(is_told).map(|line| number_before(line, "bytes"));
         let dropped: usize = told.sum();
         let printed = text.lines().filter(|line| line.len() == LINE - 1).count() * LINE;
-        let words = text.lines().filter(|line| *line == "these are the last output");
+        let words = text.lines().filter(|line| *line == "these are the last words");
         let words = words.map(|line| line.len() + 1).sum::<usize>();
         assert!(dropped > 0, "there is more than is kept");
         // The runtime may print something before it aborts; that is not counted here.
@@ -70,9 +70,7 @@ fn tasks_that_print_end_while_the_program_holds_stderr_and_what_is_dropped_is_co
         let reported: Vec<_> = text.lines().filter(|line| line.starts_with("reported")).collect();
         assert_eq!(reported.len(), 2);
         assert!(
-            reported
-                .iter()
-                .all(|line| line.ends_with("its last output: these are the last output"))
+            reported.iter().all(|line| line.ends_with("its last output: these are the last words"))
         );
     });
 }
@@ -112,7 +110,7 @@ fn a_stderr_that_nobody_reads_keeps_neither_tasks_nor_deaths_nor_the_end_of_a_po
             let pool = pool_by(transport, 2);
             for _ in 0..3 {
                 let error = pool.apply(print_and_die, 1 << 15).unwrap_err().to_string();
-                assert!(error.ends_with("its last output: these are the last output"), "{error}");
+                assert!(error.ends_with("its last output: these are the last words"), "{error}");
                 pool.map(print_lines, [1 << 14; 4]).unwrap();
                 assert_eq!(pool.apply(square, 3).unwrap(), 9);
             }

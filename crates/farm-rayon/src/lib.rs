@@ -1,8 +1,8 @@
-//! The farm on rayon threads, to compare.
+//! A pool of rayon threads, for comparison.
 //!
-//! Arguments and results are handed over as they are, without encoding: threads share memory. So a
-//! crash takes the whole program, nothing can be stopped, and a function that is not thread-safe must
-//! not run here. What remains is the speed to measure other pools by.
+//! Arguments and results are moved, without encoding, because threads share memory. For the same
+//! reason, a crash ends the whole program, a running task cannot be stopped, and a function that is
+//! not thread-safe must not run here. The pool shows how fast tasks run without processes.
 //!
 //! ```
 //! use farm_core::prelude::*;
@@ -29,7 +29,7 @@ use farm_os::limits::name_limit_of_threads;
 
 use crate::waiting::Waiting;
 
-/// The most workers that a pool can have.
+/// The largest number of workers that a pool can have.
 const MOST_WORKERS: usize = 1024;
 
 /// A pool of threads.
@@ -40,7 +40,7 @@ pub struct Pool {
     counters: Arc<Counters>,
 }
 
-/// How a [`Pool`] is to be made.
+/// The settings of a [`Pool`] that is to be made.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Builder {
@@ -48,7 +48,7 @@ pub struct Builder {
 }
 
 impl Pool {
-    /// A pool of one thread per core that this process may use.
+    /// Makes a pool of one thread per core that this process may use.
     ///
     /// # Errors
     ///
@@ -57,14 +57,14 @@ impl Pool {
         Self::builder().build()
     }
 
-    /// A pool with settings of one's own.
+    /// Returns the default settings, which can then be changed.
     pub fn builder() -> Builder {
         Builder { workers: None }
     }
 }
 
 impl Builder {
-    /// How many threads the pool has; by default one per core that this process may use.
+    /// Sets the number of threads. The default is one per core that this process may use.
     pub fn workers(mut self, workers: usize) -> Self {
         self.workers = Some(workers);
         self
@@ -74,7 +74,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`FarmError::Workers`] for a number that no pool can have, [`FarmError::Nested`] inside a task,
+    /// [`FarmError::Workers`] for 0 threads or more than 1024, [`FarmError::Nested`] inside a task,
     /// [`FarmError::System`] if threads cannot be started.
     pub fn build(self) -> Result<Pool, FarmError> {
         if inside_a_task() {
@@ -99,7 +99,7 @@ impl Builder {
     }
 }
 
-/// What the system says of threads that it does not start.
+/// Returns why threads cannot be started, with the limit of the system that was reached, if any.
 fn why_no_threads(error: rayon::ThreadPoolBuildError) -> io::Error {
     let of_system = error.source().and_then(|source| source.downcast_ref::<io::Error>());
     match of_system.and_then(io::Error::raw_os_error) {
@@ -109,8 +109,8 @@ fn why_no_threads(error: rayon::ThreadPoolBuildError) -> io::Error {
 }
 
 impl Pool {
-    /// Waits until nothing waits or runs; not on a thread of the pool, which is needed for that, nor in a fork, where nothing
-    /// runs.
+    /// Waits until no task is queued or running. Does not wait on a thread of the pool, which the
+    /// tasks may need, or in a fork, where no task runs.
     fn wait_until_idle(&self) {
         if !self.waiting.is_forked() && self.threads.current_thread_index().is_none() {
             self.waiting.wait_until_idle();
@@ -118,8 +118,9 @@ impl Pool {
     }
 }
 
-/// What threads cannot do: be stopped, and have an argument a second time. Their death is everybody's, so
-/// that retries after a death are asked of them in vain, but harmlessly.
+/// Returns what the policy asks for that threads cannot do: they cannot be stopped, and they do not
+/// have the argument a second time. `retries` alone is accepted although it has no effect, because
+/// it applies to the death of a worker, and here that is the death of the program.
 fn unsupported(policy: Policy) -> Option<&'static str> {
     if policy.timeout.is_some() {
         Some("a timeout")
@@ -162,7 +163,9 @@ impl Farm for Pool {
                 let outcome = if go {
                     farm_core::backend::call(function, argument).map_err(|failure| failure.of(task))
                 } else {
-                    // What an array was lent for goes back before the handle is ready, even if that panics.
+                    // The argument is dropped before the handle is ready, so that bands in it are
+                    // then back with their split. A panic of its `Drop` must not prevent the
+                    // outcome.
                     let _ = catch_unwind(AssertUnwindSafe(|| drop(argument)));
                     Err(cancelled)
                 };
@@ -195,12 +198,13 @@ impl Farm for Pool {
 }
 
 impl Drop for Pool {
-    /// Cancels what has not started. A thread cannot be killed, so what runs is waited for; but not on a thread of
-    /// the pool, where a future that a task has woken may drop it.
+    /// Cancels the tasks that have not started, and waits for those that run, because a thread
+    /// cannot be killed. On a thread of the pool, where a future that a task has woken may drop the
+    /// pool, it does not wait.
     fn drop(&mut self) {
         if self.waiting.is_forked() {
-            // The threads are not in a child that the program has forked, and may have held locks. Handles that are left
-            // there can still ask.
+            // A forked child does not have the threads, which may have held locks at the time of
+            // the fork. So nothing is ended here, and handles that are left can still be asked.
             std::mem::forget((self.threads.clone(), self.waiting.clone()));
             return;
         }
@@ -210,7 +214,7 @@ impl Drop for Pool {
     }
 }
 
-/// The example of the README runs like any other.
+/// Runs the example of the README as a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,8 +1,9 @@
-//! The tasks that no thread has yet, so that they can be cancelled, and a count of those that run, so
-//! that the pool's end can wait for them.
+//! The queue of the pool: the tasks that have not started, so that they can be cancelled, and the
+//! number of those that run, so that the end of the pool can wait for them.
 //!
-//! rayon's queue cannot be searched. So it is given one token per task, and whoever gets a token takes
-//! the task that has waited longest; a token that finds nothing is one whose task was cancelled.
+//! Single tasks cannot be removed from rayon's own queue. So rayon is given one job per task that
+//! only calls [`Waiting::run_next`], which runs the task that has waited longest. If a task was
+//! cancelled, one of these calls finds no task and does nothing.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,7 +16,8 @@ use farm_core::backend::{CancelScope, PoolRef, Wakers, wake_here};
 use farm_os::fork::Here;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-/// A task; the argument says whether to run it or to end it as cancelled. Who waits for it is then to be woken.
+/// Ends a task: runs it if the argument is true, or else cancels it. Returns the waker of the
+/// caller that waits for the task, for the caller of this function to wake.
 type Job = Box<dyn FnOnce(bool) -> Option<Waker> + Send>;
 
 pub(crate) struct Waiting {
@@ -23,7 +25,7 @@ pub(crate) struct Waiting {
     wakers: Arc<Wakers>,
     state: Mutex<State>,
     idle: Condvar,
-    /// Signalled for those that stand in, when there is a task or they are to leave.
+    /// Signalled for stand-ins, when there is a task or when they are to end.
     work: Condvar,
 }
 
@@ -31,7 +33,9 @@ pub(crate) struct Waiting {
 struct State {
     /// In the order of submission, which is that of ids.
     jobs: BTreeMap<TaskId, Job>,
+    /// How many tasks are running.
     running: usize,
+    /// How many threads are in [`Waiting::stand_in`].
     stand_ins: usize,
     closed: bool,
 }
@@ -69,7 +73,7 @@ impl Waiting {
         }
     }
 
-    /// If this takes long, another thread runs tasks until this one goes on.
+    /// Wakes `waker`. If that takes long, another thread runs tasks until it is done.
     fn wake_at_post(self: &Arc<Self>, waker: Option<Waker>) {
         let (ours, is_back) = (self.clone(), Arc::new(AtomicBool::new(false)));
         let until = is_back.clone();
@@ -80,11 +84,11 @@ impl Waiting {
         }
     }
 
-    /// Runs tasks for a thread until it is back.
+    /// Runs tasks in place of a thread until `is_back` is set.
     fn stand_in(self: &Arc<Self>, is_back: &AtomicBool) {
         let mut state = self.state.lock();
         state.stand_ins += 1;
-        // Changed under the lock.
+        // Relaxed: it is changed and read under the lock.
         while !is_back.load(Ordering::Relaxed) && !state.closed {
             if state.jobs.is_empty() {
                 self.work.wait(&mut state);
@@ -95,7 +99,8 @@ impl Waiting {
         state.stand_ins -= 1;
     }
 
-    /// Wakers are foreign code, and may wait for what this thread is to run next.
+    /// Wakes on another thread if possible: wakers are foreign code, and may wait for something
+    /// that this thread is to do next.
     fn wake(&self, wakers: impl IntoIterator<Item = Waker>) {
         wake_here(self.wakers.hand_over(wakers.into_iter().collect()));
     }
@@ -105,7 +110,7 @@ impl Waiting {
         self.wake(jobs.into_values().filter_map(|job| job(false)));
     }
 
-    /// The pool ends.
+    /// Ends the stand-ins and the threads that wake. It is called when the pool ends.
     pub(crate) fn close(&self) {
         self.state.lock().closed = true;
         self.work.notify_all();
@@ -120,7 +125,7 @@ impl Waiting {
     }
 }
 
-/// Counts a job down when it ends, in whatever way.
+/// Decrements the number of running tasks when it is dropped, also by a panic.
 struct Running<'a>(&'a Waiting);
 
 impl Drop for Running<'_> {
@@ -131,7 +136,7 @@ impl Drop for Running<'_> {
 }
 
 impl PoolRef for Waiting {
-    /// What runs cannot be stopped.
+    /// A task that runs cannot be stopped.
     fn cancel(&self, task: TaskId, _reach: CancelScope) -> bool {
         let job = self.state.lock().jobs.remove(&task);
         let was_there = job.is_some();

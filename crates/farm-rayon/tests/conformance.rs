@@ -1,4 +1,4 @@
-//! What every pool promises, on this one.
+//! The conformance tests, for this pool.
 
 use farm_conformance::Backend;
 use farm_rayon::Pool;

@@ -1,4 +1,5 @@
-//! A fork of the program has no threads of its pool: what it asks for is refused at once, and the pool stays the program's.
+//! A fork of the program does not have the threads of the pool. Tasks that it submits are refused
+//! at once, and the pool goes on in the program.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,15 +16,17 @@ fn square(x: u64) -> u64 {
     x * x
 }
 
-/// Forks. The child plays `body`, and is killed if that takes long; the program waits for the child's end.
+/// Forks. The child runs `body`, and is killed if that takes 20 seconds. The parent waits for the
+/// end of the child.
 fn in_a_fork(body: impl FnOnce()) {
-    // SAFETY: what the child calls needs no other thread: it is what is tested here that the farm sees to that.
+    // SAFETY: the calls of the child need no other thread. That the pool makes sure of this is what
+    // is tested here.
     match unsafe { libc::fork() } {
         0 => {
-            // SAFETY: it concerns the child alone, which handles no SIGALRM.
+            // SAFETY: the call affects only the child, which has no handler for SIGALRM.
             unsafe { libc::alarm(20) };
             let is_well = catch_unwind(AssertUnwindSafe(body)).is_ok();
-            // SAFETY: it ends the child, and that is all.
+            // SAFETY: the call ends the child, and does nothing else.
             unsafe { libc::_exit(i32::from(!is_well)) }
         }
         child => {
@@ -66,7 +69,8 @@ fn a_fork_of_the_program_leaves_the_pool_to_it() {
     });
 }
 
-/// Two threads meet here: the task that holds the pool's thread up, and the test.
+/// Two threads meet here: the thread of the pool, which runs the task that waits here, and the
+/// thread of the test.
 static OPEN: Barrier = Barrier::new(2);
 
 fn wait_until_open(x: u64) -> u64 {

@@ -1,4 +1,4 @@
-//! The array that one owner reads and writes.
+//! [`SharedArray`]: an array with one owner, which may read and write it.
 
 use std::fmt;
 use std::ops::Range;
@@ -11,9 +11,9 @@ use crate::segment::{Mapping, bytes_of};
 use crate::split::Bands;
 use crate::{ArrayRef, Description, Element, ShmError, Split, SplitError};
 
-/// An array in shared memory, row-major, with one owner.
+/// An array in shared memory, in row-major order, with one owner.
 ///
-/// It is removed when it is dropped.
+/// Dropping the array removes its shared memory.
 ///
 /// # Examples
 ///
@@ -32,11 +32,12 @@ pub struct SharedArray<T: Element, D: Dimension> {
 }
 
 impl<T: Element, D: Dimension> SharedArray<T, D> {
-    /// An array of zeros: of elements all of whose bytes are zero.
+    /// Makes an array in which all bytes of all elements are zero.
     ///
     /// # Errors
     ///
-    /// [`ShmError::Full`] if shared memory has no room for it, and how much there is.
+    /// [`ShmError::Full`] if shared memory has no room for the array; the error says how much is
+    /// free.
     pub fn zeros(shape: impl IntoDimension<Dim = D>) -> Result<Self, ShmError> {
         let shape = shape.into_dimension();
         let bytes = bytes_of::<T>(shape.slice()).ok_or_else(|| ShmError::TooLarge {
@@ -46,22 +47,23 @@ impl<T: Element, D: Dimension> SharedArray<T, D> {
         Ok(Self::new(Mapping::create(bytes)?, shape))
     }
 
-    /// A copy of `array`, in row-major order.
+    /// Makes a copy of `array`, in row-major order.
     ///
     /// # Errors
     ///
-    /// As [`zeros`](Self::zeros).
+    /// As for [`zeros`](Self::zeros).
     pub fn from_array<S: Data<Elem = T>>(array: &ArrayBase<S, D>) -> Result<Self, ShmError> {
         let mut shared = Self::zeros(array.raw_dim())?;
         shared.view_mut().assign(array);
         Ok(shared)
     }
 
-    /// An array whose elements `f` gives, which is called with the place of each, in row-major order.
+    /// Makes an array of the elements that `f` returns. It is called with the index of each
+    /// element, in row-major order.
     ///
     /// # Errors
     ///
-    /// As [`zeros`](Self::zeros).
+    /// As for [`zeros`](Self::zeros).
     ///
     /// # Examples
     ///
@@ -87,42 +89,46 @@ impl<T: Element, D: Dimension> SharedArray<T, D> {
         Self { mapping, shape, element: std::marker::PhantomData }
     }
 
-    /// The length of each axis.
+    /// Returns the length of each axis.
     pub fn shape(&self) -> &[usize] {
         self.shape.slice()
     }
 
-    /// Where the array is and what it holds, for programs that look in from outside.
+    /// Returns where the array is and what it holds, so that other programs can read it.
     pub fn describe(&self) -> Description {
         let (path, shape) = (self.mapping.name().path(), self.shape().to_vec());
         Description { path, shape, dtype: dtype::<T>() }
     }
 
-    /// A view of the whole array.
+    /// Returns a view of the whole array.
     pub fn view(&self) -> ArrayView<'_, T, D> {
-        // SAFETY: the mapping was made for this shape. This is the array's one owner, so no band and no
-        // reference exists, in any process; the borrow of `self` keeps `view_mut` away.
+        // SAFETY: the mapping was made for this shape. This is the only handle of the array, so no
+        // band and no reference exists in any process, and the borrow of `self` excludes
+        // `view_mut`.
         unsafe { self.mapping.view(0, self.shape.clone()) }
     }
 
-    /// A mutable view of the whole array.
+    /// Returns a mutable view of the whole array.
     pub fn view_mut(&mut self) -> ArrayViewMut<'_, T, D> {
-        // SAFETY: as in `view`; the mutable borrow of `self` keeps all other views away.
+        // SAFETY: as in `view`; the mutable borrow of `self` excludes all other views.
         unsafe { self.mapping.view_mut(0, self.shape.clone()) }
     }
 
-    /// Gives up writing, for as many readers as one likes.
+    /// Gives up the right to write. The reference can then be cloned for any number of readers.
     pub fn freeze(self) -> ArrayRef<T, D> {
         ArrayRef::of(self)
     }
 
-    /// Cuts the array along its first axis into bands, each of which one task may write to.
+    /// Splits the array along its first axis into bands. Each band can be sent to one task, which
+    /// may write to its rows.
     ///
-    /// Rows of no band stay as they are; nobody can touch them until the array is whole again.
+    /// Rows that are in no band keep their values, and cannot be accessed until the split is joined
+    /// or recovered.
     ///
     /// # Errors
     ///
-    /// Hands the array back if a range is backward, goes beyond the array, or overlaps another.
+    /// Hands the array back if a range is backward, ends beyond the last row, or overlaps another,
+    /// or if the array has no axes.
     #[allow(clippy::result_large_err, reason = "it hands the array back")]
     pub fn split(
         self,

@@ -1,4 +1,4 @@
-//! Reading by many.
+//! [`ArrayRef`]: a handle by which many tasks read one array.
 
 use std::fmt;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use crate::{Element, SharedArray};
 
 /// A read-only handle of a frozen array, or of some of its rows.
 ///
-/// Clones are cheap. Each moves to a task, also in another process, as a few bytes.
+/// A clone is cheap. Each clone can be sent to a task, also in another process, as a few bytes.
 ///
 /// # Examples
 ///
@@ -29,7 +29,7 @@ use crate::{Element, SharedArray};
 /// # Ok::<(), farm_shm::ShmError>(())
 /// ```
 ///
-/// What is frozen cannot be written to; what is thawed can:
+/// A frozen array cannot be written to. A thawed array can:
 ///
 /// ```
 /// # use farm_shm::SharedArray;
@@ -48,17 +48,18 @@ use crate::{Element, SharedArray};
 /// ```
 pub struct ArrayRef<T: Element, D: Dimension> {
     pub(crate) hold: Hold<T, D>,
-    /// The first of the rows.
+    /// The first row of this reference, counted in the whole array.
     pub(crate) start: usize,
-    /// The shape of the rows.
+    /// The shape of the rows of this reference.
     pub(crate) shape: D,
 }
 
-/// What keeps the array as it is.
+/// The value that keeps the array frozen.
 pub(crate) enum Hold<T: Element, D: Dimension> {
-    /// In the master: the array itself, shared by all its references.
+    /// In the master: the array, shared by all its references.
     InMaster(Arc<SharedArray<T, D>>),
-    /// In a worker: lent by the master, which keeps a reference until the task is done.
+    /// In a worker: the rows that the master has lent. The master keeps a reference until the task
+    /// is done.
     Lent(Arc<Lent>),
 }
 
@@ -67,25 +68,27 @@ impl<T: Element, D: Dimension> ArrayRef<T, D> {
         Self { shape: array.shape.clone(), start: 0, hold: Hold::InMaster(Arc::new(array)) }
     }
 
-    /// The length of each axis.
+    /// Returns the length of each axis.
     pub fn shape(&self) -> &[usize] {
         self.shape.slice()
     }
 
-    /// A view of the rows.
+    /// Returns a view of the rows.
     pub fn view(&self) -> ArrayView<'_, T, D> {
         let row: usize = self.shape.slice().iter().skip(1).product();
-        // SAFETY: `start` and `shape` were cut from the array's shape by `slice`, or checked against the
-        // mapping when the handle arrived. While a reference exists, here or with a task of which the
-        // master keeps one, the array is not thawed, so nobody writes.
+        // SAFETY: `start` and `shape` were cut from the shape of the array by `slice`, or were
+        // checked against the mapping when the handle was decoded. The array cannot be thawed while
+        // a reference exists in the master, and the master keeps one for each task that has one. So
+        // nothing writes to the array.
         unsafe { self.mapping().view(self.start * row, self.shape.clone()) }
     }
 
-    /// The array, to be written to again.
+    /// Makes the array writable again.
     ///
     /// # Errors
     ///
-    /// Hands the reference back while others exist, be it with a task, and always in a worker.
+    /// Hands the reference back while other references exist, in this process or with a task. In a
+    /// worker it always does.
     #[allow(clippy::result_large_err, reason = "it hands the reference back")]
     pub fn thaw(self) -> Result<SharedArray<T, D>, Self> {
         let Self { hold, start, shape } = self;
@@ -99,7 +102,7 @@ impl<T: Element, D: Dimension> ArrayRef<T, D> {
         }
     }
 
-    /// These rows of the whole array, which the caller has checked.
+    /// Sets the rows of this reference to `rows` of the whole array, which the caller has checked.
     pub(crate) fn narrowed(mut self, rows: Range<usize>) -> Self {
         if let Some(n) = self.shape.slice_mut().first_mut() {
             *n = rows.len();
@@ -121,7 +124,7 @@ impl<T: Element, D: Dimension + RemoveAxis> ArrayRef<T, D> {
     ///
     /// # Panics
     ///
-    /// If the range goes beyond the rows, as slicing does.
+    /// If the range is backward or ends beyond the rows of this reference.
     #[must_use]
     pub fn slice(self, rows: Range<usize>) -> Self {
         let (start, n) = (self.start, self.shape.slice().first().copied().unwrap_or(0));

@@ -1,4 +1,4 @@
-//! The only way that a task writes to a shared array.
+//! [`Band`]: the handle by which a task writes to a shared array.
 
 use std::fmt;
 use std::ops::Range;
@@ -11,9 +11,9 @@ use crate::lent::Lent;
 use crate::segment::Mapping;
 use crate::split::{Lease, Parts};
 
-/// Some rows of a split array, and the right to write to them.
+/// Some rows of a split array, with the right to read and write them.
 ///
-/// No other band has these rows, and this one cannot be had twice:
+/// No other band has these rows, and a band cannot be cloned:
 ///
 /// ```
 /// # use farm_shm::{Band, SharedArray};
@@ -31,7 +31,7 @@ use crate::split::{Lease, Parts};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// A task that is given a band returns it; sending it gives it up:
+/// A task that is given a band returns it. The caller gives the band up by sending it:
 ///
 /// ```
 /// # use farm_core::{Farm, TaskError};
@@ -60,17 +60,17 @@ pub struct Band<T: Element, D: Dimension> {
     pub(crate) right: Right,
     pub(crate) mapping: Arc<Mapping>,
     pub(crate) rows: Range<usize>,
-    /// The shape of the rows.
+    /// The shape of the rows of this band.
     pub(crate) shape: D,
     element: std::marker::PhantomData<T>,
 }
 
-/// Where the right to write is from.
+/// Where the right to write comes from.
 pub(crate) enum Right {
-    /// In the master. When the band is encoded, its task shares the lease; the farm sees to it that the band is gone
-    /// before the task begins.
+    /// In the master. When the band is encoded, its task gets a reference to the lease too. The
+    /// farm sends the task only after the band was dropped.
     InMaster(Arc<Lease>),
-    /// In a worker: lent by the master.
+    /// In a worker, to which the master has lent the rows.
     Lent(Arc<Lent>),
 }
 
@@ -86,33 +86,34 @@ impl<T: Element, D: Dimension> Band<T, D> {
         Self { right, mapping, rows, shape, element: std::marker::PhantomData }
     }
 
-    /// Which rows of the array these are.
+    /// Returns which rows of the array these are.
     pub fn rows(&self) -> Range<usize> {
         self.rows.clone()
     }
 
-    /// The length of each axis.
+    /// Returns the length of each axis.
     pub fn shape(&self) -> &[usize] {
         self.shape.slice()
     }
 
-    /// A view of the rows.
+    /// Returns a view of the rows.
     pub fn view(&self) -> ArrayView<'_, T, D> {
-        // SAFETY: the rows were checked against the array when it was split, or against the mapping when
-        // the handle arrived. This band alone has the right to them, in any process: there is one lease for
-        // them, a task that is given it is not sent before this band is gone, and a worker is lent it by its
-        // master. The borrow of `self` keeps `view_mut` away.
+        // SAFETY: the rows were checked against the array when it was split, or against the mapping
+        // when the handle was decoded. This band alone has the right to them, in any process: there
+        // is one lease for these rows, a task with this lease is sent only after the band in the
+        // master was dropped, and the worker's band is what the master has lent to that task. The
+        // borrow of `self` excludes `view_mut`.
         unsafe { self.mapping.view(self.first(), self.shape.clone()) }
     }
 
-    /// A mutable view of the rows.
+    /// Returns a mutable view of the rows.
     pub fn view_mut(&mut self) -> ArrayViewMut<'_, T, D> {
-        // SAFETY: as in `view`; the mutable borrow of `self` keeps all other views away, and bands are
-        // mapped for writing.
+        // SAFETY: as in `view`. The mutable borrow of `self` excludes all other views, and segments
+        // are mapped writable for bands.
         unsafe { self.mapping.view_mut(self.first(), self.shape.clone()) }
     }
 
-    /// In a worker: gets the pages of all rows, which a task is going to overwrite.
+    /// In a worker: asks the kernel for the pages of all rows, which a task is going to overwrite.
     pub(crate) fn get_at_hand(&self) {
         let first = self.first() * size_of::<T>();
         self.mapping.get_at_hand(&(first..first + self.shape.size() * size_of::<T>()));

@@ -1,4 +1,4 @@
-//! How other programs look in.
+//! [`Description`]: what other programs need to know to read a shared array.
 
 use std::any::TypeId;
 use std::fmt;
@@ -6,11 +6,12 @@ use std::path::PathBuf;
 
 use crate::Element;
 
-/// Where the elements of an array are and what they are, for other programs to look in.
+/// The place, shape and element type of an array, so that other programs can read it.
 ///
-/// The file holds the elements and nothing else, in row-major order, in the byte order of the machine. It can be
-/// opened by the user that the program runs as, for as long as the array lives, and the array does not care about who
-/// has it open. Its text opens it in Python:
+/// The file holds the elements and nothing else, in row-major order and in the byte order of the
+/// machine. The user that the program runs as can open it for as long as the array lives. That
+/// another program has the file open has no effect on the array. The text of a description is an
+/// expression that opens the file in Python:
 ///
 /// ```
 /// use farm_shm::SharedArray;
@@ -22,9 +23,11 @@ use crate::Element;
 /// # Ok::<(), farm_shm::ShmError>(())
 /// ```
 ///
-/// Python's own `SharedMemory(name)` is not the way: up to Python 3.12 it removes what it has only opened.
+/// Python's own `SharedMemory(name)` must not be used: up to Python 3.12 it removes shared memory
+/// that it has only opened.
 ///
-/// Who looks in while tasks write sees some elements as they were and others as they are.
+/// A program that reads the file while tasks write to the array sees old values of some elements
+/// and new values of others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Description {
@@ -32,8 +35,8 @@ pub struct Description {
     pub path: PathBuf,
     /// The length of each axis.
     pub shape: Vec<usize>,
-    /// The element in numpy's notation. A struct is `V` and its size in bytes; numpy is then told its fields, see
-    /// `numpy.dtype`.
+    /// The element type in numpy's notation. A struct is `V` followed by its size in bytes; its
+    /// fields then have to be described to numpy, see `numpy.dtype`.
     pub dtype: String,
 }
 
@@ -44,12 +47,12 @@ impl fmt::Display for Description {
         for (axis, length) in shape.iter().enumerate() {
             write!(f, "{}{length}", if axis > 0 { ", " } else { "" })?;
         }
-        // A tuple of one has a comma.
+        // In Python, a tuple of one element needs a comma.
         write!(f, "{}))", if shape.len() == 1 { "," } else { "" })
     }
 }
 
-/// The type in numpy's notation.
+/// Returns the element type in numpy's notation.
 pub(crate) fn dtype<T: Element>() -> String {
     let is = |kind: TypeId| TypeId::of::<T>() == kind;
     let numbers = [

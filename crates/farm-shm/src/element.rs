@@ -1,17 +1,18 @@
-//! What a shared array can hold.
+//! [`Element`]: the types that a shared array can hold.
 
 use bytemuck::Pod;
 
-/// Plain data: what a shared array can hold.
+/// A type of plain data, of which a shared array can be made.
 ///
-/// This is all of [`Pod`]: the number types, arrays of them, and structs that derive it. For that a
-/// struct has a fixed layout and no padding.
+/// All [`Pod`] types that are `Send` and `Sync` implement it: the number types, arrays of them, and
+/// structs that derive [`Pod`]. Such a struct has a fixed layout and no padding.
 ///
 /// # Safety
 ///
-/// Any bytes are a value of the type, and all of its bytes are data: no padding, no pointer, nothing that means
-/// anything to one process alone, nothing that changes behind a shared reference. Other processes write such
-/// bytes, and they are read as values without being looked at.
+/// Every pattern of bytes is a value of the type, and all bytes of a value are data: no padding, no
+/// pointers, nothing whose meaning is confined to one process, and nothing that can change behind a
+/// shared reference. Other processes write these bytes, and this crate reads them as values without
+/// a check.
 ///
 /// # Examples
 ///
@@ -32,7 +33,7 @@ use bytemuck::Pod;
 /// # Ok::<(), farm_shm::ShmError>(())
 /// ```
 ///
-/// A `bool` or an `enum` is not plain data, since not all bytes are one:
+/// A `bool` or an `enum` is not plain data, because some bytes are not a value of it:
 ///
 /// ```compile_fail,E0277
 /// farm_shm::SharedArray::<bool, _>::zeros(1000)?;
@@ -45,5 +46,5 @@ use bytemuck::Pod;
 /// ```
 pub unsafe trait Element: Pod + Send + Sync {}
 
-// SAFETY: this is what `Pod` promises.
+// SAFETY: `Pod` has the same requirements.
 unsafe impl<T: Pod + Send + Sync> Element for T {}

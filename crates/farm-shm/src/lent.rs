@@ -1,4 +1,4 @@
-//! What a worker has of a handle for as long as its task runs.
+//! [`Lent`]: what the handles of a task share in a worker.
 
 use std::fmt;
 use std::ops::Range;
@@ -9,14 +9,14 @@ use parking_lot::Mutex;
 
 use crate::segment::Mapping;
 
-/// Rows that the master has lent to a task. All handles and clones that the task makes of them share it, so that
-/// one which is kept beyond the task is found.
+/// Rows that the master has lent to a task. All handles and clones that the task makes of them
+/// share one `Lent`, so that a handle which is kept beyond the task can be found.
 pub(crate) struct Lent {
-    /// By which the master knows what it has lent.
+    /// The key of the loan in the master.
     pub(crate) key: Key,
     pub(crate) mapping: Arc<Mapping>,
     pub(crate) rows: Range<usize>,
-    /// As what.
+    /// The type of the handle, for messages.
     pub(crate) handle: &'static str,
     stranded: Mutex<Option<StrandedLoans>>,
 }

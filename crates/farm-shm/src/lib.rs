@@ -1,16 +1,16 @@
-//! ndarray over shared memory, with ownership that crosses processes.
+//! Arrays of ndarray in shared memory, with ownership that holds across processes.
 //!
 //! ```text
 //! SharedArray ──freeze──▶ ArrayRef (many readers) ──thaw, when the last is back──▶ SharedArray
 //!     │
-//!     └──split(ranges)──▶ Split (keeps the array) + Band, Band, … (each moves to one task and back)
+//!     └──split(ranges)──▶ Split (keeps the array) + Band, … (each moves to one task and back)
 //!                           Split::join(bands) ──▶ SharedArray
-//!                           Split::recover()   ──▶ the array, and which rows are not to be trusted
+//!                           Split::recover()   ──▶ the array, and the rows not to be trusted
 //! ```
 //!
-//! What the borrow checker says of a `Vec` holds here across processes: while anybody may write to some
-//! rows, nobody else can read or write them. A handle on the wire is a few bytes, whatever the size of
-//! its array, and only a farm can send it.
+//! The rules of the borrow checker for a `Vec` hold here across processes: while a handle may write
+//! to some rows, no other handle can read or write them. An encoded handle has a few bytes,
+//! whatever the size of its array, and only a farm can send it.
 //!
 //! ```
 //! use farm_core::prelude::*;
@@ -31,7 +31,7 @@
 //! # }
 //! ```
 //!
-//! An array that is split cannot be touched, so what its bands are cut from is nobody's but theirs:
+//! While an array is split, its rows can be accessed only by the bands:
 //!
 //! ```
 //! # use farm_shm::SharedArray;
@@ -73,7 +73,7 @@ mod wire;
 pub use array::SharedArray;
 pub use array_ref::ArrayRef;
 pub use band::Band;
-/// What [`Element`] types derive; see there.
+/// The crate that derives [`Pod`](bytemuck::Pod) for [`Element`] types; see there.
 pub use bytemuck;
 pub use description::Description;
 pub use element::Element;
@@ -82,7 +82,7 @@ pub use overwrite::Overwrite;
 pub use registry::remove_all;
 pub use split::{Bands, Recovered, Split};
 
-/// The example of the README runs like any other.
+/// Runs the example of the README as a test.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::space::FOLDER;
 
-/// Names a segment, once in the life of its owner.
+/// The name of a segment. Its owner never uses a name twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Name {
     owner: Owner,
@@ -20,11 +20,12 @@ pub(crate) struct Name {
 
 impl Name {
     pub(crate) fn next() -> Self {
-        // A program that replaces itself, by exec, stays the same owner, and a name is never used again.
+        // A program that replaces itself by exec stays the same owner, and must not use a name
+        // again. So the numbers start from the time of day.
         static NEXT: LazyLock<AtomicU64> = LazyLock::new(|| AtomicU64::new(microseconds()));
         static OWNER: OnceLock<Owner> = OnceLock::new();
         let known = *OWNER.get_or_init(Owner::this);
-        // A child that a task has forked owns what it makes itself.
+        // A forked child is the owner of the segments that it makes itself.
         let owner = if known.pid() == std::process::id() { known } else { Owner::this() };
         // Relaxed: only uniqueness matters.
         Self { owner, n: NEXT.fetch_add(1, Ordering::Relaxed) }
@@ -34,7 +35,7 @@ impl Name {
         self.owner
     }
 
-    /// Whether this process is the owner; a child that it has forked is not.
+    /// Returns whether this process is the owner. A child that it has forked is not.
     pub(crate) fn is_ours(&self) -> bool {
         self.owner.pid() == std::process::id()
     }
@@ -44,7 +45,8 @@ impl Name {
     }
 }
 
-/// The time of day in microseconds: it goes faster than names are used up.
+/// Returns the time of day in microseconds. It advances faster than names are used, so the numbers
+/// after an exec are above all former ones.
 fn microseconds() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or_default()

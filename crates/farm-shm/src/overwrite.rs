@@ -1,4 +1,4 @@
-//! A band whose rows the task overwrites, so that nothing is kept of them for a retry.
+//! [`Overwrite`]: a band of which nothing is kept for a retry.
 
 use std::fmt;
 use std::ops::Range;
@@ -8,15 +8,16 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Band, Element};
 
-/// A band whose rows a task overwrites, made by [`Band::overwrite`].
+/// A band whose rows a task overwrites. [`Band::overwrite`] makes it.
 ///
-/// A task that may be started again needs the rows of a [`Band`] as they were, which costs a copy of them
-/// before it begins. Rows that the task writes without reading them need not be kept. The task gives the
-/// rows back as an `Overwrite` or, where that is easier to write, as a `Band`.
+/// If a task may be started again, the old rows of its bands are kept, which costs a copy before
+/// the task begins. For rows that the task writes without reading them, this copy is not needed,
+/// and an `Overwrite` does without it. The task returns the rows as an `Overwrite` or as a `Band`,
+/// whichever is easier to write.
 ///
-/// The rows hold arbitrary values when the task begins: those of before, or those of an attempt that has
-/// failed. A task whose result must not depend on that writes each element before it reads it; with
-/// [`fill_with`](Self::fill_with) and [`assign`](Self::assign) it cannot do otherwise.
+/// When the task begins, the rows hold arbitrary values: those that they had before, or those that
+/// a failed attempt has left. A task whose result must not depend on them writes each element
+/// before it reads it. [`fill_with`](Self::fill_with) and [`assign`](Self::assign) guarantee this.
 ///
 /// # Examples
 ///
@@ -42,29 +43,31 @@ use crate::{Band, Element};
 pub struct Overwrite<T: Element, D: Dimension>(Band<T, D>);
 
 impl<T: Element, D: Dimension> Band<T, D> {
-    /// Gives up the values of the rows, so that nothing is kept of them for a task that is started again.
+    /// Gives up the values of the rows, so that they are not kept for a task that may be started
+    /// again.
     pub fn overwrite(self) -> Overwrite<T, D> {
         Overwrite(self)
     }
 }
 
 impl<T: Element, D: Dimension> Overwrite<T, D> {
-    /// Which rows of the array these are.
+    /// Returns which rows of the array these are.
     pub fn rows(&self) -> Range<usize> {
         self.0.rows()
     }
 
-    /// The length of each axis.
+    /// Returns the length of each axis.
     pub fn shape(&self) -> &[usize] {
         self.0.shape()
     }
 
-    /// A mutable view of the rows, which hold arbitrary values until they are written.
+    /// Returns a mutable view of the rows, which hold arbitrary values until they are written.
     pub fn view_mut(&mut self) -> ArrayViewMut<'_, T, D> {
         self.0.view_mut()
     }
 
-    /// Writes each element as `f` says, which is given its place among these rows, and gives the band.
+    /// Sets each element to the value that `f` returns for its index among these rows, and returns
+    /// the rows as a band.
     pub fn fill_with(mut self, mut f: impl FnMut(D::Pattern) -> T) -> Band<T, D> {
         for (place, element) in self.view_mut().indexed_iter_mut() {
             *element = f(place);
@@ -72,18 +75,18 @@ impl<T: Element, D: Dimension> Overwrite<T, D> {
         self.0
     }
 
-    /// Writes a copy of `values`, and gives the band.
+    /// Copies `values` into the rows, and returns the rows as a band.
     ///
     /// # Panics
     ///
-    /// If the shape is another.
+    /// If `values` does not have the shape of the rows.
     pub fn assign<S: Data<Elem = T>>(mut self, values: &ArrayBase<S, D>) -> Band<T, D> {
         assert_eq!(values.shape(), self.shape(), "the values do not fit the rows");
         self.view_mut().assign(values);
         self.0
     }
 
-    /// The rows as a band. What has not been written holds arbitrary values.
+    /// Returns the rows as a band. Elements that were not written hold arbitrary values.
     pub fn into_band(self) -> Band<T, D> {
         self.0
     }

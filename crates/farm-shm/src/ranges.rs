@@ -1,8 +1,8 @@
-//! What has been seen to already: ranges of rows or bytes, all apart from each other.
+//! Sets of numbers, as lists of ranges that neither overlap nor touch.
 
 use std::ops::Range;
 
-/// What is in none of the ranges, of one more.
+/// Returns the parts of `new` that are in none of `ranges`.
 pub(crate) fn gaps(ranges: &[Range<usize>], new: &Range<usize>) -> Vec<Range<usize>> {
     let mut gaps = vec![new.clone()];
     for known in ranges {
@@ -16,7 +16,7 @@ pub(crate) fn gaps(ranges: &[Range<usize>], new: &Range<usize>) -> Vec<Range<usi
     gaps
 }
 
-/// Adds a range to others, all apart from each other.
+/// Adds `new` to `ranges`. Ranges that overlap or touch it are merged with it.
 pub(crate) fn include(ranges: &mut Vec<Range<usize>>, mut new: Range<usize>) {
     ranges.retain(|old| {
         let apart = old.end < new.start || new.end < old.start;

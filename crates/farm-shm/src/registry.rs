@@ -1,5 +1,5 @@
-//! What this process has of segments: those that it has made, and, in a worker, those of its master that it has
-//! opened and keeps for the next task.
+//! The segments of this process: those that it has made, and, in a worker, those of its master that
+//! it has opened and keeps for the next task.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Once, OnceLock, Weak};
@@ -16,25 +16,30 @@ use crate::segment::{Access, Mapping};
 #[derive(Default)]
 pub(crate) struct Registry {
     closed: bool,
-    /// Says that the owner of `made` lives; held while there is any.
+    /// The lock of the owner of `made`. It shows that the owner lives, and is held while `made` is
+    /// not empty.
     lock: Option<Lock>,
+    /// The segments that this process has made, or is about to make, and has not removed.
     made: BTreeSet<Name>,
+    /// The mappings of the segments in `made`, as long as a handle uses them.
     mine: HashMap<Name, Weak<Mapping>>,
+    /// In a worker: the mappings of segments of the master.
     opened: HashMap<(Name, Access), Arc<Mapping>>,
-    /// When something was dropped last that workers may have kept.
+    /// When a segment that workers may have mapped was dropped last.
     last_gone: Option<Instant>,
 }
 
-/// The registry of this process.
+/// Locks the registry of this process.
 pub(crate) fn registry() -> MutexGuard<'static, Registry> {
     static REGISTRY: OnceLock<Mutex<Registry>> = OnceLock::new();
     REGISTRY.get_or_init(Mutex::default).lock()
 }
 
-/// Removes all segments of this process at once, and lets it make no more.
+/// Removes all segments of this process at once, and refuses to make new ones.
 ///
-/// This is for a program that is about to end without dropping its arrays, as on Ctrl-C. Workers may go
-/// on using what they have mapped; the memory is returned when they end.
+/// This is for a program that is about to end without dropping its arrays, as on Ctrl-C. Workers
+/// can go on using the segments that they have mapped. That memory is returned to the system when
+/// they end.
 pub fn remove_all() {
     let mut registry = registry();
     registry.closed = true;
@@ -45,13 +50,13 @@ pub fn remove_all() {
 }
 
 impl Registry {
-    /// A segment is going to be made.
+    /// Notes that this process is about to make a segment.
     pub(crate) fn will_make(&mut self, name: Name) -> Result<(), ShmError> {
         if self.closed {
             return Err(ShmError::Closed);
         }
         if self.lock.as_ref().is_none_or(|lock| lock.owner() != name.owner()) {
-            // What is older was inherited by a fork.
+            // The former names were inherited from the process that forked this one.
             self.made.clear();
             let system =
                 |source| ShmError::System { doing: "lock", name: name.to_string(), source };
@@ -63,7 +68,7 @@ impl Registry {
         Ok(())
     }
 
-    /// It has been made.
+    /// Notes that a segment was made.
     pub(crate) fn note_made(&mut self, mapping: &Arc<Mapping>) -> Result<(), ShmError> {
         if self.closed {
             return Err(ShmError::Closed);
@@ -72,7 +77,7 @@ impl Registry {
         Ok(())
     }
 
-    /// It is removed, or was not made after all.
+    /// Notes that a segment was removed, or was not made after all.
     pub(crate) fn note_removed(&mut self, name: Name) {
         self.mine.remove(&name);
         if self.made.remove(&name) && self.made.is_empty() {
@@ -80,30 +85,32 @@ impl Registry {
         }
     }
 
-    /// A segment that this process has, if it has it.
+    /// Returns the mapping of a segment that this process has made, or has opened for this access.
     pub(crate) fn find(&self, name: Name, access: Access) -> Option<Arc<Mapping>> {
         let mine = self.mine.get(&name).and_then(Weak::upgrade);
         mine.or_else(|| self.opened.get(&(name, access)).cloned())
     }
 
-    /// Keeps a segment of the master's for the next task.
+    /// Keeps the mapping of a segment of the master for the next task.
     pub(crate) fn keep(&mut self, access: Access, mapping: Arc<Mapping>) {
         eviction::evict_by(evict);
         self.opened.insert((mapping.name(), access), mapping);
     }
 
-    /// A segment is gone that workers may have kept.
+    /// Notes that a segment was dropped that workers may have mapped.
     pub(crate) fn note_dropped(&mut self) {
         self.last_gone = Some(Instant::now());
     }
 
-    /// Whether there may soon be more room, because workers are letting go, which takes them so long.
+    /// Returns whether there may be more room soon, because workers are still unmapping segments
+    /// that were dropped, which takes them up to `letting_go`.
     pub(crate) fn may_get_room(&self, letting_go: Duration) -> bool {
         self.last_gone.is_some_and(|last| last.elapsed() < letting_go)
     }
 }
 
-/// Lets go of what the master has removed; it will not ask for it again.
+/// Unmaps the segments that the master has removed and no handle uses. The master does not lend
+/// them again.
 fn evict() {
     let mut gone = Vec::new();
     registry().opened.retain(|(name, _), mapping| {
@@ -113,6 +120,6 @@ fn evict() {
         }
         stays
     });
-    // Unmapping much takes time, and the registry is not needed for it.
+    // Unmapping a large segment takes time, so the lock of the registry is not held meanwhile.
     drop(gone);
 }

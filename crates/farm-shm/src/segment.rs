@@ -1,10 +1,11 @@
-//! Segments of shared memory, and where they are mapped.
+//! Segments of shared memory, and their mappings.
 //!
-//! A segment belongs to the process that made it and is removed when its last handle there is dropped,
-//! also by a panic. Workers open it by name and keep the mapping for the next task. A worker that only
-//! reads maps it without the right to write, and what a worker forks does not have its mappings.
+//! A segment belongs to the process that made it, and is removed when its last handle in that
+//! process is dropped, also by a panic. Workers open it by name, and keep the mapping for the next
+//! task. A worker that only reads maps it without the right to write. A process that a worker forks
+//! does not have the worker's mappings.
 //!
-//! Raw pointers stay in this file: views are made here and nowhere else.
+//! Only this file handles raw pointers: all views are made here.
 
 use std::ops::Range;
 use std::ptr::NonNull;
@@ -30,20 +31,21 @@ use crate::registry::registry;
 use crate::undo::Undo;
 use crate::{Element, ShmError, space};
 
-/// How long workers may take to let go of what is gone.
+/// How long workers may take to unmap segments that were dropped.
 const LETTING_GO: Duration = Duration::from_millis(500);
 
-/// What every mapping is aligned to. Source: the smallest page of x86-64 and aarch64.
+/// The alignment of every mapping. Source: the smallest page of x86-64 and aarch64.
 const PAGE: usize = 4096;
 
-/// Up to so many bytes it is left to the file system whether there is room: to ask would take longer than to make
-/// them.
+/// Up to this number of bytes, only the file system decides whether there is room. To find out
+/// beforehand would take longer than to make the segment.
 const SMALL: usize = 1 << 20;
 
-/// How many bytes are reserved at a time.
+/// How many bytes are reserved by one system call.
 const STEP: usize = 64 << 20;
 
-/// From so many bytes on a worker asks at once for all pages that it is to overwrite: each by itself takes twice as long.
+/// From this number of bytes on, a worker asks the kernel at once for all pages that it is going to
+/// overwrite. To get them by one page fault each takes twice as long.
 const MANY_PAGES: usize = 1 << 18;
 
 /// What a mapping may be used for.
@@ -53,30 +55,32 @@ pub(crate) enum Access {
     Write,
 }
 
-/// A segment as it is mapped into this process.
+/// A mapping of a segment in this process.
 pub(crate) struct Mapping {
     name: Name,
     address: NonNull<u8>,
     bytes: usize,
-    /// What has mapped it, if this process has made it.
+    /// The owner of the mapping, if this process has made the segment.
     made: Option<Shmem>,
-    /// Workers may have opened it.
+    /// Whether workers may have opened the segment.
     lent: AtomicBool,
-    /// The bytes whose pages this process, a worker, has asked for.
+    /// In a worker: the bytes whose pages were asked for.
     at_hand: Mutex<Vec<Range<usize>>>,
-    /// Where tasks keep what they overwrite, once one of them had to.
+    /// In the master: where tasks keep the old rows of bands. It is made when the first task needs
+    /// it.
     pub(crate) undo: Mutex<Option<Arc<Undo>>>,
 }
 
-// SAFETY: a `Mapping` owns its memory like a `Box<[u8]>`. `Shmem` is not `Send` because it hands out its
-// pointer freely; here it stays inside, and is touched by `drop` alone.
+// SAFETY: a `Mapping` owns its memory like a `Box<[u8]>`. `Shmem` is not `Send` because it hands
+// out its pointer freely. Here it is private, and only `drop` uses it.
 unsafe impl Send for Mapping {}
-// SAFETY: as above; through a shared `Mapping` only the views reach the memory, whose callers establish that no
-// view is made while a mutable one of the same elements lives, and `byte`, which is atomic.
+// SAFETY: as above. Through a shared `Mapping`, the memory can be accessed only by views and by
+// `byte`. The callers that make views establish that none exists while a mutable view of the same
+// elements lives; `byte` is atomic.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Makes a segment of zeros. Its room is reserved, so that no later write can fail.
+    /// Makes a segment of zeros. Its memory is reserved, so that no later write can fail.
     pub(crate) fn create(bytes: usize) -> Result<Arc<Self>, ShmError> {
         with_patience(|| Self::create_whole(bytes))
     }
@@ -88,7 +92,8 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// Makes a segment that reads as zeros, but may be written to only where room is [reserved](Self::reserve).
+    /// Makes a segment that reads as zeros. It may be written to only where memory was
+    /// [reserved](Self::reserve).
     pub(crate) fn create_sparse(bytes: usize) -> Result<Arc<Self>, ShmError> {
         keep_standard_descriptors();
         let name = Name::next();
@@ -98,7 +103,7 @@ impl Mapping {
             source,
         })?;
         registry().will_make(name)?;
-        // A segment cannot be empty.
+        // A segment of no bytes cannot be mapped.
         let shmem = ShmemConf::new().os_id(name.to_string()).size(bytes.max(1)).create();
         let shmem = shmem.map_err(|error| {
             registry().note_removed(name);
@@ -111,7 +116,8 @@ impl Mapping {
         Ok(mapping)
     }
 
-    /// Sees to it that these bytes can be written to. If there is no room for all, none is taken.
+    /// Reserves memory for these bytes, so that they can be written to. If there is not enough for
+    /// all of them, none is reserved.
     pub(crate) fn reserve(&self, bytes: Range<usize>) -> Result<(), ShmError> {
         let refused = |error: Errno| refused(self.name, bytes.len(), "reserve", error.into());
         keep_standard_descriptors();
@@ -121,7 +127,8 @@ impl Mapping {
             let (start, length) = (range.start as u64, range.len() as u64);
             retry_on_intr(|| fallocate(&file, flags, start, length))
         };
-        // In steps, since a signal makes the kernel begin a step again.
+        // The range is reserved in steps, because a signal makes the kernel begin a system call
+        // again.
         for start in bytes.clone().step_by(STEP) {
             let step = start..bytes.end.min(start + STEP);
             if let Err(error) = change(step, FallocateFlags::empty()) {
@@ -135,7 +142,8 @@ impl Mapping {
         Ok(())
     }
 
-    /// Finds a segment that this process made, or opens one of its master's.
+    /// Finds the mapping of a segment that this process has made or opened, or opens one of the
+    /// master.
     pub(crate) fn open(name: Name, access: Access) -> Result<Arc<Self>, ShmError> {
         let mut registry = registry();
         if let Some(mapping) = registry.find(name, access) {
@@ -152,15 +160,16 @@ impl Mapping {
         let file = file.map_err(refused("open"))?;
         let bytes = rustix::fs::fstat(&file).map_err(refused("measure"))?.st_size;
         let bytes = usize::try_from(bytes).unwrap_or(0);
-        // shared_memory would map it writable in any case, and keep the descriptor, of which a worker has few.
-        // SAFETY: the kernel chooses a place where nothing is.
+        // shared_memory is not used here: it would map the segment writable in any case, and keep
+        // the descriptor, of which a worker has few.
+        // SAFETY: the kernel chooses an address range that is free.
         let mapped =
             unsafe { mmap(std::ptr::null_mut(), bytes, rights, MapFlags::SHARED, &file, 0) };
         let address = mapped.map_err(refused("map"))?;
         let place = NonNull::new(address.cast()).unwrap_or(NonNull::dangling());
         let mapping = Arc::new(Self::new(name, place, bytes, None));
-        // SAFETY: the range is that of the mapping. What is advised concerns only children that this process
-        // forks later.
+        // SAFETY: the range is that of the new mapping. The advice affects only children that this
+        // process forks later.
         unsafe { madvise(address, bytes, Advice::LinuxDontFork) }
             .map_err(refused("keep to this process"))?;
         leave_out_of_dumps(place, bytes);
@@ -173,7 +182,8 @@ impl Mapping {
         Self { name, address, bytes, made, lent, at_hand: Mutex::default(), undo: Mutex::default() }
     }
 
-    /// Gets the pages of these bytes, all of which a task is going to write to, if it has not got them yet.
+    /// In a worker: asks the kernel for the pages of these bytes, unless it was asked for them
+    /// before. A task is going to write to all of the bytes.
     pub(crate) fn get_at_hand(&self, bytes: &Range<usize>) {
         if self.made.is_some() || bytes.len() < MANY_PAGES {
             return;
@@ -183,8 +193,8 @@ impl Mapping {
         let pages = bytes.start / page * page..bytes.end.next_multiple_of(page);
         let mut at_hand = self.at_hand.lock();
         for gap in gaps(&at_hand, &pages) {
-            // SAFETY: the range lies within the pages of the mapping, and no byte is changed. Where the kernel cannot do this, each
-            // page comes when it is first written to.
+            // SAFETY: the range lies within the pages of the mapping, and no byte is changed. If
+            // the kernel cannot do this, each page is allocated when it is first written to.
             let _ = unsafe {
                 let address = self.address.as_ptr().add(gap.start).cast();
                 madvise(address, gap.len(), Advice::LinuxPopulateWrite)
@@ -201,52 +211,54 @@ impl Mapping {
         self.bytes
     }
 
-    /// Names the segment to a worker, which will open it.
+    /// Returns the name of the segment for a grant. The worker that gets the grant opens the
+    /// segment.
     pub(crate) fn lend(&self) -> Name {
-        // Relaxed: it is read when the last handle is dropped, which happens after.
+        // Relaxed: `drop` reads it with exclusive access, after all other uses.
         self.lent.store(true, Ordering::Relaxed);
         self.name
     }
 
-    /// Whether an array of this shape fits.
+    /// Returns whether an array of this shape fits into the segment.
     pub(crate) fn holds<T: Element, D: Dimension>(&self, shape: &D) -> bool {
         bytes_of::<T>(shape.slice()).is_some_and(|bytes| bytes <= self.bytes)
     }
 
-    /// A byte that several processes may use at once.
+    /// Returns a byte that several processes may access at the same time.
     ///
     /// # Panics
     ///
-    /// If there is no such byte.
+    /// If the segment has no such byte.
     pub(crate) fn byte(&self, at: usize) -> &AtomicU8 {
         assert!(at < self.bytes, "byte {at} of {}", self.bytes);
-        // SAFETY: it lies within the mapping, which lives as long as the borrow of `self`. Callers of `view` and
-        // `view_mut` promise that theirs are other bytes.
+        // SAFETY: the byte lies within the mapping, which lives as long as the borrow of `self`.
+        // The callers of `view` and `view_mut` promise that no view contains this byte.
         unsafe { AtomicU8::from_ptr(self.address.as_ptr().add(at)) }
     }
 
-    /// A view of `shape`, from element `first` on.
+    /// Returns a view of `shape`, from element `first` on.
     ///
     /// # Safety
     ///
     /// - `first` and the size of `shape` lie within a shape that [`holds`](Self::holds).
-    /// - Nobody, in any process, writes to these elements while the view lives.
+    /// - While the view lives, nothing in any process writes to these elements.
     pub(crate) unsafe fn view<T: Element, D: Dimension>(
         &self,
         first: usize,
         shape: D,
     ) -> ArrayView<'_, T, D> {
-        // SAFETY: the caller's first promise keeps pointer and shape inside the mapping, which is aligned
-        // to a page and lives as long as the view; any bytes are a `T`; the second excludes writers.
+        // SAFETY: by the first promise of the caller, the elements lie within the mapping, which is
+        // aligned to a page and lives as long as the view. All bytes are valid for a `T`. By the
+        // second promise there are no writers.
         unsafe { ArrayView::from_shape_ptr(shape, self.address.cast::<T>().add(first).as_ptr()) }
     }
 
-    /// A mutable view of `shape`, from element `first` on.
+    /// Returns a mutable view of `shape`, from element `first` on.
     ///
     /// # Safety
     ///
-    /// As [`view`](Self::view); and the mapping was opened for [`Access::Write`], and nobody, in any
-    /// process, reads these elements while the view lives.
+    /// As for [`view`](Self::view). In addition, the mapping was opened for [`Access::Write`], and
+    /// while the view lives, nothing else in any process reads these elements.
     #[allow(clippy::mut_from_ref, reason = "the callers hold the one handle that may write")]
     pub(crate) unsafe fn view_mut<T: Element, D: Dimension>(
         &self,
@@ -265,9 +277,9 @@ impl Drop for Mapping {
             let _ = unsafe { munmap(self.address.as_ptr().cast(), self.bytes) };
             return;
         };
-        // shared_memory forgets to where the descriptor is 0.
+        // shared_memory does not unlink a segment whose descriptor is 0, so it is unlinked below.
         made.set_owner(false);
-        // A child that somebody has forked inherits the handle but not the segment.
+        // A forked child inherits the handle, but the segment belongs to its parent.
         if !self.name.is_ours() {
             return;
         }
@@ -283,15 +295,16 @@ impl Drop for Mapping {
     }
 }
 
-/// A dump of each worker would hold all arrays that it has open, those too that are gone already.
+/// Leaves a mapping out of core dumps. Otherwise the dump of each worker would contain all arrays
+/// that the worker has mapped, also those that were dropped.
 fn leave_out_of_dumps(address: NonNull<u8>, bytes: usize) {
-    // SAFETY: the range is that of a mapping which this process has just made, and no byte of it is changed. Where the kernel
-    // cannot do this, dumps are longer.
+    // SAFETY: the range is that of a mapping which this process has just made, and no byte is
+    // changed. If the kernel cannot do this, dumps are longer.
     let _ = unsafe { madvise(address.as_ptr().cast(), bytes.max(1), Advice::LinuxDontDump) };
 }
 
-/// Makes room for what finds none: sweeps away what dead programs have left, and gives workers a moment to let go
-/// of what was dropped just now.
+/// Calls `make`. If there is no room, it removes what dead programs have left, gives workers a
+/// moment to unmap what was dropped, and tries again.
 pub(crate) fn with_patience<T>(make: impl Fn() -> Result<T, ShmError>) -> Result<T, ShmError> {
     let first = make();
     if !matches!(first, Err(ShmError::Full { .. })) {
@@ -309,7 +322,7 @@ pub(crate) fn with_patience<T>(make: impl Fn() -> Result<T, ShmError>) -> Result
     }
 }
 
-/// Whether there is room for so many bytes, as far as that can be known without taking it.
+/// Fails if there is no room for `bytes` bytes, as far as that can be known without reserving them.
 pub(crate) fn check_room(bytes: usize) -> Result<(), ShmError> {
     if bytes <= SMALL {
         return Ok(());
@@ -321,14 +334,15 @@ pub(crate) fn check_room(bytes: usize) -> Result<(), ShmError> {
     Ok(())
 }
 
-/// The bytes of an array, if an address can count them.
+/// Returns the size of an array in bytes; `None` if it is more than an array in memory can have.
 pub(crate) fn bytes_of<T>(shape: &[usize]) -> Option<usize> {
     const { assert!(align_of::<T>() <= PAGE, "segments are aligned to a page of memory") };
     shape
         .iter()
         .try_fold(size_of::<T>(), |bytes, n| bytes.checked_mul(*n))
         .filter(|bytes| isize::try_from(*bytes).is_ok())
-        // ndarray counts the elements without the axes that have none, and those that have no size too.
+        // ndarray limits the product of the axis lengths that are not zero, also for elements
+        // without a size.
         .filter(|_| {
             shape
                 .iter()

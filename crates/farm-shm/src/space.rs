@@ -3,20 +3,20 @@
 use std::fs::read_to_string;
 use std::path::{Path, PathBuf};
 
-/// The folder where Linux shows shared memory segments. Source: shm_overview(7).
+/// The directory in which Linux shows shared memory segments. Source: shm_overview(7).
 pub(crate) const FOLDER: &str = "/dev/shm";
 
 const NO_MEMORY: &str = "; that is all memory that the machine has free";
 const NO_MEMORY_IN_GROUP: &str =
     "; that is all memory that the control group has free: raise its limit (docker's --memory)";
 
-/// How many bytes a new segment may have, and how to get more where that is known.
+/// Returns how many bytes a new segment may have, and how to get more where that is known.
 ///
-/// A file system for shared memory is commonly as large as all memory or half of it, so its own count of
-/// free space does not say that the memory is there.
+/// The file system for shared memory is often as large as all memory, or half of it. So the free
+/// space that it reports does not prove that there is as much free memory.
 pub(crate) fn available() -> (u64, &'static str) {
     let free = match rustix::fs::statvfs(FOLDER) {
-        // Without blocks it has no limit, as with the mount option `size=0`.
+        // A file system of 0 blocks has no limit, as with the mount option `size=0`.
         Ok(fs) if fs.f_blocks > 0 => fs.f_bavail.saturating_mul(fs.f_frsize),
         _ => u64::MAX,
     };
@@ -29,20 +29,21 @@ pub(crate) fn available() -> (u64, &'static str) {
     known.min_by_key(|(free, _)| *free).unwrap_or((free, ""))
 }
 
-/// `MemAvailable` of `/proc/meminfo`, in bytes. Source: proc_meminfo(5).
+/// Returns `MemAvailable` of `/proc/meminfo`, in bytes. Source: proc_meminfo(5).
 fn free_memory() -> Option<u64> {
     let text = read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// What the control group of this process may still use, if it has a limit: cached files make room. Sources:
-/// cgroups(7), and the kernel's documentation of memory control groups, versions 1 and 2.
+/// Returns how many bytes the control group of this process may still use, if it has a limit.
+/// Memory that holds cached files counts as free. Sources: cgroups(7), and the kernel's
+/// documentation of memory control groups, versions 1 and 2.
 fn free_in_group(root: &Path) -> Option<u64> {
     let groups = read_to_string(root.join("proc/self/cgroup")).ok()?;
     let controller = |(tag, folder, limit, usage, cached): (&str, _, _, _, [&str; 2])| {
         let (_, path) = groups.lines().find_map(|line| line.split_once(tag))?;
-        // In a container the group's own folder is often mounted as the root.
+        // In a container, the directory of the group itself is often mounted as the root.
         let folders = [path.trim_start_matches('/'), ""].map(|path| root.join(folder).join(path));
         let group = folders.into_iter().find(|group: &PathBuf| group.join(limit).exists())?;
         let number = |file: &str| read_to_string(group.join(file)).ok()?.trim().parse::<u64>().ok();
@@ -51,7 +52,8 @@ fn free_in_group(root: &Path) -> Option<u64> {
             let (name, value) = line.split_once(' ')?;
             cached.contains(&name).then(|| value.parse::<u64>().ok())?
         });
-        // Without a limit there is a word, or a number beyond all memory.
+        // Without a limit, the file contains a word (version 2), or a number that is larger than
+        // all memory (version 1).
         Some((number(limit)? + cached.sum::<u64>()).saturating_sub(number(usage)?))
     };
     let first = (

@@ -1,12 +1,12 @@
-//! An array while its bands are out.
+//! [`Split`]: the owner of an array while its bands exist.
 //!
-//! Each part of a split is in one of these states. Only the master keeps them, so no death of a worker
-//! can leave them wrong.
+//! Each part of a split has one of these states. Only the master stores them, so the death of a
+//! worker cannot corrupt them.
 //!
 //! ```text
 //! Held ──task fails, or a panic unwinds──▶ Torn
-//!   ├──task fails that may be retried────▶ Undone
-//!   └──────── band is dropped ───────────▶ Free
+//!   ├──task fails that has an undo───────▶ Undone
+//!   └──band is dropped───────────────────▶ Free
 //! ```
 
 use std::fmt;
@@ -19,13 +19,13 @@ use parking_lot::Mutex;
 use crate::segment::bytes_of;
 use crate::{Band, Element, JoinError, SharedArray, SplitError, undo};
 
-/// Keeps an array while its bands are out, so that a lost band never loses the array.
+/// Owns an array while its bands exist, so that the loss of a band never loses the array.
 pub struct Split<T: Element, D: Dimension> {
     array: SharedArray<T, D>,
     parts: Arc<Parts>,
 }
 
-/// What splitting gives: the array in keeping, and its bands in the order of the ranges.
+/// The result of splitting an array: its [`Split`], and the bands in the order of the ranges.
 pub type Bands<T, D> = (Split<T, D>, Vec<Band<T, D>>);
 
 /// The parts of one split.
@@ -36,26 +36,27 @@ pub(crate) struct Parts {
 
 #[derive(Clone, Copy, PartialEq)]
 enum PartState {
-    /// A band exists, here or with a task.
+    /// The band of the part exists, in this process or with a task.
     Held,
-    /// Its band is gone; its rows are as the band left them.
+    /// The band was dropped. The rows are as the band has left them.
     Free,
-    /// Its band is gone; a task may have stopped half-way in its rows.
+    /// The band was dropped. A task may have stopped while it was writing to the rows.
     Torn,
-    /// As `Torn`, but what it may have overwritten is in the undo.
+    /// As `Torn`, but the rows that the task may have overwritten are in the undo.
     Undone,
 }
 
-/// The right to write to one part; there is one for each.
+/// The right to write to one part. Each part has one lease.
 pub(crate) struct Lease {
     parts: Arc<Parts>,
     index: usize,
-    /// What becomes of the part if its band goes now.
+    /// The state that the part gets when the lease is dropped.
     end: Mutex<PartState>,
 }
 
 impl Lease {
-    /// The task that has the band has failed; the old rows were kept if there is an `undo`.
+    /// Notes that the task that has the band has failed. `undo` says whether its old rows were
+    /// kept.
     pub(crate) fn tear(&self, undo: bool) {
         *self.end.lock() = if undo { PartState::Undone } else { PartState::Torn };
     }
@@ -73,12 +74,13 @@ impl Drop for Lease {
     }
 }
 
-/// An array that was put together without all its bands.
+/// An array that was put together without all of its bands.
 #[derive(Debug)]
 pub struct Recovered<T: Element, D: Dimension> {
-    /// The array, whole.
+    /// The whole array.
     pub array: SharedArray<T, D>,
-    /// Rows in which a task may have stopped half-way; all others are as their tasks left them.
+    /// The rows in which a task may have stopped while it was writing. All other rows are as their
+    /// tasks have left them, or were restored.
     pub torn: Vec<Range<usize>>,
 }
 
@@ -107,7 +109,7 @@ impl<T: Element, D: Dimension> Split<T, D> {
     ///
     /// # Errors
     ///
-    /// Hands everything back if a band is missing, or one is of another split.
+    /// Hands everything back if a band is missing, or if one is of another split.
     #[allow(clippy::result_large_err, reason = "it hands split and bands back")]
     pub fn join(self, bands: Vec<Band<T, D>>) -> Result<SharedArray<T, D>, JoinError<T, D>> {
         let own = bands.iter().filter(|band| band.is_of(&self.parts)).count();
@@ -118,13 +120,13 @@ impl<T: Element, D: Dimension> Split<T, D> {
         Ok(self.array)
     }
 
-    /// Puts the array together without the bands that were lost or dropped, and tells the rows that are
-    /// not to be trusted. Where the failed task might have been retried, its rows are as it found them, since they
-    /// were kept for that.
+    /// Puts the array together without the bands that were lost or dropped, and returns the rows
+    /// that are not to be trusted. If a failed task was allowed to be retried, the old rows of its
+    /// [`Band`] were kept for that, and are restored.
     ///
     /// # Errors
     ///
-    /// Hands the split back while a band exists, here or with a task.
+    /// Hands the split back while a band exists, in this process or with a task.
     #[allow(clippy::result_large_err, reason = "it hands the split back")]
     pub fn recover(self) -> Result<Recovered<T, D>, Self> {
         let states = self.parts.states.lock().clone();

@@ -1,18 +1,22 @@
-//! The old rows of bands, so that a task which is started again finds them as it did the first time.
+//! The old rows of bands, which let a task that is started again find its rows as they were at
+//! first.
 //!
-//! They are in a segment beside the array's, which is laid out like it and has one byte more for each row. The
-//! byte of a band's first row says whether its old rows are there:
+//! The old rows are in the undo, a second segment. It begins with the same layout as the segment of
+//! the array; after that, it has one byte for each row. The byte of the first row of a band is the
+//! flag of the band. It says whether the undo holds the old rows of the band:
 //!
 //! ```text
-//! master, when it encodes the band:  no
-//! worker, before the task begins:    no  ─▶ copy the rows into the undo, then say yes
-//!                                    yes ─▶ a task has been here and failed: copy them back
-//! master, at the end of a task that has failed for good: yes ─▶ copy them back
+//! master, when it encodes the band:  flag = NO
+//! worker, before the task begins:    NO  ─▶ copy the rows to the undo, then flag = YES
+//!                                    YES ─▶ an attempt has failed: copy the rows back
+//! master, when it recovers the split of a band whose task has failed for good:
+//!                                    YES ─▶ copy the rows back
 //! ```
 //!
-//! So a task that dies while the rows are being copied has not touched them, and one that dies later finds them
-//! in the undo; a death while they are copied back changes neither. The same message serves each attempt. Rows are
-//! lent again only when the former worker is dead, or has answered and holds nothing of them any more.
+//! A worker that dies while it copies the rows to the undo has not changed them. If it dies later,
+//! the next attempt finds them in the undo. If it dies while it copies them back, flag and undo are
+//! as before. Each attempt gets the same message. Rows are lent again only when the former worker
+//! is dead, or has answered and has no handle of them any more.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -36,19 +40,19 @@ pub(crate) struct Undo {
     reserved: Mutex<Reserved>,
 }
 
-/// What there is room for.
+/// The parts of the undo for which memory was reserved.
 #[derive(Default)]
 struct Reserved {
-    /// These rows, in ranges that are apart from each other.
+    /// The rows, as ranges that neither overlap nor touch.
     rows: Vec<Range<usize>>,
-    /// The marks on these pages.
+    /// The pages that hold flags, by their number in the segment.
     pages: BTreeSet<usize>,
 }
 
-/// No page is smaller.
+/// The size of the smallest page.
 const PAGE: usize = 4096;
 
-/// A part of an array: which rows, and how many bytes each has.
+/// Some rows of an array, and how many bytes each row has.
 #[derive(Clone, Debug)]
 pub(crate) struct Rows {
     pub(crate) rows: Range<usize>,
@@ -60,20 +64,21 @@ impl Rows {
         self.rows.start * self.bytes_per_row..self.rows.end * self.bytes_per_row
     }
 
-    /// Nothing can be overwritten in it.
+    /// Returns whether the rows have no bytes, so that nothing can be overwritten.
     pub(crate) fn is_empty(&self) -> bool {
         self.bytes().is_empty()
     }
 }
 
 impl Mapping {
-    /// In the master: sees to it that a worker can keep the old rows of `part`, and where.
+    /// In the master: reserves memory in the undo for the old rows of `part`, clears the flag of
+    /// `part`, and returns the name of the undo.
     pub(crate) fn undo_for(&self, part: &Rows) -> Result<Name, ShmError> {
         let mut undo = self.undo.lock();
         let undo = match &*undo {
             Some(undo) => undo,
             None => {
-                // A row has a byte at least, so there are no more of them than bytes.
+                // A row has at least one byte, so the undo is at most twice as long as the array.
                 let bytes = mark_of(self, self.bytes() / part.bytes_per_row);
                 let mapping = Self::create_sparse(bytes)?;
                 undo.insert(Arc::new(Undo { mapping, reserved: Mutex::default() }))
@@ -84,7 +89,8 @@ impl Mapping {
         Ok(undo.mapping.lend())
     }
 
-    /// In a worker, before the task: keeps the old rows of `part`, or brings them back.
+    /// In a worker, before the task: copies the rows of `part` to the undo. If an earlier attempt
+    /// has done this, it copies them back.
     pub(crate) fn begin(&self, undo: Name, part: &Rows) -> Result<(), ShmError> {
         let undo = Self::open(undo, Access::Write)?;
         if undo.bytes() <= mark_of(self, part.rows.start) {
@@ -101,8 +107,8 @@ impl Mapping {
         Ok(())
     }
 
-    /// In the master, when the task has failed for good and its worker is done with `part`: brings the old rows
-    /// back if the task may have touched them.
+    /// In the master, when the task has failed for good and its worker no longer uses `part`:
+    /// copies the old rows back if they are in the undo.
     pub(crate) fn restore(&self, part: &Rows) {
         let Some(undo) = self.undo.lock().clone() else { return };
         if undo.mapping.byte(mark_of(self, part.rows.start)).load(Ordering::Acquire) == YES {
@@ -131,17 +137,18 @@ impl Undo {
     }
 }
 
-/// Where the byte of a row is.
+/// Returns where in the undo the flag of a row is.
 fn mark_of(array: &Mapping, row: usize) -> usize {
     array.bytes() + row
 }
 
-/// Copies the bytes of a part to the same place in another segment.
+/// Copies the bytes of `part` from one segment to the same place in another.
 fn copy(from: &Mapping, to: &Mapping, part: &Rows) {
     let bytes = part.bytes();
-    // SAFETY: the part was checked against the array, and the undo, which is larger, against the mark behind it.
-    // Whoever calls has the only right to these rows, in the array as in its undo: the master has lent them to this
-    // worker, or has them back. The bytes of the marks are others.
+    // SAFETY: `part` was checked against the array. The undo is longer than the array, since a flag
+    // that lies beyond the length of the array was found in it. The caller has the only right to
+    // these rows, in the array and in its undo: the master has lent them to this worker, or has
+    // them back. The flags are other bytes.
     let (from, mut to) = unsafe {
         (
             from.view::<u8, _>(bytes.start, Ix1(bytes.len())),

@@ -1,9 +1,10 @@
-//! Handles on the wire: a few bytes, whatever the size of the array.
+//! The encoded form of handles: a few bytes, whatever the size of the array.
 //!
-//! On the way out a handle is a key. The right to its rows stays with the master as a loan of the task, and
-//! where they are goes as a grant, out of the reach of user code. On the way back a handle is the key again,
-//! for which the master gives the handle its owner. Nothing that arrives is believed: shapes and rows are
-//! checked against the segment as it is, keys against the loans of that very task.
+//! In an argument, a handle is encoded as a key. The right to its rows stays in the master as a
+//! loan of the task. Where the rows are goes to the worker as a grant, which user code cannot
+//! reach. In a result, a handle is encoded as the same key, for which the master makes the handle
+//! from the loan. Nothing that is received is trusted: shapes and rows are checked against the
+//! segment as it is, and keys against the loans of the same task.
 
 use std::any::Any;
 use std::fmt::Display;
@@ -27,19 +28,21 @@ use crate::split::Lease;
 use crate::undo::Rows;
 use crate::{ArrayRef, Band, Element};
 
-/// What a worker is lent.
+/// What a worker needs to know to open a handle.
 #[derive(Serialize, Deserialize)]
 struct Grant {
     access: Access,
     segment: Name,
+    /// The size of an element in bytes.
     element: usize,
+    /// The shape of the array, or of its part that ends with the last row of a band.
     whole: Vec<usize>,
     rows: Range<usize>,
-    /// Where the old rows are to be kept, if they are.
+    /// The segment in which the old rows are to be kept, if they are.
     undo: Option<Name>,
 }
 
-/// A handle in a result: the rows that the task has left of those it was given.
+/// A handle in a result: the rows of it that the task returns.
 #[derive(Serialize, Deserialize)]
 struct Return {
     key: Key,
@@ -58,12 +61,12 @@ const UNFIT: &str = "the handle does not fit its segment";
 const NO_UNDO: &str = "a task that may be retried keeps the old rows of its bands, unless they are an Overwrite; \
                        that is not possible";
 
-/// Keeps the right to write to a band's rows while a task has the band.
+/// The loan of a band: holds the right to write to its rows while a task has the band.
 struct BandAway<T: Element, D: Dimension> {
     lease: Arc<Lease>,
-    /// The band is back.
+    /// Whether the band was reclaimed.
     is_back: bool,
-    /// The task keeps the old rows.
+    /// Whether the task keeps the old rows.
     undo: bool,
     mapping: Arc<Mapping>,
     whole: D,
@@ -72,7 +75,8 @@ struct BandAway<T: Element, D: Dimension> {
 
 impl<T: Element, D: Dimension + 'static> Loan for BandAway<T, D> {
     fn is_unique(&mut self) -> bool {
-        // Not by a count alone: what the last holder did happens before this.
+        // `get_mut`, and not `strong_count`, which orders nothing: `get_mut` makes what the last
+        // other holder did happen before this.
         Arc::get_mut(&mut self.lease).is_some()
     }
 
@@ -93,18 +97,19 @@ impl<T: Element, D: Dimension + 'static> Loan for BandAway<T, D> {
     }
 }
 
-/// Keeps an array frozen while a task has a reference to it.
+/// The loan of a reference: keeps the array frozen while a task has the reference.
 struct RefAway<T: Element, D: Dimension>(ArrayRef<T, D>);
 
 impl<T: Element, D: Dimension + 'static> Loan for RefAway<T, D> {
-    /// Others may read it as well.
+    /// Any number of references may exist, so this is always true.
     fn is_unique(&mut self) -> bool {
         true
     }
 
     fn mark_lost(&mut self) {}
 
-    /// As often as one likes: a reference can be cloned, and so it may come back as two.
+    /// Can be called any number of times, because a task may clone its reference and return it more
+    /// than once.
     fn reclaim(&mut self) -> Option<Box<dyn Any>> {
         Some(Box::new(self.0.clone()))
     }
@@ -112,12 +117,12 @@ impl<T: Element, D: Dimension + 'static> Loan for RefAway<T, D> {
     fn rewind(&mut self) {}
 }
 
-/// Takes a loan aboard and encodes its key.
+/// Registers a loan, and encodes its key.
 ///
 /// # Safety
 ///
-/// The loan keeps what the grant says: for reading, that nobody writes to those rows; for writing, the only
-/// right to them.
+/// As long as the loan exists, it holds what the grant says: a grant for reading, that nothing
+/// writes to its rows; a grant for writing, that nothing else has a right to its rows.
 unsafe fn lend<S: Serializer>(
     loan: impl Loan + 'static,
     grant: &Grant,
@@ -125,13 +130,15 @@ unsafe fn lend<S: Serializer>(
 ) -> Result<S::Ok, S::Error> {
     let refuse = |reason: &dyn Display| S::Error::custom(reason);
     let grant = codec::encode(grant).map_err(|error| refuse(&error))?;
-    // SAFETY: as the caller promises; `note_borrowed`, which alone claims these, reads or writes as they say.
+    // SAFETY: as the caller promises. Only the function `note_borrowed` of this file takes these
+    // grants, and it gives access as they say.
     let key = unsafe { loan::register(Box::new(loan), grant) };
     key.map_err(|_| refuse(&NO_FARM))?.serialize(serializer)
 }
 
 impl<T: Element, D: Dimension + 'static> Band<T, D> {
-    /// Encodes the handle; the worker keeps the old rows if the task may need them again, and if it `keeps` any.
+    /// Encodes the handle. If `keeps` is set and the task may be started again, the worker is told
+    /// to keep the old rows.
     pub(crate) fn encode<S: Serializer>(
         &self,
         keeps: bool,
@@ -146,7 +153,7 @@ impl<T: Element, D: Dimension + 'static> Band<T, D> {
                     .transpose()
                     .map_err(|error| refuse(&format_args!("{NO_UNDO}: {error}")))?;
                 let mut whole = self.shape.clone();
-                // The rows beyond the band's last are the receiver's to ignore.
+                // The worker needs the array only up to the last row of the band.
                 whole.slice_mut()[0] = self.rows.end;
                 let grant = Grant {
                     access: Access::Write,
@@ -164,8 +171,8 @@ impl<T: Element, D: Dimension + 'static> Band<T, D> {
                     whole,
                     element: PhantomData,
                 };
-                // SAFETY: there is one lease for these rows, and the farm sends no task whose loans are not
-                // its only owners.
+                // SAFETY: these rows have one lease, and the farm sends the task only if this loan
+                // is the only owner of the lease.
                 unsafe { lend(away, &grant, serializer) }
             }
             (Right::Lent(lent), Some(Phase::EncodeResult)) => {
@@ -197,7 +204,7 @@ impl<T: Element, D: Dimension + 'static> Serialize for ArrayRef<T, D> {
                     rows,
                     undo: None,
                 };
-                // SAFETY: the array is frozen as long as there is a reference to it.
+                // SAFETY: the array is frozen as long as a reference to it exists.
                 unsafe { lend(RefAway(self.clone()), &grant, serializer) }
             }
             (Hold::Lent(lent), Some(Phase::EncodeResult)) => {
@@ -211,14 +218,15 @@ impl<T: Element, D: Dimension + 'static> Serialize for ArrayRef<T, D> {
 }
 
 impl Rows {
-    /// Some rows of an array, of which the axes but the first are those of `shape`.
+    /// Rows of an array whose axes, except the first, are those of `shape`.
     fn of<T: Element, D: Dimension>(rows: Range<usize>, shape: &D) -> Self {
         let bytes_per_row = shape.slice().iter().skip(1).product::<usize>() * size_of::<T>();
         Self { rows, bytes_per_row }
     }
 }
 
-/// Decodes a handle: as a worker opens it, or as the master takes it back.
+/// Decodes a handle. In a worker, it is opened by its grant; in the master, it is made from its
+/// loan.
 fn note_borrowed<'de, T, D, H, De>(
     deserializer: De,
     (access, handle): (Access, &'static str),
@@ -241,7 +249,7 @@ where
             let whole = shape::<D>(whole).filter(|whole| {
                 let fit = match whole.slice().first() {
                     Some(n) => rows.start <= rows.end && rows.end <= *n,
-                    // Without axes there are no rows, and so there is no band.
+                    // An array without axes has no rows, so no band can be made of it.
                     None => *rows == (0..0) && access == Access::Read,
                 };
                 fit && grant.element == size_of::<T>() && grant.access == access
@@ -258,7 +266,8 @@ where
                     lent.mapping.begin(*undo, &part).map_err(|error| refuse(&error))?;
                 }
             }
-            // SAFETY: a `Lent` keeps what it is given; its text is numbers, and its fields drop without a panic.
+            // SAFETY: a `Lent` keeps the loans that it is given. Its text consists of numbers and
+            // names, and neither its text nor its `Drop` panics.
             unsafe { loan::note_borrowed(lent.clone()) };
             Ok(open(lent, whole))
         }
@@ -287,7 +296,7 @@ impl<'de, T: Element, D: Dimension + 'static> Deserialize<'de> for Band<T, D> {
             let (mapping, rows) = (lent.mapping.clone(), lent.rows.clone());
             Self::new(Right::Lent(lent), mapping, rows, &whole)
         };
-        // A band cannot be cut by its task, so it comes back as it went.
+        // A task cannot split a band, so the band comes back with the rows that it had.
         let narrow = |band: Self, rows| (band.rows == rows).then_some(band);
         note_borrowed::<T, D, _, _>(deserializer, (Access::Write, "a Band"), open, narrow)
     }

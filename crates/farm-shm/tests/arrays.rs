@@ -1,4 +1,4 @@
-//! Shared arrays in one process; what pools do with them is in the conformance tests.
+//! Shared arrays in one process. The conformance tests cover what pools do with them.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,7 +9,7 @@ use farm_core::prelude::*;
 use farm_shm::{ArrayRef, SharedArray, ShmError};
 use ndarray::{Array2, Ix1, array};
 
-/// The segments of this test program, by name.
+/// Returns the names of the segments of this test program.
 fn segments() -> BTreeSet<String> {
     let mine = format!("farm-{}-", std::process::id());
     let files = std::fs::read_dir("/dev/shm").unwrap().flatten();
@@ -19,7 +19,7 @@ fn segments() -> BTreeSet<String> {
         .collect()
 }
 
-/// The one segment behind `array`.
+/// Returns the name of the segment behind `array`.
 fn segment_of(array: &impl std::fmt::Debug) -> String {
     let text = format!("{array:?}");
     let name = text.split(['(', ')', ' ']).find(|word| word.starts_with("farm-"));

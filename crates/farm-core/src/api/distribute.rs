@@ -1,12 +1,13 @@
-//! Cutting work into contiguous parts.
+//! Divides work into contiguous parts.
 
 use std::ops::Range;
 
-/// Cuts `0..n_items` into at most `n_parts` contiguous ranges whose lengths differ by at most one.
+/// Divides `0..n_items` into at most `n_parts` contiguous ranges whose lengths differ by at most
+/// one.
 ///
-/// No range is ever empty: with fewer items than parts there are as many ranges as items, and nothing
-/// for `n_items == 0` or `n_parts == 0`. The longer ranges come first. Cutting by a rounded-up length
-/// instead would leave workers idle: 9 items over 8 parts would give 5 ranges.
+/// No range is empty: if there are fewer items than parts, there are as many ranges as items, and
+/// if `n_items` or `n_parts` is 0, there are none. The longer ranges come first. Ranges of a
+/// rounded-up length would leave workers without work: 9 items in 8 parts would make 5 ranges.
 ///
 /// # Examples
 ///

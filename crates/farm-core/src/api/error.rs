@@ -1,5 +1,5 @@
-//! What can go wrong: with one task ([`TaskError`]), in a worker ([`Failure`]), with a worker
-//! ([`Loss`]), and with a pool ([`FarmError`]).
+//! The errors: of a task ([`TaskError`]), as a worker reports one ([`Failure`]), the death of a
+//! worker ([`Loss`]), and the errors of a pool ([`FarmError`]).
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,43 +11,44 @@ use thiserror::Error;
 use crate::backend::task::{TaskName, WorkerId};
 use crate::wire::function::FunctionError;
 
-/// What happened to one task that has no result.
+/// The reason why a task has no result.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum TaskError {
-    /// The function panicked. Its worker lives on.
+    /// The function has panicked. The worker is still alive.
     #[error("{task} panicked{}: {message}", at(.location))]
     Panicked {
         /// The task.
         task: Arc<TaskName>,
-        /// The panic's message.
+        /// The message of the panic.
         message: String,
         /// The place of the panic: file, line and column.
         location: Option<String>,
-        /// The worker's stack at the panic.
+        /// The backtrace of the panic.
         backtrace: String,
     },
-    /// The worker died while it ran the task. The pool replaces it.
+    /// The worker has died while it ran the task. The pool replaces the worker.
     #[error("{task} lost its worker{}: {loss}", each_time(.attempts))]
     WorkerLost {
         /// The task.
         task: Arc<TaskName>,
-        /// Which worker died, and how; with several attempts, the last.
+        /// Which worker has died, and how. After several attempts, this is the loss of the last
+        /// one.
         loss: Box<Loss>,
-        /// How often the task was started.
+        /// The number of attempts that have failed.
         attempts: u32,
     },
-    /// The task ran over its time, and was stopped together with its worker.
+    /// The task has exceeded its time limit, and was stopped together with its worker.
     #[error("{task} took longer than its {limit:?}{}", each_time(.attempts))]
     TimedOut {
         /// The task.
         task: Arc<TaskName>,
-        /// How long it was allowed to take.
+        /// The time limit of each attempt.
         limit: Duration,
-        /// How often the task was started.
+        /// The number of attempts that have failed.
         attempts: u32,
     },
-    /// The task was cancelled, or its pool was terminated.
+    /// The task was cancelled, or its pool was terminated or dropped.
     #[error("{task} was cancelled")]
     Cancelled {
         /// The task.
@@ -58,33 +59,34 @@ pub enum TaskError {
     Encode {
         /// The task.
         task: Arc<TaskName>,
-        /// Which of them.
+        /// What could not be encoded.
         stage: Stage,
-        /// What its `Serialize` said.
+        /// The message of its `Serialize`.
         reason: String,
     },
-    /// The argument or the result could not be decoded, or the report of a failure.
+    /// The argument, the result, or the report of a failure could not be decoded.
     #[error("{task}: its {stage} cannot be decoded: {reason}")]
     Decode {
         /// The task.
         task: Arc<TaskName>,
-        /// Which of them.
+        /// What could not be decoded.
         stage: Stage,
-        /// What its `Deserialize` said.
+        /// The message of its `Deserialize`.
         reason: String,
     },
-    /// There is no memory in which the argument or the result could travel.
+    /// There is not enough memory to transfer the argument or the result.
     #[error("{task}: there is no room for its {stage}: {reason}")]
     NoRoom {
         /// The task.
         task: Arc<TaskName>,
-        /// Which of them.
+        /// What there is no memory for.
         stage: Stage,
-        /// How much is wanted, and where.
+        /// How much memory is needed, and where.
         reason: String,
     },
-    /// The task has kept handles of shared arrays beyond its end, in a static or with a thread. Its worker is
-    /// ended, for it could go on reading and writing what others are given next.
+    /// The task has kept handles of shared arrays beyond its end, in a static or on another thread.
+    /// The worker process is killed, because it could still read and write what other tasks are
+    /// given next.
     #[error(
         "{task} has kept what it was lent beyond its end: {}; return it, or drop it before the task ends",
         .handles.join(", ")
@@ -92,7 +94,7 @@ pub enum TaskError {
     Escaped {
         /// The task.
         task: Arc<TaskName>,
-        /// The handles: what each is, and of which segment.
+        /// The handles that were kept: for each, its kind and its segment.
         handles: Vec<String>,
     },
     /// The function cannot be sent, or the worker does not know it.
@@ -100,20 +102,20 @@ pub enum TaskError {
     Function {
         /// The task.
         task: Arc<TaskName>,
-        /// StealReason.
+        /// Why the function was refused.
         source: FunctionError,
     },
-    /// The pool cannot do what the options of the task ask for.
+    /// The pool does not support an option of the task.
     #[error(
         "{task} asks for {what}, which this pool cannot give: leave it out, or use farm_process::Pool"
     )]
     Unsupported {
         /// The task.
         task: Arc<TaskName>,
-        /// What it asks for.
+        /// What the option asks for.
         what: &'static str,
     },
-    /// A task tried to submit a task.
+    /// A task has submitted a task.
     #[error(
         "{task} was submitted from inside a task; return the data and let the master submit, or use threads inside the task"
     )]
@@ -121,7 +123,7 @@ pub enum TaskError {
         /// The task that was refused.
         task: Arc<TaskName>,
     },
-    /// The outcome is not there any more: the handle was polled to its end, which gave it, and then asked again.
+    /// The outcome was taken before: the handle was polled after it had returned the outcome.
     #[error(
         "{task} has given its outcome already, when its handle was polled; keep what that gave"
     )]
@@ -129,25 +131,26 @@ pub enum TaskError {
         /// The task.
         task: Arc<TaskName>,
     },
-    /// The pool has no workers left and cannot start new ones.
+    /// The pool has no workers left and cannot start new ones, or this process is a fork of the one
+    /// that made the pool.
     #[error("{task} has no pool: {reason}")]
     NoWorkers {
         /// The task.
         task: Arc<TaskName>,
-        /// StealReason workers do not start.
+        /// Why there are no workers.
         reason: Arc<str>,
     },
 }
 
-/// What of a task travels between master and worker.
+/// A value of a task that travels between master and worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
 pub enum Stage {
-    /// Its argument, to the worker.
+    /// The argument, which goes to the worker.
     Argument,
-    /// Its result, to the master.
+    /// The result, which goes to the master.
     Result,
-    /// The report of its failure, to the master.
+    /// The report of a failure, which goes to the master.
     Failure,
 }
 
@@ -170,8 +173,8 @@ fn each_time(attempts: &u32) -> String {
 }
 
 impl TaskError {
-    /// Whether the task, once it had been sent, may have stopped half-way in what it was writing. That is so
-    /// unless its worker has said that it came to its end, in the last attempt as in all before.
+    /// Whether the task, if it was sent, may have stopped half-way while it wrote to rows of an
+    /// array. Only errors about the result say that the function has returned.
     pub(crate) fn leaves_torn_rows(&self) -> bool {
         !matches!(
             self,
@@ -181,7 +184,7 @@ impl TaskError {
         )
     }
 
-    /// The task that this happened to.
+    /// The task that has failed.
     pub fn task(&self) -> &Arc<TaskName> {
         match self {
             Self::Panicked { task, .. }
@@ -201,36 +204,39 @@ impl TaskError {
     }
 }
 
-/// How a worker died.
+/// The death of a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Loss {
-    /// The worker.
+    /// The worker that has died.
     pub worker: WorkerId,
-    /// Its process id.
+    /// The process id of the worker.
     pub pid: u32,
-    /// The signal that ended it, if one did.
+    /// The signal that ended the worker, if a signal did.
     pub signal: Option<i32>,
-    /// The exit code that it ended with, if it did.
+    /// The exit code of the worker, if it has exited.
     pub code: Option<i32>,
-    /// Its end was reaped by somebody else than the pool: the program waits for all its children (`waitpid(-1)`), or ignores
-    /// SIGCHLD. So there is neither signal nor code.
+    /// Whether the process was reaped by something other than the pool, so that neither its signal
+    /// nor its exit code is known. This happens if the program waits for all its children
+    /// (`waitpid(-1)`) or ignores SIGCHLD.
     pub reaped_by_others: bool,
-    /// How long it had been stopped, as by SIGSTOP, if that is why the pool has killed it.
+    /// How long the worker was stopped, as by SIGSTOP, if the pool has killed it for that.
     pub stopped: Option<Duration>,
-    /// It was killed, and in the same moment the kernel has killed somebody in its control group for want
-    /// of memory: probably this worker.
+    /// Whether the worker was probably killed because memory ran out: SIGKILL ended it, the pool
+    /// had not killed it, and the kernel's count of processes killed for want of memory had
+    /// increased. This is the count of the control group, where it has one.
     pub out_of_memory: bool,
-    /// The most memory that it has had resident, in bytes, where that is known.
+    /// The largest amount of resident memory of the worker, in bytes, if it is known.
     pub peak_memory: Option<u64>,
-    /// The limit of its memory, in bytes, if the pool sets one.
+    /// The memory limit of the worker, in bytes, if the pool sets one.
     pub memory_limit: Option<u64>,
-    /// The last lines that it wrote to stderr or stdout, without those of a panic's backtrace.
+    /// The last lines that the worker has written to stderr or stdout, without those of a panic's
+    /// backtrace.
     pub last_output: Arc<str>,
 }
 
 impl Loss {
-    /// A loss of which no more is known.
+    /// A loss of which only the worker and its process id are known.
     pub fn new(worker: WorkerId, pid: u32) -> Self {
         Self {
             worker,
@@ -246,13 +252,13 @@ impl Loss {
         }
     }
 
-    /// The name of the signal that ended it, such as `SIGSEGV`.
+    /// The name of the signal that ended the worker, such as `SIGSEGV`.
     pub fn signal_name(&self) -> Option<String> {
         self.signal.map(signal_name)
     }
 }
 
-/// One line, with the last of the worker's last lines.
+/// One line. It ends with the last informative line of the worker's output, if there is one.
 impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { worker, pid, stopped, .. } = self;
@@ -287,7 +293,7 @@ impl fmt::Display for Loss {
     }
 }
 
-/// Whether a line is more than a note below something else, or a part of it.
+/// Whether a line of output is not empty, not a note, and not indented below another line.
 fn says_something(line: &&str) -> bool {
     !line.trim().is_empty() && !line.starts_with(' ') && !line.starts_with("note: ")
 }
@@ -335,43 +341,43 @@ fn signal_name(signal: i32) -> String {
     name.to_owned()
 }
 
-/// What a worker reports of a task that has no result; [`TaskError`] with the task's name left out,
-/// which the master knows.
+/// The reason why a task has no result, as a worker reports it: a [`TaskError`] without the name of
+/// the task, which the master knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Failure {
-    /// The function panicked.
+    /// The function has panicked.
     Panicked {
-        /// The panic's message.
+        /// The message of the panic.
         message: String,
-        /// The place of the panic.
+        /// The place of the panic: file, line and column.
         location: Option<String>,
-        /// The stack at the panic.
+        /// The backtrace of the panic.
         backtrace: String,
     },
-    /// Handles of shared arrays are still held, after the task.
+    /// Handles of shared arrays are still held after the end of the task.
     Escaped {
-        /// Which.
+        /// The handles, by name.
         handles: Vec<String>,
     },
-    /// This could not be encoded.
+    /// A value could not be encoded.
     Encode {
-        /// The result, in a worker.
+        /// What could not be encoded; in a worker, the result.
         stage: Stage,
-        /// What its `Serialize` said.
+        /// The message of its `Serialize`.
         reason: String,
     },
-    /// This could not be decoded, or did not arrive whole.
+    /// A value could not be decoded, or did not arrive whole.
     Decode {
-        /// Which.
+        /// What could not be decoded.
         stage: Stage,
-        /// What its `Deserialize` said, or what was lost.
+        /// The message of its `Deserialize`, or what was lost.
         reason: String,
     },
-    /// There is no room for this.
+    /// There is not enough memory to transfer a value.
     NoRoom {
-        /// For which.
+        /// What there is no memory for.
         stage: Stage,
-        /// How much is wanted, and where.
+        /// How much memory is needed, and where.
         reason: String,
     },
     /// The reference in the message leads to no function.
@@ -382,7 +388,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The error of the task that this happened to.
+    /// Returns the error of the task that has failed in this way.
     pub fn of(self, task: Arc<TaskName>) -> TaskError {
         match self {
             Self::Panicked { message, location, backtrace } => {
@@ -399,63 +405,64 @@ impl Failure {
     }
 }
 
-/// StealReason there is no farm.
+/// The reason why a pool could not be made. A [`TaskError`] can be converted into it, for functions
+/// that make a pool and run tasks.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum FarmError {
-    /// A pool of no workers, or of more than a pool can have.
+    /// The number of workers is 0, or larger than a pool can have.
     #[error("a pool of {asked} workers cannot be made: ask for 1 to {most}")]
     Workers {
-        /// How many were asked for.
+        /// The number of workers that was asked for.
         asked: usize,
-        /// How many a pool can have.
+        /// The largest number of workers that a pool can have.
         most: usize,
     },
-    /// A pool was made inside a task.
+    /// The pool was made inside a task.
     #[error(
         "a pool cannot be made inside a task: return the data and let the master submit more tasks, or use threads (rayon) inside the task"
     )]
     Nested,
-    /// `init` was not called.
+    /// `farm_process::init` was not called.
     #[error(
         "workers cannot start: call farm_process::init() first in main, or, in tests, put farm_process::init_before_main!() at the top of the test file"
     )]
     NotInitialised,
-    /// The limit of file descriptors is too low for so many workers.
+    /// The limit on file descriptors is too low for so many workers.
     #[error(
         "{workers} workers need some {needed} file descriptors, and {left} are left: raise the limit (`ulimit -n`), or ask for fewer workers"
     )]
     Descriptors {
-        /// How many workers were asked for.
+        /// The number of workers that was asked for.
         workers: usize,
-        /// How many descriptors they need.
+        /// The number of descriptors that the pool needs.
         needed: usize,
-        /// How many the process may still open.
+        /// The number of descriptors that this process may still open.
         left: usize,
     },
-    /// The initializer, or its argument, cannot be sent to the workers.
+    /// The initializer or its argument cannot be sent to the workers.
     #[error("the initializer cannot be sent: {reason}")]
     Initializer {
-        /// Its function, and why.
+        /// The reason.
         reason: String,
     },
-    /// A worker ended, or stayed silent, before it was ready.
+    /// A worker has ended, or has taken too long, before it was ready.
     #[error("worker (pid {pid}) did not come up: {reason}")]
     Start {
-        /// Its process id; 0 if there was none.
+        /// The process id of the worker; 0 if it had no process.
         pid: u32,
-        /// What happened.
+        /// What has happened.
         reason: String,
     },
-    /// The system refused something that the pool needs.
+    /// The system has refused something that the pool needs.
     #[error("cannot {doing}: {source}")]
     System {
         /// What the pool was doing.
         doing: &'static str,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// A task failed, where the caller does not tell the two apart.
+    /// A task has failed.
     #[error(transparent)]
     Task(#[from] TaskError),
 }

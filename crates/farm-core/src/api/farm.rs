@@ -1,4 +1,4 @@
-//! The face that all pools share.
+//! The `Farm` trait, which all pools implement.
 
 use std::ops::Range;
 
@@ -13,15 +13,16 @@ use crate::wire::function::{Data, TaskFn};
 
 /// A pool of workers that run plain functions.
 ///
-/// Changing the `use` line that names the pool changes where the tasks run, and nothing else: results are
-/// in the order of their inputs and equal to the bit on every pool, given functions that depend on
-/// nothing but their argument.
+/// A program changes where its tasks run by the `use` line that names the pool. Results are in the
+/// order of their inputs, and equal to the bit on every pool if the functions depend on nothing but
+/// their argument.
 ///
-/// A pool is `Send + Sync`; any thread may submit. Dropping it stops its workers at once.
+/// A pool is `Send + Sync`, and any thread may submit tasks. Dropping a pool is the same as
+/// [`terminate`](Self::terminate).
 ///
 /// # Examples
 ///
-/// A function that runs on whatever pool it is given:
+/// A function that runs on any pool:
 ///
 /// ```
 /// use farm_core::prelude::*;
@@ -35,25 +36,28 @@ use crate::wire::function::{Data, TaskFn};
 /// }
 /// ```
 pub trait Farm: Backend {
-    /// Puts a task on the to-do list, and returns at once.
+    /// Submits a task and returns its handle. It does not wait for the result; only `farm-mono`
+    /// runs the task here.
     ///
-    /// What is wrong with the task, an argument that cannot be encoded included, is told by the handle.
+    /// If something is wrong with the task, for example an argument that cannot be encoded, the
+    /// handle returns the error.
     fn submit_with<A, R, F>(&self, options: TaskOptions, function: F, argument: A) -> TaskHandle<R>
     where
         A: Data,
         R: Data,
         F: TaskFn<A, R>;
 
-    /// How many workers this pool has; at least 1.
+    /// Returns the number of workers of this pool, which is at least 1.
     fn workers(&self) -> usize;
 
-    /// How many tasks [`imap`](Self::imap) keeps submitted at a time, as long as their
-    /// encoded arguments take no more than 64 MiB or they are no more than two per worker. It takes no
-    /// more of its input ahead. [`map`](Self::map) and its other relatives, of which all outcomes are wanted, may take
-    /// more, unless the pool was told how many.
+    /// Returns how many tasks [`imap`](Self::imap) keeps submitted at a time.
+    ///
+    /// `imap` submits fewer tasks while their encoded arguments take 64 MiB or more, but still two
+    /// per worker. It takes no item ahead of these. [`map`](Self::map) and the other methods that
+    /// wait for all outcomes may submit more, unless the builder of the pool was given a number.
     fn in_flight(&self) -> usize;
 
-    /// What the pool has done so far.
+    /// Returns counts of what the pool has done so far.
     fn stats(&self) -> Stats;
 
     /// Waits for all tasks, then stops the workers.
@@ -61,14 +65,15 @@ pub trait Farm: Backend {
     where
         Self: Sized;
 
-    /// Stops the workers at once; tasks that are not done end as [`TaskError::Cancelled`].
+    /// Stops the workers at once. Tasks that are not finished end as [`TaskError::Cancelled`].
     ///
-    /// Dropping the pool does the same.
+    /// Threads cannot be stopped: a pool of threads waits for the tasks that are running. Dropping
+    /// a pool does the same.
     fn terminate(self)
     where
         Self: Sized;
 
-    /// [`submit_with`](Self::submit_with) default options.
+    /// Submits a task with default options; see [`submit_with`](Self::submit_with).
     fn submit<A, R, F>(&self, function: F, argument: A) -> TaskHandle<R>
     where
         A: Data,
@@ -78,11 +83,11 @@ pub trait Farm: Backend {
         self.submit_with(TaskOptions::new(), function, argument)
     }
 
-    /// Submits a task and waits for it.
+    /// Submits a task and waits for its result.
     ///
     /// # Errors
     ///
-    /// What happened to the task instead of a result.
+    /// The reason why the task has no result.
     fn apply<A, R, F>(&self, function: F, argument: A) -> Result<R, TaskError>
     where
         A: Data,
@@ -92,12 +97,13 @@ pub trait Farm: Backend {
         self.submit(function, argument).get()
     }
 
-    /// Batcher `function` on each item; the results are in the order of the items.
+    /// Calls `function` on each item, and returns the results in the order of the items.
     ///
     /// # Errors
     ///
-    /// The error of the lowest index that has one, whatever failed first in time. Tasks after it that
-    /// have not started are cancelled; when `map` returns, none of its tasks is running.
+    /// The error of the first item, in the order of the items, that has one; it need not be the
+    /// first in time. Tasks after it that have not started are cancelled. When `map` returns, none
+    /// of its tasks is running.
     fn map<A, R, F, I>(&self, function: F, items: I) -> Result<Vec<R>, TaskError>
     where
         Self: Sized,
@@ -109,7 +115,7 @@ pub trait Farm: Backend {
         self.map_with(TaskOptions::new(), function, items)
     }
 
-    /// [`map`](Self::map), with options that hold for each of its tasks.
+    /// Does the same as [`map`](Self::map), with options that apply to each task.
     ///
     /// # Errors
     ///
@@ -130,8 +136,8 @@ pub trait Farm: Backend {
         self.imap_with(options, function, items).of_all().collect()
     }
 
-    /// Batcher `function` on each item; every outcome, in the order of the items. With options, it is
-    /// [`imap_with`](Self::imap_with) and `collect`.
+    /// Calls `function` on each item, and returns all outcomes in the order of the items. To give
+    /// options, collect [`imap_with`](Self::imap_with).
     fn map_each<A, R, F, I>(&self, function: F, items: I) -> Vec<Result<R, TaskError>>
     where
         Self: Sized,
@@ -143,8 +149,11 @@ pub trait Farm: Backend {
         self.imap(function, items).of_all().collect()
     }
 
-    /// Batcher `function` on each item, lazily: items are taken no further ahead than tasks are in flight,
-    /// and no outcome is kept once it is asked for. So the input may be endless.
+    /// Calls `function` on each item, and returns an iterator over the outcomes in the order of the
+    /// items.
+    ///
+    /// It is lazy: it takes no more items ahead than [`in_flight`](Self::in_flight) says, and keeps
+    /// no outcome that it has returned. So the input may be endless.
     ///
     /// # Examples
     ///
@@ -167,7 +176,7 @@ pub trait Farm: Backend {
         self.imap_with(TaskOptions::new(), function, items)
     }
 
-    /// [`imap`](Self::imap), with options that hold for each of its tasks.
+    /// Does the same as [`imap`](Self::imap), with options that apply to each task.
     fn imap_with<A, R, F, I>(
         &self,
         options: TaskOptions,
@@ -184,7 +193,7 @@ pub trait Farm: Backend {
         Imap::new(self, options, function, items.into_iter())
     }
 
-    /// Batcher `function` on each item for what it does; there are no results to keep.
+    /// Calls `function` on each item, for functions that return nothing.
     ///
     /// # Errors
     ///
@@ -199,7 +208,7 @@ pub trait Farm: Backend {
         self.imap(function, items).of_all().collect()
     }
 
-    /// Cuts `0..n_items` into one part per worker, see [`distribute`].
+    /// Divides `0..n_items` into one part per worker; see [`distribute`].
     fn distribute(&self, n_items: usize) -> Vec<Range<usize>> {
         distribute(n_items, self.workers())
     }

@@ -1,4 +1,4 @@
-//! The caller's end of a submitted task.
+//! The handle of a submitted task.
 
 use std::fmt;
 use std::future::Future;
@@ -15,9 +15,10 @@ use crate::backend::task::TaskName;
 use crate::backend::wakers::wake_here;
 use crate::wire::function::Data;
 
-/// The outcome of one submitted task, now or later. It is also a [`Future`].
+/// The handle of one submitted task, by which its outcome is waited for and taken. It is also a
+/// [`Future`].
 ///
-/// Dropping a handle cancels nothing: the task runs, and its result is thrown away.
+/// Dropping a handle does not cancel the task: it runs, and its result is discarded.
 ///
 /// # Examples
 ///
@@ -36,36 +37,37 @@ pub struct TaskHandle<R> {
 }
 
 impl<R> TaskHandle<R> {
-    /// The handle of a task of `pool` whose outcome will be put into `slot`. Its
-    /// argument takes up `bytes` in the pool.
+    /// Makes the handle of a task of `pool` whose outcome will be put into `slot`. The encoded
+    /// argument takes `bytes` bytes in the pool.
     pub fn new(slot: Arc<Slot<R>>, pool: Option<Weak<dyn PoolRef>>, bytes: usize) -> Self {
         Self { slot, pool, bytes }
     }
 
-    /// The handle of a task that ended before it was sent.
+    /// Makes the handle of a task that has failed before it was sent.
     pub fn failed(error: TaskError) -> Self {
         let slot = Slot::new(error.task().clone());
-        // It is new: nobody waits for it.
+        // The slot is new, so no waker waits for it.
         let _ = slot.fill(Err(error));
         Self::new(Arc::new(slot), None, 0)
     }
 
-    /// The name of the task.
+    /// Returns the name of the task.
     pub fn task(&self) -> &TaskName {
         self.slot.task()
     }
 
-    /// Whether the outcome is in.
+    /// Returns whether the outcome has arrived.
     pub fn is_ready(&self) -> bool {
         self.slot.is_ready()
     }
 
-    /// Waits until the outcome is in.
+    /// Waits until the outcome has arrived.
     pub fn wait(&self) {
         self.wait_until(None);
     }
 
-    /// Says whether the outcome is in.
+    /// Waits until the outcome has arrived or the deadline has passed; returns whether it has
+    /// arrived.
     fn wait_until(&self, deadline: Option<Instant>) -> bool {
         if !self.is_ready()
             && let Some(pool) = self.reach_pool()
@@ -75,7 +77,8 @@ impl<R> TaskHandle<R> {
         self.slot.wait(deadline)
     }
 
-    /// The pool, as long as there is one. A fork of its process is told that no outcome comes.
+    /// Returns the pool, if it still exists. In a fork of the pool's process, the outcome becomes
+    /// an error, because no other will arrive.
     fn reach_pool(&self) -> Option<Arc<dyn PoolRef>> {
         reach(self.pool.as_ref()).unwrap_or_else(|reason| {
             let task = self.slot.task().clone();
@@ -84,10 +87,10 @@ impl<R> TaskHandle<R> {
         })
     }
 
-    /// Cancels the task, and says whether it did; its outcome is then [`TaskError::Cancelled`].
+    /// Cancels the task; returns whether it did. The outcome is then [`TaskError::Cancelled`].
     ///
-    /// A task that is running is stopped if the pool can do that: a worker process is killed, and
-    /// replaced; a thread cannot be, so that on threads only what has not started is cancelled.
+    /// A pool of processes stops also a task that is running: it kills the worker and replaces it.
+    /// A pool of threads cannot do that, and cancels only a task that has not started.
     pub fn cancel(&self) -> bool {
         self.cancel_within(CancelScope::Running)
     }
@@ -97,7 +100,7 @@ impl<R> TaskHandle<R> {
             && self.reach_pool().is_some_and(|pool| pool.cancel(self.slot.task().id, reach))
     }
 
-    /// The size of its encoded argument; 0 where the pool holds none.
+    /// The size of the encoded argument in the pool, in bytes; 0 if the pool holds none.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -108,17 +111,18 @@ impl<R: Data> TaskHandle<R> {
     ///
     /// # Errors
     ///
-    /// What happened to the task instead.
+    /// The reason why the task has no result.
     pub fn get(self) -> Result<R, TaskError> {
         self.wait();
         self.take()
     }
 
-    /// Waits for at most `timeout`. The task goes on if it is not done by then.
+    /// Waits for the task, but not longer than `timeout`. If the task has not finished by then, it
+    /// continues.
     ///
     /// # Errors
     ///
-    /// Hands the handle back if the outcome is not in.
+    /// Hands the handle back if the outcome has not arrived.
     ///
     /// # Examples
     ///
@@ -134,7 +138,7 @@ impl<R: Data> TaskHandle<R> {
     /// # }
     /// ```
     pub fn get_timeout(self, timeout: Duration) -> Result<Result<R, TaskError>, Self> {
-        // A time that the clock cannot hold is as good as no limit.
+        // A timeout that the clock cannot represent is no limit.
         if self.wait_until(Instant::now().checked_add(timeout)) {
             Ok(self.take())
         } else {
@@ -150,7 +154,7 @@ impl<R: Data> TaskHandle<R> {
 impl<R: Data> Future for TaskHandle<R> {
     type Output = Result<R, TaskError>;
 
-    /// Ready once; asked again, the handle says [`TaskError::Taken`].
+    /// Returns the outcome once. If the handle is polled again, it returns [`TaskError::Taken`].
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let is_told = || self.reach_pool().is_none() && self.is_ready();
         if self.slot.poll(context.waker()) || is_told() {

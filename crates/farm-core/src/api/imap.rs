@@ -1,4 +1,5 @@
-//! The tasks of one `map`: items go out ahead, by themselves or many in a batch, and outcomes come back in order.
+//! The tasks of one `map`: items are submitted ahead, alone or in batches, and outcomes are
+//! returned in order.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,14 +16,14 @@ use crate::backend::pending::{Arrivals, BatchSlot, PendingBatch};
 use crate::loan::Loans;
 use crate::wire::function::{Data, TaskFn};
 
-/// How many bytes of encoded arguments a `map` keeps submitted, unless fewer than two tasks per worker
-/// have as much.
+/// The number of bytes of encoded arguments up to which a `map` submits more items. Two items per
+/// worker are submitted in any case.
 const MOST_BYTES: usize = 64 << 20;
 
-/// An iterator over outcomes in the order of the items, see [`Farm::imap`].
+/// An iterator over outcomes in the order of the items; see [`Farm::imap`].
 ///
-/// When it is dropped early, because an item failed or because the input panicked, what has not started
-/// is cancelled and what has started is waited for: no task outlives its `map`.
+/// If it is dropped early, because an item failed or the input panicked, it cancels what has not
+/// started and waits for what has started: no task continues after its `map` has ended.
 #[must_use = "no item is taken before the first outcome is asked for"]
 pub struct Imap<'a, P, F, I: Iterator, R> {
     farm: &'a P,
@@ -30,26 +31,27 @@ pub struct Imap<'a, P, F, I: Iterator, R> {
     function: F,
     items: std::iter::Fuse<I>,
     next_item: usize,
-    /// How many items are kept submitted.
+    /// The largest number of items that are submitted and not returned.
     in_flight: usize,
     batches: Option<BatchedInput<'a, F, I::Item, R>>,
     submitted: VecDeque<Submitted<R>>,
-    /// The next results.
+    /// Results that are decoded and not yet returned.
     at_hand: VecDeque<R>,
-    /// As far as is known.
+    /// Whether the input may have more items. It is updated only if items are submitted in batches.
     items_are_left: bool,
-    /// How many items are submitted, and the size of their arguments.
+    /// The number of items that are submitted and not returned.
     waiting: usize,
+    /// The size of the encoded arguments of what is submitted, in bytes.
     bytes: usize,
 }
 
-/// What it takes to put items into batches.
+/// The state of a `map` whose items are submitted in batches.
 struct BatchedInput<'a, F, A, R> {
     pool: &'a dyn Batching,
     calls: Batcher<F, A>,
     pace: Pace,
     arrivals: Arc<Arrivals>,
-    /// How many have been submitted.
+    /// The number of batches that were submitted.
     submitted: usize,
     marker: std::marker::PhantomData<fn() -> R>,
 }
@@ -99,7 +101,7 @@ where
         }
     }
 
-    /// All of its outcomes are wanted, so it may take more items ahead.
+    /// Allows more items to be submitted ahead, because all outcomes are wanted.
     pub(crate) fn of_all(mut self) -> Self {
         if let Some(batches) = &self.batches {
             self.in_flight = batches.pool.ahead();
@@ -116,7 +118,7 @@ where
             })
     }
 
-    /// Submits what comes next; says whether there was anything.
+    /// Submits the next item or the next batch; returns whether there was one.
     fn submit_next(&mut self) -> bool {
         let Some(BatchedInput { pool, calls, pace, arrivals, submitted, .. }) = &mut self.batches
         else {
@@ -138,7 +140,7 @@ where
             pace.took(took, items);
         }
         let workers = self.farm.workers();
-        // All workers have some of what may be submitted.
+        // Bounds the batch, so that all workers get a part of what may be submitted.
         let share = (self.in_flight / (PARTS * workers)).max(1);
         let size = pace.next(left, workers).min(share).min(self.in_flight - self.waiting);
         let before = self.submitted.len();
@@ -177,7 +179,7 @@ where
         self.items_are_left
     }
 
-    /// Waits for what comes next, and submits more meanwhile.
+    /// Waits for the next outcome, and submits more items meanwhile. Returns `None` at the end.
     fn next_arrival(&mut self) -> Option<Result<R, TaskError>> {
         loop {
             while self.has_room() && self.submit_next() {}
@@ -185,7 +187,7 @@ where
             let finished = self.batches.as_ref().map_or(0, |e| e.arrivals.finished());
             let (outcome, is_done) = match self.submitted.front_mut()? {
                 Submitted::One(_) => (None, true),
-                // When others are finished before it, there is room for more.
+                // Waits also until another batch finishes, if more items can be submitted then.
                 Submitted::Many(batch) => {
                     if !batch.wait_for_next(if more { finished } else { usize::MAX }) {
                         continue;
@@ -208,7 +210,7 @@ where
     }
 }
 
-/// How many batches that are not finished there may be for each worker.
+/// The largest number of unfinished batches per worker.
 const ENVELOPES: usize = 6;
 
 impl<P, F, I, R> Iterator for Imap<'_, P, F, I, R>

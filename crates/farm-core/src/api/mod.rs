@@ -1,4 +1,4 @@
-//! What a program uses: a farm, the handles of its tasks, options, outcomes and figures.
+//! The API of programs: the farm, handles of tasks, options, errors and statistics.
 
 pub(crate) mod distribute;
 pub(crate) mod error;

@@ -1,14 +1,14 @@
-//! What a program may say of a task when it submits it.
+//! The options of a task.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What may be said of a task when it is submitted.
+/// The options of a task.
 ///
-/// What is left open is as the pool's builder says, and else as the methods here say. A pool that cannot
-/// honour an option refuses the task with [`TaskError::Unsupported`](crate::api::error::TaskError::Unsupported); none
-/// is ignored in silence, but for `farm-mono`, which lets a task take its time, because that is where
-/// debuggers are used.
+/// An option that is not set has the value that was given to the pool's builder, or else the
+/// default below. A pool that cannot honour an option refuses the task with
+/// [`TaskError::Unsupported`](crate::api::error::TaskError::Unsupported). The exception is
+/// `farm-mono`, which ignores timeouts, because it is used with debuggers.
 ///
 /// # Examples
 ///
@@ -16,7 +16,8 @@ use std::time::Duration;
 /// use std::time::Duration;
 /// use farm_core::TaskOptions;
 ///
-/// let options = TaskOptions::new().label("north plate").timeout(Duration::from_secs(10)).retries(2);
+/// let options =
+///     TaskOptions::new().label("north plate").timeout(Duration::from_secs(10)).retries(2);
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct TaskOptions {
@@ -29,30 +30,33 @@ pub struct TaskOptions {
 }
 
 impl TaskOptions {
-    /// The defaults.
+    /// Makes options of which none is set.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A name of the caller's own, told in errors.
+    /// Sets a name for the task, which its errors contain.
     #[must_use]
     pub fn label(mut self, label: impl Into<Arc<str>>) -> Self {
         self.label = Some(label.into());
         self
     }
 
-    /// How long one attempt may take; a task that takes longer is stopped together with its worker. No
-    /// limit by default; `Duration::MAX` is none either.
+    /// Sets how long one attempt may take. A task that takes longer is stopped together with its
+    /// worker.
+    ///
+    /// There is no limit by default, and `Duration::MAX` is no limit either.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// How often the task is started again when the worker that runs it dies; 0 by default.
+    /// Sets how often the task is started again after its worker has died while running it; 0 by
+    /// default.
     ///
-    /// A task that is started again must do no harm by having been started before: what it wrote outside
-    /// the farm, to a file say, is still there. The rows of a [band] are put back as they were.
+    /// The function must allow for being run again: what an earlier attempt has written outside the
+    /// farm, for example to a file, is still there. The rows of a [band] are restored.
     ///
     /// [band]: https://docs.rs/farm-shm
     #[must_use]
@@ -61,22 +65,23 @@ impl TaskOptions {
         self
     }
 
-    /// Whether the task is started again when it panics, too; not by default, since most panics come
-    /// again.
+    /// Sets whether the task is started again after a panic, too. By default it is not, since most
+    /// panics occur again. The number of [`retries`](Self::retries) is for all failures together.
     #[must_use]
     pub fn retry_panics(mut self, retry: bool) -> Self {
         self.retry_panics = Some(retry);
         self
     }
 
-    /// Whether the task is started again when it has run over its time, too; not by default.
+    /// Sets whether the task is started again after it has exceeded its time limit, too. By default
+    /// it is not.
     #[must_use]
     pub fn retry_timeouts(mut self, retry: bool) -> Self {
         self.retry_timeouts = Some(retry);
         self
     }
 
-    /// These options, with what they leave open taken from `defaults`.
+    /// Returns these options, completed by those of `defaults` that are not set here.
     #[must_use]
     pub fn or(self, defaults: &Self) -> Self {
         Self {
@@ -89,7 +94,7 @@ impl TaskOptions {
         }
     }
 
-    /// What they say of failures and time.
+    /// Returns the options about time and failures.
     pub fn policy(&self) -> Policy {
         Policy {
             timeout: self.timeout,
@@ -105,15 +110,15 @@ impl TaskOptions {
     }
 }
 
-/// How long a task may take, and when it is started again; see [`TaskOptions`].
+/// The time limit of a task, and when it is started again; see [`TaskOptions`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// How long one attempt may take.
+    /// How long one attempt may take; `None` for no limit.
     pub timeout: Option<Duration>,
-    /// How many failures are forgiven.
+    /// How many failures are followed by another attempt.
     pub retries: u32,
-    /// Whether panics are among them.
+    /// Whether another attempt follows also after a panic.
     pub retry_panics: bool,
-    /// Whether timeouts are among them.
+    /// Whether another attempt follows also after the time limit was exceeded.
     pub retry_timeouts: bool,
 }

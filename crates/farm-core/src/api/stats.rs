@@ -1,34 +1,34 @@
-//! What a pool has done so far.
+//! Counts of what a pool has done.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::api::error::TaskError;
 
-/// Counts of one pool since it was made.
+/// Counts of what one pool has done since it was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Tasks submitted.
+    /// The tasks that were submitted.
     pub submitted: u64,
-    /// Tasks that returned a value.
+    /// The tasks that have returned.
     pub completed: u64,
-    /// Tasks that ended in an error other than being cancelled.
+    /// The tasks that have ended in an error other than a cancellation.
     pub failed: u64,
-    /// Tasks cancelled.
+    /// The tasks that were cancelled.
     pub cancelled: u64,
-    /// Attempts that failed and were made again.
+    /// The failed attempts that were followed by another attempt.
     pub retried: u64,
-    /// Workers that came up, replacements included.
+    /// The workers that have come up, replacements included.
     pub workers_started: u64,
-    /// Workers that died unplanned, or had to be killed.
+    /// The workers that have died unplanned or had to be killed, after they had come up.
     pub workers_lost: u64,
-    /// Workers that were replaced as planned, after their number of tasks.
+    /// The workers that were replaced as planned, after their number of tasks.
     pub workers_retired: u64,
 }
 
 /// The counters behind [`Stats`].
 ///
-/// Each is a count of its own that orders nothing, hence `Relaxed` throughout.
+/// All accesses are `Relaxed`, because the counters order no other memory.
 #[derive(Debug, Default)]
 pub struct Counters {
     submitted: AtomicU64,
@@ -42,12 +42,12 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// So many tasks were submitted.
+    /// Counts tasks that were submitted.
     pub fn submitted(&self, tasks: u64) {
         self.submitted.fetch_add(tasks, Ordering::Relaxed);
     }
 
-    /// So many tasks ended, with this error if any.
+    /// Counts tasks that have ended, with this error if there is one.
     pub fn ended(&self, tasks: u64, error: Option<&TaskError>) {
         let counter = match error {
             None => &self.completed,
@@ -57,32 +57,32 @@ impl Counters {
         counter.fetch_add(tasks, Ordering::Relaxed);
     }
 
-    /// A task could not even be sent.
+    /// Counts a task that has failed before it was sent.
     pub fn failed(&self) {
         self.failed.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// So many more failed attempts are made again.
+    /// Counts failed attempts that are followed by another attempt.
     pub fn retried(&self, attempts: u64) {
         self.retried.fetch_add(attempts, Ordering::Relaxed);
     }
 
-    /// A worker came up.
+    /// Counts a worker that has come up.
     pub fn worker_started(&self) {
         self.workers_started.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A worker died unplanned.
+    /// Counts a worker that has died unplanned.
     pub fn worker_lost(&self) {
         self.workers_lost.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A worker has done its number of tasks.
+    /// Counts a worker that has run its number of tasks.
     pub fn worker_retired(&self) {
         self.workers_retired.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The counts now.
+    /// Returns the counts.
     pub fn stats(&self) -> Stats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Stats {

@@ -1,4 +1,5 @@
-//! Many calls of one function: items become batches, or tasks of their own where they cannot go with others.
+//! Makes tasks of many items of one function: batches, or tasks of their own for items that must go
+//! alone.
 
 use std::collections::VecDeque;
 use std::marker::PhantomData;
@@ -18,48 +19,50 @@ use crate::wire::batch::Batch;
 use crate::wire::codec::CodecError;
 use crate::wire::function::{Data, Function, FunctionRef, TaskFn};
 
-/// How many bytes of arguments are enough for a batch.
+/// The number of bytes of arguments at which a batch is full.
 const FULL: usize = 24 << 10;
 
-/// Many calls of one function, whose arguments are put into batches.
+/// Puts the arguments of many calls of one function into batches.
 pub(crate) struct Batcher<F, A> {
     function: Function,
     reference: FunctionRef,
     options: TaskOptions,
     policy: Policy,
     batch: Batch,
-    /// Items that have been taken and are not encoded yet.
+    /// Items that were taken from the input and are not encoded yet.
     taken: VecDeque<A>,
-    /// The item before the next was too long for a batch.
+    /// Whether the last encoded item was too long for a batch.
     are_long: bool,
     /// The index of the first item that is not encoded yet.
     next: usize,
     marker: PhantomData<F>,
 }
 
-/// What items have become.
+/// What has become of items.
 pub(crate) enum Put<R> {
-    /// A task.
+    /// A batch.
     Task(Task),
-    /// A task of its own for the next, because of the arrays that travel beside it, or of its size.
+    /// One item as a task of its own, because of its loans, its form or its length.
     Alone(Box<Prepared<R>>),
-    /// The next has failed already.
+    /// One item whose task has already failed.
     Failed(TaskHandle<R>),
 }
 
 impl<F, A: Data> Batcher<F, A> {
-    /// How many items are taken at once. Those with something to be dropped come one by one: how that goes belongs to what
-    /// becomes of each, and they can be of any size.
+    /// The largest number of items that are taken from the input at a time. Items that need to be
+    /// dropped are taken one by one: a panic of its `Drop` must fail the item that it belongs to,
+    /// and such items can be of any size.
     const TOGETHER: usize = if needs_drop::<A>() { 1 } else { FULL / (size_of::<A>() + 1) + 1 };
 
-    /// `None` if they have to go one by one, which then tells why.
+    /// Returns `None` if the items must be submitted one by one. If that is because they cannot be
+    /// submitted at all, their handles then tell the reason.
     pub(crate) fn new<R: Data>(function: F, options: TaskOptions) -> Option<Self>
     where
         F: TaskFn<A, R>,
     {
         let function = Function::of(function);
         let policy = options.policy();
-        // How long an item takes is known to the worker alone.
+        // Only the worker knows how long each item of a batch takes.
         if inside_a_task() || policy.timeout.is_some() {
             return None;
         }
@@ -76,7 +79,8 @@ impl<F, A: Data> Batcher<F, A> {
         })
     }
 
-    /// Makes the next of up to so many items into a task, and, where one cannot go with others, that one into another.
+    /// Makes a batch of at most `size` of the next items. The batch ends before an item that must
+    /// go alone, and that item is returned as well.
     pub(crate) fn put<R: Data>(
         &mut self,
         mut arena: Option<&mut dyn ArgumentArena>,
@@ -99,7 +103,7 @@ impl<F, A: Data> Batcher<F, A> {
         [batch, odd]
     }
 
-    /// Encodes items that have been taken into the batch, up to one that cannot go with the others.
+    /// Encodes taken items into the batch, up to one that must go alone, which is returned.
     fn put_short<R: Data>(&mut self, size: usize) -> Option<Put<R>> {
         let before = self.batch.len();
         let items = self.taken.iter().take(size - before);
@@ -121,7 +125,7 @@ impl<F, A: Data> Batcher<F, A> {
         Some(self.put_alone(encoded, dropped))
     }
 
-    /// Encodes an item, which is probably as long as the one before it, where the pool wants long ones.
+    /// Encodes one item in the arena, because it is probably as long as the one before it.
     fn put_long<R: Data>(&mut self, arena: Option<&mut dyn ArgumentArena>) -> Option<Put<R>> {
         let item = self.taken.pop_front()?;
         let (encoding, encoded) = encode_in(arena, Vec::new(), &item, self.policy.retries > 0);
@@ -132,7 +136,7 @@ impl<F, A: Data> Batcher<F, A> {
         Some(self.put_alone(encoded.map(|loans| (argument, loans)), dropped))
     }
 
-    /// Makes a task of its own of the item before the next.
+    /// Makes a task of its own of the item that was encoded last.
     fn put_alone<R: Data>(
         &self,
         encoded: Result<(Payload, Loans), CodecError>,
@@ -146,7 +150,7 @@ impl<F, A: Data> Batcher<F, A> {
         }
     }
 
-    /// Makes a task of the batch, and begins another.
+    /// Makes a task of the batch, and begins another batch.
     fn seal(&mut self, first: usize) -> Task {
         let items = self.batch.len() as u32;
         let options = self.options.clone().item(first);

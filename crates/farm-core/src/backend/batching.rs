@@ -1,4 +1,4 @@
-//! What a pool offers that takes many items of a map in one message.
+//! The functions of a pool that sends many items of a map in one message.
 
 use std::sync::{Arc, Weak};
 
@@ -9,30 +9,30 @@ use crate::backend::slot::Deliver;
 use crate::backend::task::Task;
 use crate::loan::Loans;
 
-/// What a pool offers beside [`Farm`](crate::Farm), which its users have no need of.
+/// The functions of a pool, beside those of [`Farm`](crate::Farm), that its users do not need.
 pub trait Backend: Send + Sync {
-    /// How items of a map are put into batches; `None` where each goes by itself.
+    /// Returns how items of a map are sent in batches; `None` if each item is a task of its own.
     fn batching(&self) -> Option<&dyn Batching> {
         None
     }
 }
 
-/// A pool that takes batches.
+/// A pool to which batches can be submitted.
 pub trait Batching: Send + Sync {
-    /// The options with what the pool has for those that are left open; `None` if tasks with these have to be
-    /// submitted one by one.
+    /// Returns `options`, completed by those of the pool; `None` if tasks with these options must
+    /// be submitted one by one.
     fn options(&self, options: &TaskOptions) -> Option<TaskOptions>;
 
-    /// Puts a task or a batch on the to-do list.
+    /// Accepts a task or a batch, whose outcomes are to be delivered to `slot`.
     fn accept(&self, task: Task, slot: Arc<dyn Deliver>, loans: Loans)
     -> Option<Weak<dyn PoolRef>>;
 
-    /// A task could not even be submitted.
+    /// Counts a task that has failed before it was submitted.
     fn failed(&self);
 
-    /// Batcher `body` with a place for a long argument, if the pool has one.
+    /// Calls `body` with the arena for a long argument, if the pool has one.
     fn with_arena(&self, body: &mut dyn FnMut(Option<&mut dyn ArgumentArena>));
 
-    /// How many items are kept submitted of an input of which all is wanted.
+    /// Returns how many items a map whose outcomes are all wanted keeps submitted.
     fn ahead(&self) -> usize;
 }

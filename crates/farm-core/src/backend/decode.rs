@@ -1,4 +1,4 @@
-//! Decoding results in the master.
+//! Decodes results in the master.
 
 use std::collections::VecDeque;
 
@@ -9,8 +9,8 @@ use super::payload::Payload;
 use crate::loan::{Loans, Phase, Register, in_phase, in_phase_without_loans};
 use crate::wire::codec::{self, CodecError, Setting};
 
-/// Decodes results of a batch in the master, one after the other by `decode`, until one fails. `next` gives `Some(None)`
-/// for one that is missing.
+/// Decodes results of a batch with `decode`, one after the other, until one fails. `next` returns
+/// `Some(None)` for a result that is missing, and `None` at the end.
 pub(crate) fn decode_each<R, S>(
     decoded: &mut VecDeque<R>,
     mut next: impl FnMut() -> Option<Option<S>>,
@@ -32,7 +32,7 @@ fn failed_to_decode(caught: &Caught) -> CodecError {
     CodecError::Decode(format!("its `Deserialize` panicked: {}", caught.message))
 }
 
-/// Decodes a result in the master, and gives the arrays that come back with it their owners.
+/// Decodes a result in the master. Handles of shared arrays in it are made from the task's loans.
 pub(crate) fn decode_result<R: DeserializeOwned>(
     result: &Payload,
     loans: Loans,

@@ -1,4 +1,4 @@
-//! Encoding arguments in the master, for workers that do not share its values.
+//! Encodes arguments in the master, for workers that do not share its memory.
 
 use serde::Serialize;
 
@@ -7,11 +7,11 @@ use crate::loan::{self, Grants, Loans, Phase, Register, in_phase};
 use crate::wire::batch::Batch;
 use crate::wire::codec::{self, CodecError, Form, Output, Setting};
 
-/// Encodes an argument that holds no handles of shared arrays, as [`run`] takes it.
+/// Encodes an argument that has no handles of shared arrays, for [`run`](crate::backend::run::run).
 ///
 /// # Errors
 ///
-/// As its `Serialize` says; also if there is a handle in it.
+/// The error of its `Serialize`, which may be that of a handle in it.
 pub fn encode_call<A: Serialize>(argument: &A) -> Result<Vec<u8>, CodecError> {
     let mut output = Output::default();
     let form = codec::encode_value(argument, &mut output)?;
@@ -19,7 +19,7 @@ pub fn encode_call<A: Serialize>(argument: &A) -> Result<Vec<u8>, CodecError> {
     Ok(output.into_heap())
 }
 
-/// Encodes an argument in the master, and collects the arrays that travel beside it.
+/// Encodes an argument in the master, with its grants, and returns its loans.
 pub(crate) fn encode_argument<A: Serialize>(
     argument: &A,
     repeatable: bool,
@@ -33,8 +33,10 @@ pub(crate) fn encode_argument<A: Serialize>(
     Ok(loans)
 }
 
-/// Encodes arguments of many calls into a batch, until it holds `full` bytes or one of them has to go by itself: that is
-/// left open in it, and is told with the loans that it has.
+/// Encodes arguments into a batch, until it holds `full` bytes or one argument must go alone:
+/// because it has loans, is in the described form, or is longer than `full` bytes. That argument is
+/// not closed in the batch, and its loans are returned. Returns `None` if all arguments have become
+/// items.
 pub(crate) fn encode_each<'a, A: Serialize + 'a>(
     arguments: impl Iterator<Item = &'a A>,
     repeatable: bool,

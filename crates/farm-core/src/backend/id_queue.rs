@@ -1,16 +1,18 @@
-//! Things by the ids of their tasks, the oldest first.
+//! A map by the ids of tasks, ordered by id.
 //!
-//! Ids grow, and tasks end more or less in the order in which they were submitted. So most things come at the end and
-//! leave from near the front, and what is looked for is near the front, too: in a queue it is found in a few steps,
-//! however long that is, while a hash table of a hundred thousand tasks costs a walk to the memory each time.
+//! Ids grow, and tasks finish roughly in the order of submission. So most entries are added at the
+//! end and removed near the front, and an entry that is looked for is near the front too. In a
+//! queue it is found in a few steps, however long the queue is; in a hash table of a hundred
+//! thousand tasks, each access misses the cache.
 
 use std::collections::VecDeque;
 
 #[derive(Debug)]
 pub(crate) struct IdQueue<K, T> {
-    /// Sorted by key. What is taken from the middle leaves a gap. The first and the last are none.
+    /// Sorted by key. An entry that is removed from the middle leaves a gap; the first and the last
+    /// entry are never gaps.
     entries: VecDeque<(K, Option<T>)>,
-    /// How many are no gaps.
+    /// The number of entries that are not gaps.
     len: usize,
 }
 
@@ -21,7 +23,7 @@ impl<K, T> Default for IdQueue<K, T> {
 }
 
 impl<K: Copy + Ord, T> IdQueue<K, T> {
-    /// Puts something in that is not there yet.
+    /// Adds an entry whose key is not in the map.
     #[inline]
     pub(crate) fn insert(&mut self, key: K, item: T) {
         self.len += 1;
@@ -47,7 +49,8 @@ impl<K: Copy + Ord, T> IdQueue<K, T> {
         self.take(at)
     }
 
-    /// Takes out all with keys that are in question, of which `first` would be the first.
+    /// Removes the entries whose keys fulfil `is_it`. These must be adjacent, and not before
+    /// `first`.
     pub(crate) fn remove_from(&mut self, first: K, is_it: impl Fn(K) -> bool) -> Vec<T> {
         let (Ok(at) | Err(at)) = self.find(first);
         let is_it = |(key, _): &&(K, Option<T>)| is_it(*key);
@@ -63,7 +66,7 @@ impl<K: Copy + Ord, T> IdQueue<K, T> {
         self.take(0)
     }
 
-    /// The key of the oldest.
+    /// The smallest key.
     pub(crate) fn first(&self) -> Option<K> {
         self.entries.front().map(|(key, _)| *key)
     }
@@ -76,7 +79,8 @@ impl<K: Copy + Ord, T> IdQueue<K, T> {
         self.len == 0
     }
 
-    /// Where it is, or would be: in steps that double from the front, and then by halves.
+    /// The position of the key, or the one at which it would be inserted. The search doubles its
+    /// steps from the front, and then halves the range.
     fn find(&self, key: K) -> Result<usize, usize> {
         if self.first() == Some(key) {
             return Ok(0);
@@ -103,7 +107,7 @@ impl<K: Copy + Ord, T> IdQueue<K, T> {
         Some(item)
     }
 
-    /// So many have been taken.
+    /// Counts removed entries, and removes gaps at both ends.
     fn tidy(&mut self, taken: usize) {
         self.len -= taken;
         while let Some((_, None)) = self.entries.front() {
@@ -112,7 +116,8 @@ impl<K: Copy + Ord, T> IdQueue<K, T> {
         while let Some((_, None)) = self.entries.back() {
             self.entries.pop_back();
         }
-        // Gaps never outnumber the others by far, so a list that is emptied in turn stays small.
+        // This leaves at most 16 more gaps than other entries, so a queue that is emptied step by
+        // step stays small.
         if self.entries.len() > 2 * self.len + 16 {
             self.entries.retain(|(_, item)| item.is_some());
         }

@@ -1,5 +1,5 @@
-//! The mailbox: for each task that is not done, where its outcome belongs and which arrays are out
-//! with it.
+//! The mailbox: for each task that has not finished, the slot to which its outcome is delivered,
+//! and its loans.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::backend::task::TaskId;
 use crate::loan;
 use crate::loan::Loans;
 
-/// The places of all outcomes that a pool still owes.
+/// The slots and loans of all tasks of a pool that have not finished.
 #[derive(Default)]
 pub struct Mailbox {
     entries: IdQueue<TaskId, Entry>,
@@ -23,14 +23,14 @@ struct Entry {
     slot: Arc<dyn Deliver>,
     loans: Loans,
     sent: bool,
-    /// How many items have no outcome yet.
+    /// The number of items that have no outcome yet.
     owed: usize,
 }
 
-/// An outcome on its last steps to its slot.
+/// An outcome that is ready to be delivered.
 ///
-/// It is handed out rather than delivered in place, because it may drop what is lent and what nobody asks for, which is
-/// foreign code: no pool may hold its lock then.
+/// The mailbox returns it instead of delivering it, because delivering may drop loans and results
+/// that nobody asks for. That is foreign code, so no pool may hold its lock meanwhile.
 #[must_use]
 pub struct Delivery {
     slot: Arc<dyn Deliver>,
@@ -41,20 +41,20 @@ pub struct Delivery {
 }
 
 impl Mailbox {
-    /// Opens a place for the outcomes of `task`, which has so many items.
+    /// Adds `task`, which has so many items.
     pub fn expect(&mut self, task: TaskId, items: usize, slot: Arc<dyn Deliver>, loans: Loans) {
         self.entries.insert(task, Entry { slot, loans, sent: false, owed: items });
     }
 
-    /// Notes that `task` is about to be handed to a worker.
+    /// Notes that `task` is about to be given to a worker.
     pub fn mark_sent(&mut self, task: TaskId) {
         if let Some(entry) = self.entries.get_mut(task) {
             entry.sent = true;
         }
     }
 
-    /// Leaves the arrays that are out with `task`, which has just run on this thread, out until what it has kept
-    /// of them is gone.
+    /// Leaves the loans of `task`, which has just run on this thread, to the handles that have
+    /// escaped from it. The loans are dropped with the last of these handles.
     pub fn strand(&mut self, task: TaskId) {
         if let Some(entry) = self.entries.get_mut(task) {
             entry.loans.mark_lost();
@@ -62,7 +62,8 @@ impl Mailbox {
         }
     }
 
-    /// Takes in the outcome of some items of `task`, and closes its place with the last; `None` if it is closed already.
+    /// Accepts the outcome of some items of `task`, and removes the task after its last item.
+    /// Returns `None` if the task is not there any more.
     pub fn close(
         &mut self,
         task: TaskId,
@@ -81,24 +82,25 @@ impl Mailbox {
         Some(Delivery { slot, items, loans, sent, outcome })
     }
 
-    /// How many tasks are owed an outcome.
+    /// Returns the number of tasks that have not finished.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether nothing is owed.
+    /// Returns whether all tasks have finished.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 }
 
 impl Delivery {
-    /// The error to be delivered, if it is one.
+    /// Returns the error that is to be delivered, if the outcome is one.
     pub fn error(&self) -> Option<&TaskError> {
         self.outcome.as_ref().err()
     }
 
-    /// Tells the arrays what became of the task, then fills the slot. As [`Deliver::deliver`].
+    /// Tells the loans what has become of the task, and fills the slot. Returns a waker as
+    /// [`Deliver::deliver`] does.
     #[must_use]
     pub fn deliver(mut self) -> Option<Waker> {
         if let Err(error) = &self.outcome

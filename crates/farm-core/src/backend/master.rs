@@ -1,33 +1,34 @@
-//! Who gets which task: a state machine without input or output.
+//! The master: assigns tasks to workers. It is a state machine without input or output.
 //!
-//! Events come in as method calls, what is to be on_answer comes out of [`Master::next_action`], and the pool
-//! carries it out. So every rule below holds on any transport, and is tested without a process.
+//! Events come in as method calls, [`Master::next_action`] returns what is to be done, and the pool
+//! does it. So the rules below hold for any transport, and are tested without a process.
 //!
-//! States of a task, and the events that move it:
+//! The states of a task, and the events that change them:
 //!
 //! ```text
-//!            on_submitted            hand out                     on_answer
-//!   (new) ─────────────▶ to do ─────────────▶ backlog ──────────────────▶ complete
-//!                         │  ▲                 │    │                        ▲
-//!                         │  └─ not taken up, ─┘    └─ failed for good ──────┤
-//!                         │     or forgiven: next attempt                    │
-//!                         └──────────────── cancelled, closed ───────────────┘
+//!         on_submitted          hand_out            on_answer
+//!   (new) ────────────▶ to do ───────────▶ backlog ────────────▶ complete
+//!                        │ ▲                │   │                   ▲
+//!                        │ └─ next attempt ─┘   └─ failed for good ─┤
+//!                        └───────────── cancelled, closed ──────────┘
 //! ```
 //!
-//! - A worker runs its backlog in order and answers in order, so the first task of a backlog is the one
-//!   that is running, or will be next. It alone is charged with the death of its worker, and that only if
-//!   the worker had taken it up or was killed on its account. What is not charged goes back to the front of
-//!   the list.
-//! - An answer counts only if that task, in that attempt, is in that worker's backlog.
-//! - A task that runs over its time, is cancelled while it runs, or has kept a handle of an array beyond its
-//!   end dooms its worker: the worker is killed, and the outcome is settled when its death is known. What it
-//!   still answers no longer counts.
-//! - A failure is forgiven as often as the task's policy says.
-//! - A backlog is never longer than the window, which keeps a transport's buffers from filling. What of it has not
-//!   been started is taken back when another worker has nothing to do, and goes to the front of the list.
-//! - A task may be a batch of many items. Each item is then what a task is in all these rules.
-//! - A lost worker is replaced at once; where workers keep ending before they do any work, with growing
-//!   pauses, until either one works or none is left.
+//! - A worker runs its backlog in order and answers in order. So the first task of a backlog is the
+//!   one that is running, or that will run next. When the worker dies, this task alone is charged,
+//!   and only if the worker had taken it up or was killed because of it.
+//! - A task returns to the to-do list for its next attempt if it was not charged with the death of
+//!   its worker, if it was stolen, or if its failure is forgiven. It comes before later tasks,
+//!   because the list is in the order of submission.
+//! - An answer counts only if that task, in that attempt, is in the backlog of that worker.
+//! - A worker is killed if its task exceeds its time limit, is cancelled while it runs, or has kept
+//!   a handle of an array beyond its end. The outcome of this task is settled when the death is
+//!   known. An answer for it that still comes does not count.
+//! - A failure is forgiven as often as the policy of the task says.
+//! - A backlog is never longer than the window, which keeps a transport's buffers from filling. A
+//!   task in it that has not been started is stolen when another worker has nothing to do.
+//! - A task may be a batch of many items. Each item is then what a task is in these rules.
+//! - A lost worker is replaced at once. If workers keep ending before they do any work, they are
+//!   replaced after growing pauses, until one of them works or the pool is given up.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -40,22 +41,24 @@ use crate::backend::payload::Payload;
 use crate::backend::task::{Attempt, Task, TaskId, WorkerId};
 use crate::backend::todo::TodoList;
 
-/// What the pool has to do next.
+/// An action that the pool has to carry out.
 #[derive(Debug)]
 pub enum Action {
-    /// Start a worker; its end will be told by [`Master::on_worker_lost`] or [`Master::on_start_failed`].
+    /// Start a worker. The pool reports its end by [`Master::on_worker_lost`] or
+    /// [`Master::on_start_failed`].
     Start(WorkerId),
     /// Send a task to a worker.
     Send(WorkerId, Task),
-    /// Try to take back what a worker has not started of a task that it was sent, so that an idle worker can have
-    /// it: [`Master::on_stolen`] tells what of it has been.
+    /// Try to steal what a worker has not started of a task that it was sent, so that a worker
+    /// without any task can have it. The pool reports by [`Master::on_stolen`] what was stolen.
     Steal(WorkerId, TaskId, StealAmount),
-    /// Kill a worker; [`Master::on_worker_lost`] will tell that it is dead.
+    /// Kill a worker. The pool reports its death by [`Master::on_worker_lost`].
     Kill(WorkerId),
-    /// Let a worker end that has on_answer its share. The master will not speak of it again.
+    /// Let a worker end that has run its number of tasks. The master no longer knows this worker.
     Retire(WorkerId),
-    /// Deliver the outcome of items of a task. This happens once for each item that was on_submitted. More than one have
-    /// an outcome in common only if they have returned: the encoded results, one after the other.
+    /// Deliver the outcome of items of a task. Each item that was submitted is delivered once.
+    /// There is more than one item only if they have returned: the payload then holds the encoded
+    /// results, one after the other.
     Complete(TaskId, Range<u32>, Result<Payload, TaskError>),
 }
 
@@ -64,22 +67,23 @@ pub enum Action {
 pub struct Rules {
     /// The number of workers.
     pub workers: usize,
-    /// How many tasks or batches a worker is sent ahead, at least 1. What it has not started can be taken back.
+    /// The largest number of tasks and batches that a worker has at a time, at least 1. Those that
+    /// it has not started can be stolen.
     pub window: usize,
-    /// After how many tasks a worker is replaced.
+    /// The number of tasks after which a worker is replaced; `None` for never.
     pub tasks_per_worker: Option<u64>,
 }
 
-/// How far cancelling goes.
+/// Which tasks a cancellation may end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CancelScope {
     /// Only a task that no worker has.
     Waiting,
-    /// Also one that is running: its worker is killed.
+    /// Also a task that is running: its worker is killed.
     Running,
 }
 
-/// How much of what has not been started is to be taken back.
+/// How much to steal of what has not been started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StealAmount {
     /// All of it.
@@ -88,19 +92,18 @@ pub enum StealAmount {
     Half,
 }
 
-/// StealReason something is taken back from a worker.
+/// Why something is stolen from a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StealReason {
-    /// Another has nothing to do.
+    /// Another worker has nothing to do.
     Share,
-    /// Nobody wants it any more.
+    /// The task is cancelled.
     Cancel,
 }
 
-/// The state machine behind a pool of workers that are reached by messages.
+/// The state machine of a pool whose workers are reached by messages.
 ///
-/// Its time is what [`set_time`](Self::set_time) says: the pool's own, which need not be that of a clock
-/// on the wall.
+/// Its time is the one that the pool [sets](Self::set_time), which need not be that of a clock.
 #[derive(Debug)]
 pub struct Master {
     rules: Rules,
@@ -112,24 +115,25 @@ pub struct Master {
     broken: Option<Arc<str>>,
     closed: bool,
     actions: VecDeque<Action>,
-    /// The earliest time that has been set since [`take_alarm`](Self::take_alarm).
+    /// The earliest time at which [`tick`](Self::tick) is to be called, of those that were set
+    /// since the last call of [`take_alarm`](Self::take_alarm).
     alarm: Option<Duration>,
     forgiven: u64,
     answers: u64,
-    /// A [`Action::Steal`] is on its way.
+    /// Whether the pool has not yet reported on the last [`Action::Steal`].
     is_stealing: bool,
 }
 
-/// Which items of which task an answer is about. Those of a task are answered in their order.
+/// The items that an answer is about. The items of a task are answered in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The task.
     pub task: TaskId,
     /// The attempt.
     pub attempt: Attempt,
-    /// The first of its items.
+    /// The first of the items.
     pub first: u32,
-    /// How many; more than one only if they have returned.
+    /// The number of items; more than one only if they have returned.
     pub count: u32,
 }
 
@@ -142,26 +146,28 @@ enum WorkerState {
 #[derive(Debug, Default)]
 struct Ready {
     backlog: VecDeque<Task>,
-    /// When the first task of the backlog came to be the first.
+    /// The time at which the first task of the backlog became the first.
     since: Duration,
-    /// Items.
+    /// The number of items that the worker was sent, without those that were stolen or could not be
+    /// sent.
     sent: u64,
+    /// The number of items that the worker has answered.
     answered: u64,
-    /// When it last answered, counted in answers of all workers.
+    /// When the worker last answered, as the number of answers of all workers up to then.
     last: u64,
     kill_reason: Option<KillReason>,
 }
 
-/// StealReason a worker is being killed on account of the first task of its backlog.
+/// Why a worker is being killed because of the first task of its backlog.
 #[derive(Debug)]
 enum KillReason {
     TimedOut(Duration),
     Cancelled,
-    /// It still holds handles of that task.
+    /// The worker still holds these handles of the task.
     Escaped(Vec<String>),
 }
 
-/// What went wrong with an attempt.
+/// How an attempt has failed.
 enum AttemptError {
     Lost(Box<Loss>),
     TimedOut(Duration),
@@ -176,7 +182,7 @@ impl Ready {
 }
 
 impl Master {
-    /// A master without any work; its first actions start the workers.
+    /// Makes a master without tasks. Its first actions start the workers.
     pub fn new(rules: Rules) -> Self {
         let mut master = Self {
             rules: Rules { window: rules.window.max(1), ..rules },
@@ -197,18 +203,19 @@ impl Master {
         master
     }
 
-    /// What is to be on_answer next; `None` until the next event.
+    /// Returns what is to be done next; `None` until the next event.
     pub fn next_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
-    /// Says what time it is, for the events that follow. Time that runs backward is not believed.
+    /// Sets the time of the events that follow. A time before the last one is ignored.
     pub fn set_time(&mut self, now: Duration) {
         self.now = self.now.max(now);
     }
 
-    /// Time has passed: dooms the workers whose task has run over its time, and starts those whose pause
-    /// is over. Returns when it wants to be called again, if nothing happens before.
+    /// Sets the time, has workers killed whose task has exceeded its time limit, and has workers
+    /// started whose pause is over. Returns the time at which to call this again if nothing happens
+    /// before.
     pub fn tick(&mut self, now: Duration) -> Option<Duration> {
         self.set_time(now);
         for (worker, state) in &mut self.workers {
@@ -229,19 +236,19 @@ impl Master {
         deadlines.chain(self.next_start()).min()
     }
 
-    /// The earliest time that has been set since the last call or [`tick`](Self::tick), which should be
-    /// called then.
+    /// Returns the earliest time at which [`tick`](Self::tick) is to be called, of those that were
+    /// set since the last call of this or of `tick`.
     pub fn take_alarm(&mut self) -> Option<Duration> {
         self.alarm.take()
     }
 
-    /// A task was on_submitted.
+    /// Notes that a task was submitted.
     pub fn on_submitted(&mut self, task: Task) {
         self.todo.push(task);
         self.settle();
     }
 
-    /// A worker is up and waits for tasks.
+    /// Notes that a worker is up and waits for tasks.
     pub fn on_worker_ready(&mut self, worker: WorkerId) {
         if let Some(state @ WorkerState::Starting) = self.workers.get_mut(&worker) {
             *state = WorkerState::Ready(Ready::default());
@@ -249,7 +256,7 @@ impl Master {
         self.settle();
     }
 
-    /// A worker has answered. Returns whether the answer was accepted.
+    /// Notes that a worker has answered. Returns whether the answer was accepted.
     pub fn on_answer(
         &mut self,
         worker: WorkerId,
@@ -302,7 +309,8 @@ impl Master {
         true
     }
 
-    /// A task that was to be sent to a worker could not be, and never will.
+    /// Notes that a task could not be sent to the worker that it was assigned to, and never can be
+    /// sent.
     pub fn on_unsent(&mut self, worker: WorkerId, task: TaskId, attempt: Attempt, reason: String) {
         let Some(WorkerState::Ready(ready)) = self.workers.get_mut(&worker) else { return };
         let is_it = |t: &Task| t.id() == task && t.attempt == attempt;
@@ -317,8 +325,9 @@ impl Master {
         self.settle();
     }
 
-    /// A worker that was up has died. In its life it had taken up `taken_up` tasks, which tells whether
-    /// the first of its backlog had been started.
+    /// Notes that a worker which was up has died. `taken_up` is the number of items that it had
+    /// taken up since its start, which tells whether the first task of its backlog had been
+    /// started.
     pub fn on_worker_lost(&mut self, loss: Loss, taken_up: u64) {
         let Some(state) = self.workers.remove(&loss.worker) else { return };
         let reason = loss.to_string();
@@ -356,14 +365,14 @@ impl Master {
         self.ended(note_useless, &reason);
     }
 
-    /// A worker has died, or given up, before it was ready.
+    /// Notes that a worker has died, or has given up, before it was ready.
     pub fn on_start_failed(&mut self, worker: WorkerId, reason: &str) {
         if self.workers.remove(&worker).is_some() {
             self.ended(true, reason);
         }
     }
 
-    /// Cancels a task, and says whether its outcome will be [`TaskError::Cancelled`] for that.
+    /// Cancels a task; returns whether its outcome will therefore be [`TaskError::Cancelled`].
     pub fn cancel(&mut self, task: TaskId, reach: CancelScope) -> bool {
         let waiting = self.todo.remove(task);
         let found = !waiting.is_empty();
@@ -376,7 +385,7 @@ impl Master {
             if ready.backlog.front().is_some_and(|first| first.id() == task) {
                 match ready.kill_reason {
                     None => self.actions.push_back(Action::Kill(*worker)),
-                    // It has ended already, and has an outcome.
+                    // The task has ended already; its outcome is the error about its handles.
                     Some(KillReason::Escaped(_)) => return false,
                     Some(KillReason::TimedOut(_) | KillReason::Cancelled) => {}
                 }
@@ -387,7 +396,7 @@ impl Master {
         false
     }
 
-    /// Starts no more workers and ends all that is not on_answer as cancelled.
+    /// Starts no more workers, and ends all tasks that are not finished as cancelled.
     pub fn close(&mut self) {
         self.closed = true;
         self.actions.retain(|action| !matches!(action, Action::Start(_)));
@@ -400,19 +409,20 @@ impl Master {
         self.settle();
     }
 
-    /// Whether every task has its outcome.
+    /// Returns whether every task has its outcome.
     pub fn is_idle(&self) -> bool {
         let at_rest = |state: &WorkerState| matches!(state, WorkerState::Ready(ready) if !ready.backlog.is_empty());
         self.todo.is_empty() && !self.workers.values().any(at_rest)
     }
 
-    /// How many tasks wait, with those that a worker was sent ahead.
+    /// Returns how many tasks wait, including those that workers were sent ahead.
     pub fn queued(&self) -> usize {
         let ahead = |(_, tasks, _): (_, usize, _)| tasks.saturating_sub(1);
         self.todo.len() + self.ready_workers().map(ahead).sum::<usize>()
     }
 
-    /// The workers that are up, how many tasks each has, and which answered last: the more, the later.
+    /// Returns the workers that are up; for each, how many tasks it has, and a number that is the
+    /// larger the later the worker has answered.
     pub fn ready_workers(&self) -> impl Iterator<Item = (WorkerId, usize, u64)> {
         self.workers.iter().filter_map(|(worker, state)| match state {
             WorkerState::Ready(ready) => Some((*worker, ready.backlog.len(), ready.last)),
@@ -420,7 +430,7 @@ impl Master {
         })
     }
 
-    /// How many items of its tasks a worker has answered.
+    /// Returns how many items a worker has answered.
     pub fn answered(&self, worker: WorkerId) -> u64 {
         match self.workers.get(&worker) {
             Some(WorkerState::Ready(ready)) => ready.answered,
@@ -428,12 +438,12 @@ impl Master {
         }
     }
 
-    /// Whether a worker is up.
+    /// Returns whether any worker is up.
     pub fn has_workers(&self) -> bool {
         self.workers.values().any(|state| matches!(state, WorkerState::Ready(_)))
     }
 
-    /// The task that a worker has and will do first, if it has one.
+    /// Returns the task that a worker is running or will run next, if it has one.
     pub fn task_of(&self, worker: WorkerId) -> Option<&Task> {
         match self.workers.get(&worker)? {
             WorkerState::Ready(ready) => ready.backlog.front(),
@@ -441,17 +451,18 @@ impl Master {
         }
     }
 
-    /// How many failed attempts have been forgiven since the last call.
+    /// Returns how many failed attempts were forgiven since the last call.
     pub fn take_forgiven(&mut self) -> u64 {
         std::mem::take(&mut self.forgiven)
     }
 
-    /// StealReason the pool has given up its workers, if it has.
+    /// Returns why the pool was given up, if it was.
     pub fn broken(&self) -> Option<&Arc<str>> {
         self.broken.as_ref()
     }
 
-    /// Makes the attempt again if the task's policy forgives the error; else that is its outcome.
+    /// Puts the task on the to-do list for another attempt if its policy forgives the error;
+    /// otherwise the error is its outcome.
     fn failed(&mut self, mut task: Task, error: AttemptError) {
         let forgiven = match &error {
             AttemptError::Lost(_) => true,
@@ -476,7 +487,7 @@ impl Master {
         self.actions.push_back(Action::Complete(id, items, Err(error)));
     }
 
-    /// Lets a worker go that has on_answer its share.
+    /// Retires a worker that has answered all its tasks and gets no more.
     fn retire(&mut self, worker: WorkerId) {
         let Some(WorkerState::Ready(ready)) = self.workers.get(&worker) else { return };
         let has_done_all = self.rules.tasks_per_worker.is_some_and(|most| ready.sent >= most);
@@ -486,7 +497,7 @@ impl Master {
         }
     }
 
-    /// A worker has ended: sees to the next one, or to it that there is none.
+    /// Replaces a worker that has ended, or gives the pool up.
     fn ended(&mut self, note_useless: bool, reason: &str) {
         if note_useless {
             self.refill.note_useless(self.now);
@@ -507,12 +518,12 @@ impl Master {
         self.workers.len() < self.rules.workers && self.broken.is_none() && !self.closed
     }
 
-    /// When the next worker is to be started, if there is a pause before it.
+    /// When the next worker is to be started, if there is a pause before that.
     fn next_start(&self) -> Option<Duration> {
         self.refill.pause(self.now).filter(|_| self.wants_to_start())
     }
 
-    /// Starts all workers that are missing, unless there has to be a pause.
+    /// Starts all workers that are missing, unless there must be a pause.
     fn refill(&mut self) {
         while self.wants_to_start() && self.refill.pause(self.now).is_none() {
             let worker = WorkerId(self.next_worker);
@@ -529,7 +540,7 @@ impl Master {
         self.alarm = self.alarm.into_iter().chain(at).min();
     }
 
-    /// Hands out what can be handed out, and ends what can never be.
+    /// Assigns the tasks that can be assigned, and ends those that never can be.
     fn settle(&mut self) {
         if self.closed {
             while let Some(task) = self.todo.pop() {
@@ -559,7 +570,7 @@ impl Master {
 }
 
 impl Answer {
-    /// What an answer to a task by itself is about.
+    /// Returns what the answer to a task that is not a batch is about.
     pub fn to(task: TaskId, attempt: Attempt) -> Self {
         Self { task, attempt, first: 0, count: 1 }
     }

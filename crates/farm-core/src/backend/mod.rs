@@ -1,17 +1,18 @@
-//! What the author of a pool needs.
+//! The API for authors of pools.
 //!
-//! A program that uses a pool needs nothing of this. A pool takes a [`Task`] from [`prepare`], keeps
-//! the place of its outcome in a [`Mailbox`], has the [`Master`] decide which worker gets it, carries
-//! its bytes there, has [`run`] call the function, and delivers what comes back to the task's slot.
+//! Programs that use a pool do not need this module. A pool gets a [`Task`] from [`prepare`], notes
+//! where its outcome belongs in a [`Mailbox`], has the [`Master`] assign the task to a worker, and
+//! sends it there. The worker calls the function by [`run`]. When the answer arrives, the pool
+//! delivers the outcome to the task's slot.
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `prepare`, `encode` | from a function and its argument to an encoded task |
-//! | `batcher`, `batching`, `pending`, `pace` | items of a map that travel together, and what comes back |
-//! | `task`, `todo`, `id_queue` | tasks, and those that no worker has yet |
-//! | `master` | which worker gets which task: a state machine without input or output |
-//! | `run`, `panics` | running a task on the worker's side |
-//! | `mailbox`, `slot`, `payload` | outcomes that are owed, and where they go |
+//! | `prepare`, `encode` | make an encoded task from a function and its argument |
+//! | `batcher`, `batching`, `pending`, `pace` | items of a map in batches, and their outcomes |
+//! | `task`, `todo`, `id_queue` | tasks, and the list of those that no worker has yet |
+//! | `master` | assigns tasks to workers: a state machine without input or output |
+//! | `run`, `panics` | run a task in a worker |
+//! | `mailbox`, `slot`, `payload`, `decode` | outcomes that are owed, and their delivery |
 //! | `pool_ref`, `wakers` | what handles know of their pool, and how futures are woken |
 
 pub(crate) mod batcher;

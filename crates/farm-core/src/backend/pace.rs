@@ -1,36 +1,40 @@
-//! How many items go into a batch: as many as take a worker about [`TARGET`], by what those before have taken.
+//! Decides how many items go into a batch: as many as a worker runs in about [`TARGET`], by the
+//! time that earlier items have taken.
 
 use std::time::Duration;
 
-/// Long enough that the cost of a message does not count, and short enough that no worker waits long for another at the
-/// end.
+/// The time that a worker is to take for a batch. It is so long that the cost of a message does not
+/// count, and so short that no worker waits long for another at the end.
 const TARGET: Duration = Duration::from_millis(1);
 
-/// Of how many parts the work of each worker consists, at least, where it is known how much there is.
+/// The least number of batches into which the rest of the items is divided for each worker, if it
+/// is known how many items are left.
 pub(crate) const PARTS: usize = 4;
 
-/// How much a new figure counts.
+/// The weight of a new measurement in the average.
 const WEIGHT: f64 = 0.25;
 
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
-    /// What an item takes, in nanoseconds; `None` as long as none has come back.
+    /// The average time that an item takes, in nanoseconds; `None` until the first items are back.
     per_item: Option<f64>,
-    /// How many items were put into the last batch.
+    /// The number of items in the last batch.
     last: usize,
 }
 
 impl Pace {
-    /// So many items have taken a worker so long.
+    /// Notes that a worker has taken `time` for so many items.
     pub(crate) fn took(&mut self, time: Duration, items: usize) {
         let took = time.as_nanos() as f64 / items.max(1) as f64;
         let new = self.per_item.map_or(took, |former| former + WEIGHT * (took - former));
         self.per_item = Some(new);
     }
 
-    /// How many items to put into the next batch, of which at least `left` are left, where that is known.
+    /// Returns how many items to put into the next batch. `left` is how many items are left, if it
+    /// is known.
     pub(crate) fn next(&mut self, left: Option<usize>, workers: usize) -> usize {
-        // One at a time until something is known, and then not much more than was tried before.
+        // One item at a time until a time is known, and then at most twice as many as in the last
+        // batch.
         let wanted = self.per_item.map_or(1, |took| {
             let fit = TARGET.as_nanos() as f64 / took.max(1.0);
             (fit as usize).min(2 * self.last)
@@ -53,7 +57,7 @@ mod tests {
             pace.took(TARGET / 10, 1);
             assert_eq!(pace.next(None, 2), expected);
         }
-        // Some that take long.
+        // Items that take long.
         (0..20).for_each(|_| pace.took(3 * TARGET, 1));
         assert_eq!(pace.next(None, 2), 1);
     }

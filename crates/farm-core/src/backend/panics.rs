@@ -1,8 +1,8 @@
-//! Catching a panic with its message, its place and its backtrace.
+//! Catches a panic with its message, its place and its backtrace.
 //!
-//! The payload of a panic has only the message; place and backtrace are known to the panic hook alone.
-//! So a hook is chained in front of the one that the process has. It acts only while this thread is
-//! inside [`catch`]; any other panic goes to the former hook untouched.
+//! The payload of a panic has only the message; the panic hook alone knows place and backtrace. So
+//! this module puts a hook in front of the one that the process has. It acts only on a thread that
+//! is inside [`catch`], and passes any other panic on to the former hook unchanged.
 
 use std::any::Any;
 use std::backtrace::Backtrace;
@@ -20,23 +20,23 @@ pub(crate) struct Caught {
     pub(crate) backtrace: String,
 }
 
-/// What this thread is doing about panics.
+/// What this thread does about panics.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Watch {
     No,
     Catching,
-    /// Catching, and the hook has seen one.
+    /// Catching, and the hook has noted a panic.
     Seen,
 }
 
 thread_local! {
-    // Apart from what was seen: a place that has to be dropped with its thread costs far more to reach, and
-    // hardly any task panics.
+    // This is not a part of `SEEN`, because a thread-local with a destructor is far slower to
+    // access, and hardly any task panics.
     static WATCH: Cell<Watch> = const { Cell::new(Watch::No) };
     static SEEN: RefCell<Option<(String, String)>> = const { RefCell::new(None) };
 }
 
-/// Runs `body`; a panic in it comes back as a value and prints nothing.
+/// Calls `body`. A panic in it is returned as an error, and prints nothing.
 #[inline]
 pub(crate) fn catch<T>(body: impl FnOnce() -> T) -> Result<T, Box<Caught>> {
     let outer = watch();
@@ -45,11 +45,12 @@ pub(crate) fn catch<T>(body: impl FnOnce() -> T) -> Result<T, Box<Caught>> {
     caught
 }
 
-/// Batcher what may panic where the system refuses it something, as other libraries do; that prints nothing.
+/// Calls code of other libraries that panics where the system refuses something. The panic prints
+/// nothing.
 ///
 /// # Errors
 ///
-/// What the panic said.
+/// The message of the panic.
 #[doc(hidden)]
 pub fn contained<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     catch(call).map_err(|caught| caught.message)
@@ -63,7 +64,8 @@ fn watch() -> Watch {
     WATCH.replace(Watch::Catching)
 }
 
-/// What the hook has seen since [`catch`] began was caught by somebody else, and belongs to nothing that is to come.
+/// Forgets what the hook has noted since [`catch`] began: that panic was caught by other code, and
+/// does not belong to what follows.
 #[inline]
 pub(crate) fn forget() {
     WATCH.set(Watch::Catching);
@@ -77,14 +79,14 @@ fn unwatch(outer: Watch) {
 #[cold]
 fn examine(payload: Box<dyn Any + Send>) -> Box<Caught> {
     let seen = if WATCH.get() == Watch::Seen {
-        // It is not there any more where the thread is about to end.
+        // The thread-local is gone if the thread is about to end.
         SEEN.try_with(RefCell::take).unwrap_or_default()
     } else {
         None
     };
     let (location, backtrace) = seen.unzip();
     let message = message_of(&*payload);
-    // A payload whose own drop panics must not take the worker with it.
+    // A payload whose own `Drop` panics must not end the worker.
     if let Err(again) = catch_unwind(AssertUnwindSafe(move || drop_as_failed(payload))) {
         std::mem::forget(again);
     }
@@ -95,7 +97,7 @@ static CHAIN: Once = Once::new();
 
 #[cold]
 fn chain_hook() {
-    // The hook cannot be changed while a panic unwinds this thread; the next task chains it.
+    // The hook cannot be changed while a panic unwinds this thread; the next task puts it in place.
     if std::thread::panicking() {
         return;
     }

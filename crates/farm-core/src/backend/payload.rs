@@ -5,53 +5,54 @@ use std::sync::Arc;
 
 use crate::wire::codec::{Form, SharedBytes, Source};
 
-/// Encoded bytes, on the heap or wherever a transport has put them.
+/// Encoded bytes, on the heap or in memory of a transport.
 ///
-/// A transport that receives a large value in a mapped block hands the block on, and the value is decoded
-/// straight from it.
+/// A transport that receives a large value in mapped memory hands that memory on, and the value is
+/// decoded from there.
 #[derive(Clone)]
 pub enum Payload {
-    /// A few bytes.
+    /// A few bytes, stored inline.
     Small {
-        /// They, and zeros behind them.
+        /// The bytes, followed by zeros.
         bytes: [u8; 22],
-        /// How many they are.
+        /// The number of bytes.
         length: u8,
     },
     /// Bytes on the heap.
     Owned(Arc<Vec<u8>>),
-    /// Bytes that a transport holds where workers can read them. Nobody writes to them any more.
+    /// Bytes in memory of a transport, from which workers can read them. No process writes to them
+    /// any more.
     Placed(Arc<dyn Placed>),
-    /// Bytes that a transport holds, and that a worker which runs wild can still write to.
+    /// Bytes in memory of a transport, to which a faulty worker can still write.
     Shared(Arc<dyn SharedBytes>),
-    /// A result in the form that describes itself.
+    /// The bytes of a result in the described form.
     Described(Arc<Payload>),
 }
 
 /// Bytes in memory that a transport shares with its workers.
 pub trait Placed: Send + Sync {
-    /// The bytes.
+    /// Returns the bytes.
     fn bytes(&self) -> &[u8];
 
-    /// Where they begin in that memory, as the transport's messages say it.
+    /// Returns the position of the first byte in that memory, as messages of the transport name it.
     fn offset(&self) -> u64;
 }
 
 impl Payload {
-    /// How many bytes are a few.
+    /// The largest number of bytes that is stored inline.
     pub(crate) const SMALL: usize = 22;
 
-    /// How many bytes there are.
+    /// Returns the number of bytes.
     pub fn len(&self) -> usize {
         self.source().len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The bytes, if nobody else can write to them.
+    /// Returns the bytes, unless another process can write to them.
     #[inline]
     pub fn as_slice(&self) -> Option<&[u8]> {
         match self.source() {
@@ -60,12 +61,12 @@ impl Payload {
         }
     }
 
-    /// A copy of the bytes.
+    /// Returns a copy of the bytes.
     pub fn to_vec(&self) -> Vec<u8> {
         self.source().to_vec()
     }
 
-    /// The same bytes, as those of a result in that form.
+    /// Returns these bytes as those of a result in the given form.
     pub fn in_form(self, form: Form) -> Self {
         match form {
             Form::Compact => self,
@@ -78,7 +79,7 @@ impl Payload {
         if matches!(self, Self::Described(_)) { Form::Described } else { Form::Compact }
     }
 
-    /// Where the bytes are to be read.
+    /// The bytes, to be decoded.
     #[inline]
     pub(crate) fn source(&self) -> Source<'_> {
         match self {

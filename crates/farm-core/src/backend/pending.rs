@@ -1,4 +1,5 @@
-//! Where the outcomes of the batches of one map wait, as they come: each for itself, or many together.
+//! The outcomes of the batches of one map. They wait here until the map returns them; they arrive
+//! one by one or many together.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -22,27 +23,29 @@ use crate::wire::batch::Batch;
 use crate::wire::codec::{Form, Setting, Source};
 use crate::wire::function::Data;
 
-/// What has come of all batches of one map.
+/// The outcomes that have arrived of all batches of one map.
 #[derive(Default)]
 pub(crate) struct Arrivals {
     arrived: Mutex<Arrived>,
     changed: Condvar,
-    /// How many batches have all their outcomes. Changed under the lock; it can be read without.
+    /// The number of batches whose outcomes have all arrived. Deliveries change it under the lock
+    /// of `arrived`, so that a thread that waits misses no change; it can be read without the lock.
     finished: AtomicUsize,
 }
 
 #[derive(Default)]
 struct Arrived {
-    /// By the batch, and the first item that each is about.
+    /// By the number of the batch, and the first item of the piece.
     pieces: BTreeMap<(usize, u32), Piece>,
-    /// How long how many items have taken, since this was last asked.
+    /// The time that returned items have taken, and how many they were, since this was last asked
+    /// for.
     took: (Duration, usize),
 }
 
 struct Piece {
     items: Range<u32>,
     outcome: Result<Payload, TaskError>,
-    /// Where in the results the first of the items is.
+    /// The position in the results of the first of the items.
     at: usize,
 }
 
@@ -52,12 +55,14 @@ impl Arrivals {
         self.finished.load(Ordering::Relaxed)
     }
 
-    /// How long how many items have taken, since this was last asked.
+    /// Returns the time that returned items have taken, and how many they were, since the last
+    /// call.
     pub(crate) fn took(&self) -> (Duration, usize) {
         std::mem::take(&mut self.arrived.lock().took)
     }
 
-    /// Waits until something is so; lends the pool this thread meanwhile. Or says why nothing will come to this process.
+    /// Waits until `is_so` returns true; the pool uses this thread to receive meanwhile. Returns an
+    /// error if no outcome will arrive in this process.
     fn wait(
         &self,
         home: Option<&Weak<dyn PoolRef>>,
@@ -77,7 +82,7 @@ impl Arrivals {
     }
 }
 
-/// What somebody waits for.
+/// A condition for which a thread waits.
 struct Wanted<'a>(&'a Arrivals, &'a dyn Fn(&Arrivals, &Arrived) -> bool);
 
 impl Readiness for Wanted<'_> {
@@ -86,11 +91,11 @@ impl Readiness for Wanted<'_> {
     }
 }
 
-/// The place of a batch in the mailbox.
+/// The place to which the outcomes of one batch are delivered.
 pub(crate) struct BatchSlot {
     arrivals: Arc<Arrivals>,
     number: usize,
-    /// How many items have no outcome yet.
+    /// The number of items that have no outcome yet.
     owed: AtomicUsize,
 }
 
@@ -116,29 +121,29 @@ impl Deliver for BatchSlot {
     }
 }
 
-/// The outcomes of a batch, for who takes them in their order.
+/// The outcomes of one batch, to be taken in the order of the items.
 pub(crate) struct PendingBatch {
     task: Arc<TaskName>,
     slot: Arc<BatchSlot>,
     home: Option<Weak<dyn PoolRef>>,
     items: Range<u32>,
-    /// What is being taken apart.
+    /// The results that are being decoded.
     piece: Option<Piece>,
-    /// What is to be told before it.
+    /// The error of the item before `items`, if it is still to be returned.
     failed: Option<TaskError>,
-    /// The size of its arguments.
+    /// The size of the encoded arguments, in bytes.
     pub(crate) bytes: usize,
 }
 
 impl BatchSlot {
-    /// So many more items have their outcome.
+    /// Counts items whose outcomes have arrived.
     fn has(&self, items: usize) {
         if self.owed.fetch_sub(items, Ordering::Relaxed) == items {
             self.arrivals.finished.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// A place for so many items of the batch with that number.
+    /// Makes the place for the outcomes of the batch with this number of items.
     pub(crate) fn new(arrivals: &Arc<Arrivals>, number: usize, items: u32) -> Arc<Self> {
         let owed = AtomicUsize::new(items as usize);
         Arc::new(Self { arrivals: arrivals.clone(), number, owed })
@@ -156,12 +161,13 @@ impl PendingBatch {
         Self { task, slot, home, items: 0..items, piece: None, failed: None, bytes }
     }
 
-    /// Whether there are no outcomes left.
+    /// Whether all outcomes have been taken.
     pub(crate) fn is_empty(&self) -> bool {
         self.items.is_empty() && self.failed.is_none()
     }
 
-    /// Waits until the next outcome is in, or until more batches than `finished` are finished; says whether it is in.
+    /// Waits until the next outcome has arrived, or until more than `finished` batches are
+    /// finished; returns whether the outcome has arrived.
     pub(crate) fn wait_for_next(&mut self, finished: usize) -> bool {
         if self.piece.is_some() || self.failed.is_some() {
             return true;
@@ -181,7 +187,8 @@ impl PendingBatch {
         self.piece.is_some()
     }
 
-    /// Decodes the next outcomes, which have been waited for, as far as they are results. If the next is none, it is returned.
+    /// Decodes the next outcomes, after [`wait_for_next`](Self::wait_for_next), as far as they are
+    /// results. If the next outcome is an error, returns it instead.
     pub(crate) fn take<R: Data>(&mut self, results: &mut VecDeque<R>) -> Option<TaskError> {
         if self.failed.is_some() {
             return self.failed.take();
@@ -229,14 +236,14 @@ impl PendingBatch {
         if count == 0 { self.failed.take() } else { None }
     }
 
-    /// Cancels what no worker has started.
+    /// Cancels the items that no worker has started.
     pub(crate) fn cancel(&self) {
         if let Ok(Some(home)) = reach(self.home.as_ref()) {
             home.cancel(self.task.id, CancelScope::Waiting);
         }
     }
 
-    /// Waits until all have their outcome.
+    /// Waits until all outcomes have arrived.
     pub(crate) fn wait(&self) {
         let slot = &self.slot;
         let is_done: &dyn Fn(&_, &_) -> bool = &|_, _| slot.owed.load(Ordering::Relaxed) == 0;

@@ -1,4 +1,4 @@
-//! What the handle of a task knows of its pool.
+//! The view of a pool that the handles of its tasks have.
 
 use std::sync::{Arc, Weak};
 use std::time::Instant;
@@ -6,32 +6,34 @@ use std::time::Instant;
 use crate::backend::master::CancelScope;
 use crate::backend::task::TaskId;
 
-/// What a fork of the process that made the pool is told.
+/// The error text of tasks in a fork of the process that made the pool.
 pub const FORKED: &str = "this process is a fork of the one that made the pool";
 
-/// The pool of a task, as far as the task's handle needs it.
+/// The functions of a pool that the handles of its tasks use.
 pub trait PoolRef: Send + Sync {
-    /// Cancels the task as far as `reach` and the pool go, and says whether its outcome will be
-    /// [`TaskError::Cancelled`] for that.
+    /// Cancels the task, as far as `reach` says and the pool can; returns whether the outcome of
+    /// the task will therefore be [`TaskError::Cancelled`](crate::TaskError::Cancelled).
     fn cancel(&self, task: TaskId, reach: CancelScope) -> bool;
 
-    /// A caller is about to wait until `outcome` is in, or until `deadline`, and lends the pool its thread for that
-    /// time. It waits by itself for what is left.
+    /// Uses the calling thread, which is about to wait, to receive answers until `outcome` is ready
+    /// or `deadline` has passed. It may return at any time; the caller then waits by itself for the
+    /// rest.
     fn drive(&self, outcome: &dyn Readiness, deadline: Option<Instant>) {
         let _ = (outcome, deadline);
     }
 
-    /// Whether this process is a fork of the one that made the pool. No outcome comes here, and nothing is to be cancelled.
+    /// Whether this process is a fork of the one that made the pool. No outcome arrives in a fork,
+    /// and nothing can be cancelled there.
     fn is_forked(&self) -> bool {
         false
     }
 }
 
-/// The pool of a task, as long as there is one.
+/// Returns the pool of a task, if it still exists.
 ///
 /// # Errors
 ///
-/// StealReason no outcome will come to this process.
+/// The reason why no outcome will arrive in this process.
 pub(crate) fn reach(
     home: Option<&Weak<dyn PoolRef>>,
 ) -> Result<Option<Arc<dyn PoolRef>>, &'static str> {
@@ -41,8 +43,8 @@ pub(crate) fn reach(
     }
 }
 
-/// What a caller waits for.
+/// An outcome for which a caller waits.
 pub trait Readiness {
-    /// Whether it is in.
+    /// Returns whether the outcome has arrived.
     fn is_ready(&self) -> bool;
 }

@@ -1,5 +1,5 @@
-//! From a function and its argument to a task on the wire: the first step of every pool whose workers
-//! do not share the master's values.
+//! Makes an encoded task from a function and its argument. This is the first step of every pool
+//! whose workers do not share the master's memory.
 
 use std::cell::Cell;
 use std::mem::needs_drop;
@@ -25,31 +25,34 @@ const STILL_HELD: &str =
 
 /// A task that is ready to be sent, and what stays with the master.
 pub struct Prepared<R> {
-    /// What goes on the to-do list.
+    /// The task for the to-do list.
     pub task: Task,
-    /// Where its outcome belongs.
+    /// The slot to which the outcome is delivered.
     pub slot: Arc<Slot<R>>,
-    /// The arrays that travel beside its argument.
+    /// The loans of the handles of shared arrays in the argument.
     pub loans: Loans,
 }
 
-/// Where a pool wants long arguments to lie.
+/// Memory of a pool in which long arguments are encoded.
 pub trait ArgumentArena: OutputBuffer {
-    /// Makes a payload of the first bytes of the room that it has given last.
+    /// Makes a payload of the first `bytes` bytes of the room that [`OutputBuffer::room`] returned
+    /// last.
     fn commit(&mut self, bytes: usize) -> Payload;
 }
 
 thread_local! {
-    /// Room to encode in, for arguments that are not kept there.
+    /// A buffer for encoding, kept from one call to the next. Short arguments are copied out of it.
     static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// Encodes a task, and drops its argument: what handles in it stand for is the task's from now on.
+/// Encodes a task, and drops its argument. The rights of the handles in the argument then belong to
+/// the task.
 ///
 /// # Errors
 ///
-/// The handle of a task that has failed already: the argument cannot be encoded, the function cannot be
-/// sent, somebody still holds a band of it, or the caller is itself a task.
+/// The handle of a task that has already failed: the argument cannot be encoded, the function
+/// cannot be sent, the `Drop` of the argument panics, a band in it is still held elsewhere, or the
+/// caller is a task itself.
 pub fn prepare<A, R, F>(
     options: &TaskOptions,
     function: F,
@@ -63,7 +66,7 @@ where
     prepare_in(None, options, function, argument)
 }
 
-/// As [`prepare`], and has a long argument encoded where the pool wants it.
+/// Does the same as [`prepare`], and encodes a long argument in `arena`.
 ///
 /// # Errors
 ///
@@ -106,7 +109,7 @@ where
     complete(task, reference, policy, encoded.map(|loans| (payload, loans)), dropped)
 }
 
-/// How much of that is kept, in bytes.
+/// The largest capacity, in bytes, of a buffer that is kept.
 const MOST_ROOM: usize = 1024;
 
 /// Where an encoded argument is.
@@ -124,7 +127,7 @@ impl From<Encoding> for Payload {
     }
 }
 
-/// Encodes an argument behind what `heap` holds, or in the arena if it is long.
+/// Encodes an argument behind the bytes of `heap`, or in the arena if it is long.
 pub(crate) fn encode_in<A: Serialize>(
     mut arena: Option<&mut dyn ArgumentArena>,
     heap: Vec<u8>,
@@ -142,7 +145,7 @@ pub(crate) fn encode_in<A: Serialize>(
     (encoding, encoded)
 }
 
-/// Drops an argument that has been encoded.
+/// Drops an argument that has been encoded. A panic of its `Drop` is returned as an error.
 pub(crate) fn drop_contained<A>(argument: A) -> Result<(), String> {
     if !needs_drop::<A>() {
         return Ok(());
@@ -151,7 +154,7 @@ pub(crate) fn drop_contained<A>(argument: A) -> Result<(), String> {
         .map_err(|caught| format!("its `Drop` panicked: {}", caught.message))
 }
 
-/// Makes a task of what has been encoded.
+/// Makes a task of an argument that has been encoded and dropped.
 pub(crate) fn complete<R: Data>(
     task: Arc<TaskName>,
     function: FunctionRef,

@@ -1,4 +1,4 @@
-//! Running one task, on the worker's side of the wire or of a thread.
+//! Runs one task, in a worker process or on a thread of the master.
 
 use std::cell::Cell;
 
@@ -12,26 +12,31 @@ thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Whether this thread is running a task. A task must not make a pool or submit to one: only the master
-/// ever waits for a worker, so that a farm cannot deadlock.
+/// Returns whether this thread is running a task.
+///
+/// A task must neither make a pool nor submit to one: only the master ever waits for a worker, so a
+/// farm cannot deadlock.
 pub fn inside_a_task() -> bool {
     INSIDE.get()
 }
 
-/// Runs the function that `reference` names on an encoded argument; the encoded result is left in
-/// `result`, whose room is used again.
+/// Calls the function that `reference` names with an encoded argument, and puts the encoded result
+/// into `result`, whose memory is used again.
 ///
 /// # Errors
 ///
-/// What kept the task from returning, a panic included. `result` then holds nothing of use.
-/// [`Failure::Escaped`] comes before all other failures: whoever runs tasks for a master must then end, since
-/// what the master lends next is still in somebody's hands here.
+/// The reason why the task has not returned, for example a panic; `result` then holds nothing of
+/// use. [`Failure::Escaped`] has priority over all other failures. A process that runs tasks for a
+/// master must end after it, because the task still holds what the master lends to others next.
 ///
 /// # Safety
 ///
-/// The reference is one that [`Function::reference`] has given in this build. The argument is one
-/// that [`prepare`](crate::backend::prepare::prepare) or [`encode_call`] has made, whole, and what it lends is lent to nobody else until this
-/// call has returned: bytes behind the argument decide which memory its handles of shared arrays lead to.
+/// `reference` must be one that [`Function::reference`] has returned in this build. `argument` must
+/// be whole, and one that [`prepare`](crate::backend::prepare::prepare) or [`encode_call`] has
+/// made. What it lends must be lent to nothing else until this call has returned: the bytes behind
+/// the argument decide which memory its handles of shared arrays lead to.
+///
+/// [`encode_call`]: crate::backend::encode::encode_call
 pub unsafe fn run(
     reference: FunctionRef,
     argument: &[u8],
@@ -44,7 +49,7 @@ pub unsafe fn run(
     outcome
 }
 
-/// As [`run`], with the result in `output`.
+/// Does the same as [`run`], and puts the result into `output`.
 ///
 /// # Errors
 ///
@@ -59,7 +64,7 @@ pub unsafe fn run_to(
     output: &mut Output<'_>,
 ) -> Result<Form, Failure> {
     output.clear();
-    // SAFETY: the caller promises it.
+    // SAFETY: as the caller promises.
     let function = unsafe { find(reference) }?;
     let outcome = as_a_task(|| function.call(argument, output));
     let handles = loan::take_escaped();
@@ -69,13 +74,14 @@ pub unsafe fn run_to(
     outcome?.map_err(Failure::from)
 }
 
-/// Runs the function that `reference` names on each of the items; `room` is used again and again.
+/// Calls the function that `reference` names with each of the items; `room` is memory for their
+/// results, which is used again.
 ///
 /// # Safety
 ///
-/// As with [`run`].
+/// As for [`run`], for the argument of each item.
 pub unsafe fn run_each(reference: FunctionRef, items: &mut dyn Items, room: &mut Vec<u8>) {
-    // SAFETY: the caller promises it.
+    // SAFETY: as the caller promises.
     let function = match unsafe { find(reference) } {
         Ok(function) => function,
         Err(failure) => {
@@ -96,16 +102,18 @@ pub unsafe fn run_each(reference: FunctionRef, items: &mut dyn Items, room: &mut
     *room = output.into_heap();
 }
 
+/// Finds the function that `reference` names.
+///
 /// # Safety
 ///
-/// The reference is one that [`Function::reference`] has given in this build.
+/// The reference must be one that [`Function::reference`] has returned in this build.
 #[inline]
 unsafe fn find(reference: FunctionRef) -> Result<Function, Failure> {
     if inside_a_task() {
         let reason = "a task cannot run another".to_owned();
         return Err(Failure::Decode { stage: Stage::Argument, reason });
     }
-    // SAFETY: the caller promises it.
+    // SAFETY: as the caller promises.
     unsafe { reference.resolve() }.map_err(|error| match error {
         crate::wire::function::FunctionError::Unknown { offset } => Failure::Unknown { offset },
         crate::wire::function::FunctionError::Foreign { .. } => Failure::Unknown { offset: 0 },
@@ -121,7 +129,8 @@ impl From<CodecError> for Failure {
     }
 }
 
-/// Batcher `function` on `argument` as a task of this thread: for pools that share the master's memory.
+/// Calls `function` with `argument` as a task of this thread, for pools that share the master's
+/// memory.
 ///
 /// # Errors
 ///

@@ -1,11 +1,12 @@
-//! Where the outcome of one task waits for its handle.
+//! The slot: where the outcome of one task waits for the task's handle.
 //!
 //! ```text
 //! Waiting ──deliver──▶ Arrived ──take──▶ Taken
 //! ```
 //!
-//! A slot is filled once; what is delivered later is dropped. An encoded result is decoded by the caller
-//! that takes it, not by the thread that delivers it, so that many callers decode at once.
+//! A slot is filled once, and what is delivered later is dropped. An encoded result is decoded by
+//! the caller that takes it, not by the thread that delivers it, so many callers decode at the same
+//! time.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -23,10 +24,10 @@ use crate::backend::pool_ref::Readiness;
 use crate::backend::task::TaskName;
 use crate::loan::Loans;
 
-/// One task's place in the mailbox, its result type erased.
+/// The place to which the mailbox delivers outcomes, whatever the type of the result.
 pub trait Deliver: Send + Sync {
-    /// Puts the outcome of some items in; the first one counts. Who waits for it by a waker is left to the caller to
-    /// [wake](crate::backend::wakers::Wakers).
+    /// Stores the outcome of some items; the first outcome of an item counts. Returns the waker
+    /// that waits for it, which the caller must have [woken](crate::backend::wakers::Wakers).
     #[must_use]
     fn deliver(
         &self,
@@ -36,11 +37,12 @@ pub trait Deliver: Send + Sync {
     ) -> Option<Waker>;
 }
 
-/// One task's place in the mailbox.
+/// The place where the outcome of one task waits for its handle.
 pub struct Slot<R> {
     task: Arc<TaskName>,
     state: Mutex<State<R>>,
-    /// The outcome is in. Changed under the lock; it can be read without.
+    /// Whether the outcome has arrived. It is set under the lock of `state`, and can be read
+    /// without it.
     is_in: AtomicBool,
     arrived: Condvar,
 }
@@ -58,18 +60,19 @@ enum Outcome<R> {
 }
 
 impl<R> Slot<R> {
-    /// An empty slot for the outcome of `task`.
+    /// Makes an empty slot for the outcome of `task`.
     pub fn new(task: Arc<TaskName>) -> Self {
         let state = Mutex::new(State::Waiting(None));
         Self { task, state, is_in: AtomicBool::new(false), arrived: Condvar::new() }
     }
 
-    /// The task whose outcome belongs here.
+    /// Returns the task whose outcome belongs here.
     pub fn task(&self) -> &Arc<TaskName> {
         &self.task
     }
 
-    /// Puts in an outcome that was never encoded; the first one counts. As [`Deliver::deliver`].
+    /// Stores an outcome that was never encoded; the first one counts. Returns a waker as
+    /// [`Deliver::deliver`] does.
     #[must_use]
     pub fn fill(&self, outcome: Result<R, TaskError>) -> Option<Waker> {
         self.put(match outcome {
@@ -93,7 +96,8 @@ impl<R> Slot<R> {
         self.is_in.load(Ordering::Acquire)
     }
 
-    /// Waits until the outcome is in, or until `deadline`; says whether it is in.
+    /// Waits until the outcome has arrived or `deadline` has passed; returns whether it has
+    /// arrived.
     pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
         if self.is_ready() {
             return true;
@@ -112,9 +116,10 @@ impl<R> Slot<R> {
         true
     }
 
-    /// Says whether the outcome is in; if not, `waker` is woken when it is.
+    /// Returns whether the outcome has arrived. If not, `waker` is woken when it does.
     pub(crate) fn poll(&self, waker: &Waker) -> bool {
-        // Wakers are foreign code: they are cloned before the lock is taken and dropped after.
+        // Wakers are foreign code, so they are cloned before the lock is taken and dropped after it
+        // is released.
         let waker = waker.clone();
         let mut former = None;
         let ready = match &mut *self.state.lock() {
@@ -136,7 +141,7 @@ impl<R> Readiness for Slot<R> {
 }
 
 impl<R: DeserializeOwned> Slot<R> {
-    /// Takes the outcome; `None` if it is not in, or was taken before.
+    /// Takes the outcome; `None` if it has not arrived or was taken before.
     pub(crate) fn take(&self) -> Option<Result<R, TaskError>> {
         let mut state = self.state.lock();
         if matches!(*state, State::Waiting(_)) {
@@ -169,7 +174,8 @@ impl<R: Send> Deliver for Slot<R> {
         self.put(match outcome {
             Ok(bytes) => Outcome::Encoded(bytes, loans),
             Err(error) => {
-                // Before the handle is ready: whoever waits for it may want the arrays back.
+                // Before the handle is ready, because the caller that waits for it may want to use
+                // the arrays again.
                 drop(loans);
                 Outcome::Error(error)
             }

@@ -1,4 +1,4 @@
-//! What a task is: ids, the name under which errors speak of it, and its options.
+//! Tasks, their ids, and the names that errors use for them.
 
 use std::fmt;
 use std::ops::Range;
@@ -11,30 +11,30 @@ use crate::api::options::{Policy, TaskOptions};
 use crate::backend::payload::Payload;
 use crate::wire::function::{Function, FunctionRef};
 
-/// Names one task within this process, for all its pools.
+/// The id of a task. It is unique within this process, for all its pools.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TaskId(u64);
 
 impl TaskId {
-    /// The next id; ids grow in the order of submission and are never used again.
+    /// Returns a new id. Ids grow in the order of submission, and none is used twice.
     pub fn next() -> Self {
         Self::first_of(1)
     }
 
-    /// The id as a number, for a transport.
+    /// Returns the id as a number, for a transport.
     pub fn to_bits(self) -> u64 {
         self.0
     }
 
-    /// The id that has this number.
+    /// Returns the id that has this number.
     pub fn from_bits(bits: u64) -> Self {
         Self(bits)
     }
 
-    /// The first of the next `n` ids.
+    /// Returns the first of `n` new ids that follow one another.
     pub(crate) fn first_of(n: u64) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        // Relaxed: only uniqueness matters, nothing else is published by the counter.
+        // Relaxed: only uniqueness matters, and the counter orders no other memory.
         Self(NEXT.fetch_add(n, Ordering::Relaxed))
     }
 }
@@ -45,10 +45,10 @@ impl fmt::Display for TaskId {
     }
 }
 
-/// How often a task has been handed to a worker: 1 for the first time.
+/// The number of an attempt to run a task: 1 for the first.
 ///
-/// An answer names the attempt that it belongs to, which makes late answers harmless: the master takes
-/// none but that of the present attempt.
+/// An answer names its attempt, so late answers do no harm: the master accepts only answers of the
+/// present attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Attempt(pub u32);
 
@@ -56,14 +56,14 @@ impl Attempt {
     /// The first attempt.
     pub const FIRST: Self = Self(1);
 
-    /// The attempt after this one.
+    /// Returns the attempt after this one.
     #[must_use]
     pub fn next(self) -> Self {
         Self(self.0.wrapping_add(1))
     }
 }
 
-/// Names one worker of a pool. A replacement is a new worker with a new id.
+/// The id of a worker in its pool. A worker that replaces another has a new id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct WorkerId(pub u32);
 
@@ -73,16 +73,16 @@ impl fmt::Display for WorkerId {
     }
 }
 
-/// The name under which errors speak of a task.
+/// The name that errors use for a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskName {
-    /// The task.
+    /// The id of the task.
     pub id: TaskId,
-    /// The path of its function, such as `std::f64::sqrt`.
+    /// The path of the function, such as `std::f64::sqrt`.
     pub function: &'static str,
-    /// The index of its item, where the task is one of a `map`.
+    /// The index of the item, if the task is one of a `map`.
     pub item: Option<usize>,
-    /// The caller's own name for it, see [`TaskOptions::label`].
+    /// The name that the program has given to the task; see [`TaskOptions::label`].
     pub label: Option<Arc<str>>,
 }
 
@@ -99,13 +99,14 @@ impl TaskName {
 }
 
 impl TaskName {
-    /// Names a batch of so many items, each of which has an id.
+    /// Names a new batch. Each of its items gets an id.
     pub(crate) fn of_many(function: Function, options: &TaskOptions, items: u32) -> Self {
         let (item, label) = (options.item, options.label.clone());
         Self { id: TaskId::first_of(u64::from(items)), function: function.name(), item, label }
     }
 
-    /// The name of an item of the batch that has this name: ids and items are counted on from those of the first.
+    /// The name of an item of the batch that has this name. Ids and indices of items count on from
+    /// those of the first item.
     pub(crate) fn of_item(&self, item: u32) -> Self {
         let index = self.item.map(|first| first + item as usize);
         Self { id: TaskId(self.id.0 + u64::from(item)), item: index, ..self.clone() }
@@ -125,31 +126,31 @@ impl fmt::Display for TaskName {
     }
 }
 
-/// A task on the to-do list: which function, on which encoded argument.
+/// A task as the master sends it: a function and an encoded argument.
 #[derive(Clone, Debug)]
 pub struct Task {
-    /// Its name; the id in it is the key of its handle in the mailbox.
+    /// The name of the task. The id in it is the key in the mailbox.
     pub name: Arc<TaskName>,
-    /// The function, as it is named on the wire.
+    /// The function, as messages name it.
     pub function: FunctionRef,
-    /// The encoded argument. It is kept until the outcome is in, so that the task can be sent again. That of an
-    /// batch is as [`Batch`](crate::wire::batch::Batch) has it.
+    /// The encoded argument. It is kept until the outcome has arrived, so that the task can be sent
+    /// again. The argument of a batch is an encoded [`Batch`](crate::wire::batch::Batch).
     pub argument: Payload,
-    /// Which items of its batch this is; `0..1` for a task by itself.
+    /// Which items of its batch this task is; `0..1` for a task of its own.
     pub items: Range<u32>,
-    /// How many items there are in the batch; `None` for a task by itself.
+    /// The number of items in the batch; `None` for a task of its own.
     pub batch: Option<u32>,
-    /// The attempt that the task is sent as next.
+    /// The attempt as which the task is sent next.
     pub attempt: Attempt,
-    /// How many attempts have failed. This is not the number of those before this one: a task that was
+    /// The number of attempts that have failed. There may have been more attempts: a task that was
     /// sent to a worker which died before taking it up has not failed.
     pub failures: u32,
-    /// When it is to be given up.
+    /// The time limit, and which failures are followed by another attempt.
     pub policy: Policy,
 }
 
 impl Task {
-    /// A task by itself, which has never been sent.
+    /// Makes a task of its own, which was never sent.
     pub fn new(
         name: Arc<TaskName>,
         function: FunctionRef,
@@ -168,27 +169,27 @@ impl Task {
         }
     }
 
-    /// The task's id; that of its batch, if it is in one.
+    /// Returns the id of the task; that of its batch, if it is in one.
     pub fn id(&self) -> TaskId {
         self.name.id
     }
 
-    /// Whether it is a batch, or a part of one.
+    /// Returns whether the task is a batch or a part of one.
     pub fn is_batch(&self) -> bool {
         self.batch.is_some()
     }
 
-    /// The items `items` of it, as a task for a further attempt.
+    /// Some items of the task, as a task for another attempt.
     pub(crate) fn part(&self, items: Range<u32>) -> Self {
         Self { items, attempt: self.attempt.next(), ..self.clone() }
     }
 
-    /// The names of its items.
+    /// Returns the names of the items.
     pub fn names(&self) -> impl Iterator<Item = Arc<TaskName>> {
         self.items.clone().map(|item| self.name_of(item))
     }
 
-    /// The name of its item `item`.
+    /// The name of one item.
     pub(crate) fn name_of(&self, item: u32) -> Arc<TaskName> {
         if self.is_batch() { Arc::new(self.name.of_item(item)) } else { self.name.clone() }
     }

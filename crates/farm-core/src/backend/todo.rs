@@ -1,10 +1,11 @@
-//! The to-do list: tasks that no worker has yet, in the order in which they were submitted.
+//! The to-do list: the tasks that no worker has, in the order of submission.
 
 use crate::backend::id_queue::IdQueue;
 use crate::backend::task::{Task, TaskId};
 
-/// Tasks in the order in which they are to be handed out: those that a worker had been given and has not done come first,
-/// because they are older. What is left of a batch may be in several parts.
+/// Tasks in the order in which workers are to get them. Tasks that a worker was given and has not
+/// run come before later ones, because they are older. The rest of a batch may be on the list in
+/// several parts.
 #[derive(Debug, Default)]
 pub(crate) struct TodoList(IdQueue<(TaskId, u32), Task>);
 
@@ -13,22 +14,22 @@ impl TodoList {
         self.0.insert((task.id(), task.items.start), task);
     }
 
-    /// The next task.
+    /// Removes and returns the first task.
     pub(crate) fn pop(&mut self) -> Option<Task> {
         self.0.pop()
     }
 
-    /// Which task is next.
+    /// The id of the first task.
     pub(crate) fn first(&self) -> Option<TaskId> {
         self.0.first().map(|(task, _)| task)
     }
 
-    /// Takes a task off the list, wherever it stands, with all its parts.
+    /// Removes all parts of a task, wherever they are on the list.
     pub(crate) fn remove(&mut self, id: TaskId) -> Vec<Task> {
         self.0.remove_from((id, 0), |(task, _)| task == id)
     }
 
-    /// How many tasks wait.
+    /// The number of tasks, parts of batches counted as one each.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }

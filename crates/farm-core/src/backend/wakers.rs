@@ -1,14 +1,15 @@
-//! Wakes those that wait for outcomes.
+//! Calls the wakers of the futures whose outcomes were delivered.
 //!
-//! A waker is foreign code: it may block, for instance until another task of the same pool is done, or drop the pool.
-//! So nobody wakes who holds the lock of a pool, or anything else that somebody may need. A caller of the pool hands
-//! wakers [over](Wakers::hand_over) to threads that do nothing else. A thread of the pool
-//! [wakes by itself](Wakers::wake_at_post), since that is faster: but another thread keeps watch, and stands in for it
-//! where a waker takes longer than [`PATIENCE`].
+//! A waker is foreign code. It may block, for instance until another task of the same pool has
+//! finished, or it may drop the pool. So a thread that calls a waker must not hold the lock of a
+//! pool, or anything else that other threads need. A caller of the pool [hands wakers
+//! over](Wakers::hand_over) to threads that do nothing else. A thread of the pool [calls them
+//! itself](Wakers::wake_at_post), which is faster. Another thread watches it, and continues its
+//! work if a waker takes longer than about [`PATIENCE`].
 //!
-//! The threads are started when they are needed, and end after a while without work. One of them is the successor:
-//! it watches those that wake, and takes the place of one that gets no further. So there are as many threads as
-//! wakers that block, and one more.
+//! The threads are started when they are needed, and end after some time without work. One of them
+//! is the *successor*: it watches the threads that call wakers, and takes the place of a thread
+//! that makes no progress. So there are as many threads as wakers that block, and one more.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -22,55 +23,57 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::loan::drop_as_failed;
 
-/// How long a waker may take before another thread does what else there is to do.
+/// The time between two looks of the successor at the threads that call wakers. A waker that is
+/// running at two looks in turn counts as slow.
 const PATIENCE: Duration = Duration::from_millis(2);
 
-/// After so many looks at nothing the successor rests until it is called.
+/// The successor rests after so many looks in a row at which there was nothing to watch.
 const LOOKS: u32 = 25;
 
-/// How long a thread stays that has nothing to do.
+/// How long a thread rests before it ends.
 const REST: Duration = Duration::from_secs(5);
 
-/// Starts a thread with a name.
+/// Starts a thread with the given name.
 pub type Spawn = fn(&str, Box<dyn FnOnce() + Send>) -> io::Result<()>;
 
-/// The wakers of the outcomes that one pool has delivered, and the threads that wake them.
+/// The wakers of the outcomes that one pool has delivered, and the threads that call them.
 pub struct Wakers {
     spawn: Spawn,
     state: Mutex<State>,
-    /// Signalled for one thread that rests, and for all when the pool has ended.
+    /// Signalled for one thread that rests when it is called, and for all when the pool has ended.
     call: Condvar,
-    /// Signalled for the successor, when nobody wakes.
+    /// Signalled for the successor when there are wakers and no thread calls them.
     work: Condvar,
 }
 
 #[derive(Default)]
 struct State {
     queue: VecDeque<Waker>,
-    /// How many have been taken off the queue.
+    /// The number of wakers that were ever taken off the queue.
     taken: u64,
-    /// How many threads take wakers off the queue.
+    /// The number of threads that are calling wakers.
     waking: usize,
+    /// The threads of the pool that are calling wakers themselves.
     posts: Vec<Post>,
     next_post: u64,
-    /// Threads that rest, and how many of them have been called.
+    /// The number of threads that rest, and how many of them have been called.
     resting: usize,
     called: usize,
-    /// There is a successor, or one is on its way.
+    /// Whether there is a successor, or one is about to be there.
     has_successor: bool,
     closed: bool,
 }
 
-/// What a thread has left to wake.
+/// A thread of the pool that calls wakers itself.
 struct Post {
     number: u64,
-    /// Does what that thread would; `None` once it does.
+    /// Does the work of that thread meanwhile; `None` once the successor does so.
     stand_in: Option<Box<dyn FnOnce() + Send>>,
-    /// The waker was there at the last look.
+    /// Whether the successor has seen the thread call its present waker.
     is_slow: bool,
 }
 
-/// What the successor finds to do.
+/// What the successor has to do.
 enum Need {
     Wake,
     StandIn(Box<dyn FnOnce() + Send>),
@@ -78,14 +81,15 @@ enum Need {
 }
 
 impl Wakers {
-    /// None yet; `spawn` starts the threads.
+    /// Makes the state, without threads. `spawn` starts the threads.
     pub fn new(spawn: Spawn) -> Arc<Self> {
         let state = Mutex::default();
         Arc::new(Self { spawn, state, call: Condvar::new(), work: Condvar::new() })
     }
 
-    /// Has some woken by another thread. Where the system refuses to start one, they come back: the caller then
-    /// [wakes](wake_here) them itself, when it holds nothing that others may need.
+    /// Has the wakers called by another thread. If the system refuses to start one, the wakers are
+    /// returned: the caller then [calls](wake_here) them itself, when it holds nothing that other
+    /// threads may need.
     #[must_use]
     pub fn hand_over(self: &Arc<Self>, wakers: Vec<Waker>) -> Vec<Waker> {
         if wakers.is_empty() {
@@ -102,8 +106,9 @@ impl Wakers {
         Vec::new()
     }
 
-    /// Wakes some on this thread, which holds nothing that others may need. If that takes long, another thread calls
-    /// `stand_in`, which is to do what this one would do meanwhile; says whether that was so.
+    /// Calls wakers on this thread, which must hold nothing that other threads may need. If that
+    /// takes long, another thread calls `stand_in`, which continues the work of this thread
+    /// meanwhile; returns whether that has happened.
     pub fn wake_at_post(
         self: &Arc<Self>,
         wakers: impl IntoIterator<Item = Waker>,
@@ -117,7 +122,7 @@ impl Wakers {
         let number = state.next_post;
         state.next_post += 1;
         state.posts.push(Post { number, stand_in: Some(Box::new(stand_in)), is_slow: false });
-        // If it cannot be had, this thread goes on when all have been woken.
+        // If no successor can be started, this thread continues its work after the last waker.
         self.see_to_successor(&mut state);
         self.wake_queue(&mut state, Some(number));
         let at = state.posts.iter().position(|post| post.number == number);
@@ -126,7 +131,7 @@ impl Wakers {
         post.is_some_and(|post| post.stand_in.is_none())
     }
 
-    /// The pool has ended: threads that have nothing to do end at once.
+    /// Has threads without work end at once, because the pool has ended.
     pub fn close(&self) {
         self.state.lock().closed = true;
         self.call.notify_all();
@@ -146,14 +151,14 @@ impl Wakers {
         state.waking -= 1;
     }
 
-    /// Sees to it that somebody watches, if there is anything that this thread may be kept from.
+    /// Calls a successor if there is none, and if a waker may keep this thread from other work.
     fn see_to_successor(self: &Arc<Self>, state: &mut State) {
         if !state.has_successor && state.is_busy() {
             self.call_successor(state);
         }
     }
 
-    /// Says whether one comes.
+    /// Calls a thread that rests, or starts one; returns whether a successor will come.
     fn call_successor(self: &Arc<Self>, state: &mut State) -> bool {
         if state.resting > state.called {
             state.called += 1;
@@ -196,7 +201,7 @@ impl Wakers {
         }
     }
 
-    /// The successor watches until there is something to do for it.
+    /// Watches, as the successor, until there is something to do.
     fn watch(&self, state: &mut MutexGuard<'_, State>) -> Need {
         let (mut taken, mut looks) = (state.taken, 0);
         loop {
@@ -226,7 +231,7 @@ impl Wakers {
 }
 
 impl State {
-    /// Whether there is anything that a waker may keep from being done.
+    /// Whether there is work that a blocking waker may delay.
     fn is_busy(&self) -> bool {
         !self.queue.is_empty() || self.posts.iter().any(|post| post.stand_in.is_some())
     }
@@ -238,12 +243,12 @@ impl fmt::Debug for Wakers {
     }
 }
 
-/// Wakes some on this thread.
+/// Calls wakers on this thread.
 pub fn wake_here(wakers: impl IntoIterator<Item = Waker>) {
     wakers.into_iter().for_each(wake);
 }
 
-/// A panic is reported by the hook, and ends no thread of a pool.
+/// Calls a waker. A panic of the waker is reported by the panic hook, and ends no thread of a pool.
 fn wake(waker: Waker) {
     if let Err(payload) = catch_unwind(AssertUnwindSafe(|| waker.wake()))
         && let Err(again) = catch_unwind(AssertUnwindSafe(|| drop_as_failed(payload)))

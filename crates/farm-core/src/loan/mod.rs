@@ -1,21 +1,61 @@
-//! The seam by which shared arrays travel beside the bytes.
+//! Loans: how handles of shared arrays travel with a task.
 //!
-//! What a handle of a shared array encodes as is a [`Key`], and what makes it more than that goes two other ways.
-//! The right to it, such as to write to some rows, stays behind with the master as a [`Loan`]. What a worker
-//! needs to know to open it is a grant, which the farm itself puts behind the encoded argument: user code
-//! encodes and decodes arguments in any way it likes, and must not be able to lend what it does not have.
+//! The data of a shared array does not travel. A handle of the array is encoded as a [`Key`], a
+//! number that names this handle in this task. Two things belong to each key:
+//!
+//! - The [`Loan`] stays with the master. As long as the task has the handle, the loan holds the
+//!   right that the task was given, such as the only right to write to some rows.
+//! - The *grant* goes to the worker. It is a byte string that says what a worker needs to know to
+//!   open the array. The farm itself puts the grants behind the encoded argument, and splits them
+//!   off before the argument is decoded. User code encodes and decodes arguments in any way it
+//!   likes, and may copy or invent keys, but it cannot reach the grants. So it cannot lend what it
+//!   does not have.
+//!
+//! # The journey of a handle
 //!
 //! ```text
-//! master                                    worker
-//! encode: register(loan, grant) ──────▶ decode: take_grant(key) -> grant, once; the handle is a Borrowed
-//! decode: reclaim(key) -> handle    ◀────── encode: the key
+//! master                                        worker
+//!
+//! 1. encode the argument                        2. decode the argument
+//!      register(loan, grant) -> key  ─────────▶      take_grant(key) -> grant, once
+//!      check that the loans are unique               note_borrowed(handle)
+//!                                               3. call the function
+//! 4. decode the result                             encode the result: the same key
+//!      reclaim(key) -> handle        ◀─────────      check that no handle is left
+//! 5. drop the loans
 //! ```
 //!
-//! Loans are told what becomes of their task. So no counter is shared with a worker that may die, and a
-//! handle can be encoded by a farm alone: anywhere else [`register`] refuses.
+//! 1. The `Serialize` of a handle calls [`register`] with a loan and a grant, and encodes the key
+//!    that it gets. [`register`] refuses unless a farm is encoding an argument on this thread, so
+//!    nothing but a farm can encode a handle. The argument is then dropped, and the task is refused
+//!    if something else in the master still holds a right that conflicts with the task's
+//!    ([`Loan::is_unique`]). The loans wait in the pool's mailbox (`backend/mailbox.rs`) for the
+//!    outcome.
+//! 2. The worker decodes the argument. The `Deserialize` of a handle decodes the key, takes the
+//!    grant with [`take_grant`], opens the array, and calls [`note_borrowed`]. Each grant can be
+//!    taken once. If one is not taken, the task fails before its function is called.
+//! 3. When the task has ended, none of its handles may be left, because the master may now lend the
+//!    same rows to others. All clones of a handle share one [`Borrowed`], of which this module
+//!    holds a reference too, so a handle that is left is found: it has *escaped*.
+//!    [`run`](crate::backend::run::run) then fails, and the master ends the worker. A process that
+//!    cannot be ended, such as that of `farm-mono`, strands the loans instead: the escaped handles
+//!    keep them until they are dropped ([`Borrowed::strand`]).
+//! 4. A handle in the result is encoded as its key. When the master decodes the result, the loans
+//!    of this one task are at hand, and the `Deserialize` of the handle calls [`reclaim`], which
+//!    makes the handle from its loan. A key that belongs to no loan of this task is refused.
+//! 5. After that, the loans are dropped. A handle that did not come back is thereby given up. If
+//!    the task has failed and may have stopped half-way, its loans are told so before they are
+//!    dropped ([`Loan::mark_lost`]).
 //!
-//! The decoded handle is a [`Borrowed`] of its task. It must be gone when the task ends, because from then on the
-//! master lends what it stands for to others; one that is kept is found by [`run`](crate::backend::run::run).
+//! So the master alone counts what is lent: no counter is shared with a worker, which may die.
+//!
+//! # State
+//!
+//! The state of a phase is thread-local. [`phase`] says whether this thread is encoding or
+//! decoding, an argument or a result. The register holds the loans and grants of the value that is
+//! being encoded or decoded. The codec may encode or decode a value more than once; in between, it
+//! removes what was registered, or restores the grants and rewinds the loans (`unregister_all`,
+//! `Checkpoint`).
 
 pub mod eviction;
 
@@ -32,25 +72,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::wire::codec::{self, CodecError, Form, Output};
 
-/// What the master keeps of a handle while it is with a task.
+/// The right that the master holds for a handle while a task has the handle.
 ///
-/// It is dropped when the task's result is decoded without it, or never asked for.
+/// The loan is dropped after the result of the task has been decoded, when the task has failed, or
+/// when the handle of the task is dropped before the result was asked for.
 pub trait Loan: Send {
-    /// Whether nobody in this process has what the task is going to be given, now that its argument is dropped.
+    /// Returns whether nothing else in this process holds a right that conflicts with the one that
+    /// the task will be given. It is called after the argument of the task was dropped.
     fn is_unique(&mut self) -> bool;
-    /// The task has failed, or its worker is dead: what it was allowed to write is not to be trusted.
+    /// Notes that the task has failed or its worker is dead, so that what the task was allowed to
+    /// write may be incomplete.
     fn mark_lost(&mut self);
-    /// Gives what the decoded handle is made from; `None` if there can be no more of them.
+    /// Returns the value from which the decoded handle is made; `None` if no further handle can be
+    /// made from this loan.
     fn reclaim(&mut self) -> Option<Box<dyn Any>>;
-    /// What was reclaimed is dropped, and the result is going to be decoded again.
+    /// Undoes the calls of [`reclaim`](Self::reclaim): the handles made by them are dropped, and
+    /// the result is going to be decoded again.
     fn rewind(&mut self);
 }
 
-/// Names a loan on the wire, once in the life of this process.
+/// The name of a loan on the wire. No two loans that this process registers have the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Key(u64);
 
-/// Which way values are being encoded or decoded on this thread.
+/// What is being encoded or decoded on a thread, and by whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// The master encodes an argument.
@@ -69,18 +114,20 @@ pub enum Phase {
 thread_local! {
     static PHASE: Cell<Option<Phase>> = const { Cell::new(None) };
     static FAILING: Cell<bool> = const { Cell::new(false) };
-    // Most tasks have nothing to do with arrays. These tell whether there can be anything in the places below.
+    // Most tasks have no handles of arrays. These two tell whether the places below may hold
+    // anything.
     static HAS_BORROWED: Cell<bool> = const { Cell::new(false) };
     static HAS_REGISTERED: Cell<bool> = const { Cell::new(false) };
-    /// Of the task that is running.
+    /// The handles of the task that is running.
     static BORROWED: Kept<Vec<Arc<dyn Borrowed>>> = const { kept(Vec::new()) };
-    /// Of the last task, if it has kept them.
+    /// The handles of the last task that have escaped.
     static ESCAPED: Kept<Vec<Arc<dyn Borrowed>>> = const { kept(Vec::new()) };
     static REGISTER: Kept<Register> = const { kept(Register::NONE) };
 }
 
-/// What is there between two calls, and empty when the thread ends. So it need not be dropped with its thread, and can be
-/// reached after all that is: a program may end its pools then.
+/// A thread-local that is empty between two calls and when its thread ends, except that escaped
+/// handles stay in a worker, which is then killed. So it needs no destructor, and it can still be
+/// accessed while the thread's other thread-locals are destroyed: a program may end its pools then.
 type Kept<T> = RefCell<ManuallyDrop<T>>;
 
 const fn kept<T>(empty: T) -> Kept<T> {
@@ -91,8 +138,8 @@ fn replace<T>(place: &'static LocalKey<Kept<T>>, other: T) -> T {
     ManuallyDrop::into_inner(place.replace(ManuallyDrop::new(other)))
 }
 
-/// Things by the keys of their handles. Most tasks have none: that is one null pointer, which costs next to
-/// nothing to move and to drop.
+/// Values by the keys of their handles. Most tasks have no handles: the map is then one null
+/// pointer, which costs next to nothing to move and to drop.
 #[expect(clippy::box_collection, reason = "one pointer, where there is nothing")]
 struct Keyed<T>(Option<Box<Vec<(Key, T)>>>);
 
@@ -130,16 +177,18 @@ impl<T> From<Vec<(Key, T)>> for Keyed<T> {
     }
 }
 
-/// What the handles in one argument lend.
+/// The grants of the handles in one argument.
 #[derive(Default)]
 pub(crate) struct Grants(Keyed<Vec<u8>>);
 
-/// What crosses beside the bytes.
+/// The loans and grants of the value that is being encoded or decoded on this thread.
 #[derive(Default)]
 pub(crate) struct Register {
-    /// Those that can be reclaimed; those that have boarded.
+    /// In the master: the loans registered while an argument is encoded, or those that can be
+    /// reclaimed while a result is decoded.
     pub(crate) loans: Loans,
-    /// What can be claimed; what is lent.
+    /// In the master: the grants registered while an argument is encoded. In a worker: those that
+    /// can still be taken while an argument is decoded.
     pub(crate) grants: Grants,
 }
 
@@ -152,10 +201,10 @@ impl Register {
     }
 }
 
-/// The bytes that tell how long the grants behind an argument are.
+/// The number of bytes, at the end of an argument, that hold the length of the grants before them.
 const LENGTH: usize = 4;
 
-/// Tells there that the argument is described, and not compact.
+/// The flag in that length which says that the argument is in the described form.
 const DESCRIBED: u32 = 1 << 31;
 
 fn too_short() -> CodecError {
@@ -168,10 +217,11 @@ impl Grants {
         self.0.as_slice().len()
     }
 
-    /// What is behind a compact argument that lends nothing.
+    /// The end of an argument that is in the compact form and has no grants.
     pub(crate) const NOTHING: [u8; LENGTH] = [0; LENGTH];
 
-    /// Puts them behind an encoded argument, with its form.
+    /// Appends the grants to an encoded argument, and then their length with the form of the
+    /// argument.
     #[inline]
     pub(crate) fn append_to(
         &self,
@@ -189,7 +239,7 @@ impl Grants {
         codec::put_to(&(length | flag).to_le_bytes(), argument)
     }
 
-    /// Takes an argument and what is behind it apart.
+    /// Splits the bytes of an argument into the encoded value, its form, and the grants.
     #[inline]
     pub(crate) fn split_from(bytes: &[u8]) -> Result<(&[u8], Form, Self), CodecError> {
         let (bytes, length) = bytes.split_last_chunk::<LENGTH>().ok_or_else(too_short)?;
@@ -212,14 +262,16 @@ impl Grants {
     }
 }
 
-/// What a handle is in the worker, as long as its task runs. Its text names it in errors.
+/// What all clones of a decoded handle share in the worker, for as long as one of them lives. Its
+/// text names the handle in errors.
 pub trait Borrowed: fmt::Display + Send + Sync {
-    /// It is kept beyond its task, in a process that cannot be ended for that: keeps `loans` out for as long
-    /// as it lives itself.
+    /// Keeps `loans` until this value is dropped. It is called when the handle has escaped from its
+    /// task in a process that cannot be ended for that.
     fn strand(&self, loans: StrandedLoans);
 }
 
-/// The loans of a task which has kept handles that it was lent. Dropping the last clone lets them go.
+/// The loans of a task whose handles have escaped. They are dropped with the last clone of this
+/// value.
 #[derive(Clone)]
 pub struct StrandedLoans(#[allow(dead_code, reason = "it is held")] Arc<Mutex<Loans>>);
 
@@ -228,12 +280,13 @@ pub struct StrandedLoans(#[allow(dead_code, reason = "it is held")] Arc<Mutex<Lo
 pub struct Loans(Keyed<Box<dyn Loan>>);
 
 impl Loans {
-    /// Whether nobody else has what they stand for; see [`Loan::is_unique`].
+    /// Returns whether nothing else in this process holds what they stand for; see
+    /// [`Loan::is_unique`].
     pub fn are_unique(&mut self) -> bool {
         self.0.iter_mut().all(|(_, loan)| loan.is_unique())
     }
 
-    /// Tells all that their task has failed.
+    /// Tells each loan that the task has failed; see [`Loan::mark_lost`].
     pub fn mark_lost(&mut self) {
         self.0.iter_mut().for_each(|(_, loan)| loan.mark_lost());
     }
@@ -245,13 +298,13 @@ impl fmt::Debug for Loans {
     }
 }
 
-/// The way that is being gone on this thread, if any.
+/// What is being encoded or decoded on this thread; `None` if no farm is doing so.
 pub fn phase() -> Option<Phase> {
     PHASE.get()
 }
 
-/// Takes a loan aboard the argument that is being encoded, and gives the key to encode. Whoever decodes it is
-/// given the `grant`.
+/// Registers a loan for the argument that is being encoded, and returns the key to encode. The
+/// worker that decodes this key is given the `grant`.
 ///
 /// # Errors
 ///
@@ -259,8 +312,8 @@ pub fn phase() -> Option<Phase> {
 ///
 /// # Safety
 ///
-/// As long as it is aboard, the loan keeps for the task what the grant says, in the way in which whoever
-/// [claims](take_grant) such grants uses it.
+/// As long as the loan is registered and not dropped, it must hold for the task what the grant
+/// says, in the sense in which the code that [takes](take_grant) such grants uses them.
 pub unsafe fn register(loan: Box<dyn Loan>, grant: Vec<u8>) -> Result<Key, Box<dyn Loan>> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     if !matches!(phase(), Some(Phase::EncodeArgument { .. })) {
@@ -276,9 +329,10 @@ pub unsafe fn register(loan: Box<dyn Loan>, grant: Vec<u8>) -> Result<Key, Box<d
     Ok(key)
 }
 
-/// Takes back what the loan with this key keeps, while a result is being decoded.
+/// Returns the value from which a handle in a result is made, by the loan with this key.
 ///
-/// `None` says that the handle in the reply is not one that this task was given, or was in it before.
+/// Returns `None` if no result is being decoded on this thread, if the task was not given a handle
+/// with this key, or if no further handle can be made from its loan.
 pub fn reclaim(key: Key) -> Option<Box<dyn Any>> {
     if phase() != Some(Phase::DecodeResult) {
         return None;
@@ -289,9 +343,10 @@ pub fn reclaim(key: Key) -> Option<Box<dyn Any>> {
     })
 }
 
-/// Takes what is lent by the handle with this key, while an argument is being decoded.
+/// Returns the grant of a handle in an argument, by its key.
 ///
-/// `None` says that nothing is lent by that key, or was taken before: what is lent once must not be had twice.
+/// Returns `None` if no argument is being decoded on this thread, if there is no grant for this
+/// key, or if it was taken before: the same right must not be used twice.
 pub fn take_grant(key: Key) -> Option<Vec<u8>> {
     if phase() != Some(Phase::DecodeArgument) {
         return None;
@@ -303,14 +358,15 @@ pub fn take_grant(key: Key) -> Option<Vec<u8>> {
     })
 }
 
-/// Lets the loans off that have boarded the argument which is being encoded: it is going to be encoded again.
+/// Drops the loans and grants registered for the argument that is being encoded on this thread,
+/// because the argument is going to be encoded again.
 pub(crate) fn unregister_all() {
     if HAS_REGISTERED.get() && matches!(phase(), Some(Phase::EncodeArgument { .. })) {
         drop(exchange(Register::default()));
     }
 }
 
-/// What can be claimed while an argument is being decoded, so that it can be decoded again.
+/// The grants that could be taken when the decoding began, so that it can begin again.
 pub(crate) struct Checkpoint(Vec<(Key, Vec<u8>)>);
 
 impl Checkpoint {
@@ -323,7 +379,7 @@ impl Checkpoint {
         })
     }
 
-    /// What has been claimed and reclaimed since can be again. The handles are dropped.
+    /// Drops the handles decoded since, makes their grants available again, and rewinds the loans.
     pub(crate) fn restore(&self) {
         if phase() == Some(Phase::DecodeArgument) && HAS_BORROWED.replace(false) {
             drop(replace(&BORROWED, Vec::new()));
@@ -337,34 +393,35 @@ impl Checkpoint {
     }
 }
 
-/// Notes the borrowed that a decoded handle is, which completes what [`take_grant`] has begun. The handle holds it for as long as
-/// it lives, and so do its clones.
+/// Notes a handle that was decoded, after its grant was [taken](take_grant). The handle and its
+/// clones must hold clones of this `Arc` for as long as they live, since a handle that escapes from
+/// its task is found by them.
 ///
 /// # Safety
 ///
-/// The borrowed keeps what it is given when it is [stranded](Borrowed::strand), and neither that, nor its text, nor its `Drop`
-/// panics.
+/// `borrowed` must keep the loans that it is given when it is [stranded](Borrowed::strand), and
+/// neither `strand`, nor its text, nor its `Drop` may panic.
 pub unsafe fn note_borrowed(borrowed: Arc<dyn Borrowed>) {
     HAS_BORROWED.set(true);
     BORROWED.with_borrow_mut(|all| all.push(borrowed));
 }
 
-/// Whether the argument that is being encoded on this thread has loans.
+/// Whether anything was registered for the argument that is being encoded on this thread.
 #[inline]
 pub(crate) fn has_registered() -> bool {
     HAS_REGISTERED.get()
 }
 
-/// How many handles the task that is beginning on this thread has borrowed_count.
+/// The number of handles of the task whose argument was decoded on this thread.
 #[inline]
 pub(crate) fn borrowed_count() -> usize {
     if HAS_BORROWED.get() { BORROWED.with_borrow(|borrowed| borrowed.len()) } else { 0 }
 }
 
-/// As many kept handles are told by name.
+/// The largest number of escaped handles that an error names.
 const MOST_NAMES: usize = 20;
 
-/// The names of those borrowed of the task that has just ended on this thread which somebody still holds.
+/// Returns the names of the handles that are left of the task that has just ended on this thread.
 #[inline]
 pub(crate) fn take_escaped() -> Vec<String> {
     if HAS_BORROWED.replace(false) { find_escaped() } else { Vec::new() }
@@ -372,7 +429,8 @@ pub(crate) fn take_escaped() -> Vec<String> {
 
 fn find_escaped() -> Vec<String> {
     let mut borrowed = replace(&BORROWED, Vec::new());
-    // Not by a count alone: what the last holder did happens before this.
+    // Not by `strong_count`, which orders nothing: `get_mut` makes what the last other holder did
+    // happen before this.
     borrowed.retain_mut(|borrowed| Arc::get_mut(borrowed).is_none());
     let mut names: Vec<_> = borrowed.iter().take(MOST_NAMES).map(|g| g.to_string()).collect();
     if borrowed.len() > MOST_NAMES {
@@ -384,25 +442,26 @@ fn find_escaped() -> Vec<String> {
     names
 }
 
-/// Whether what is being dropped on this thread was left by a task that has failed.
+/// Returns whether what is being dropped on this thread was left by a task that has failed.
 pub fn is_failing() -> bool {
     FAILING.get() || std::thread::panicking()
 }
 
-/// Drops what a task that has failed has left.
+/// Drops what a failed task has left; [`is_failing`] is true meanwhile.
 pub(crate) fn drop_as_failed<T>(left: T) {
     let outer = FAILING.replace(true);
     drop(left);
     FAILING.set(outer);
 }
 
-/// Leaves the loans of that task out until the last of what it has kept is gone.
+/// Gives the loans of the last task on this thread to its escaped handles. The loans are dropped
+/// with the last of these handles.
 pub(crate) fn strand(loans: Loans) {
     let loans = StrandedLoans(Arc::new(Mutex::new(loans)));
     replace(&ESCAPED, Vec::new()).into_iter().for_each(|borrowed| borrowed.strand(loans.clone()));
 }
 
-/// Puts `register` in the place of what is there.
+/// Replaces this thread's register, and returns the former one.
 #[inline]
 fn exchange(register: Register) -> Register {
     let has_some = !register.is_empty();
@@ -413,7 +472,9 @@ fn exchange(register: Register) -> Register {
     }
 }
 
-/// Runs `body` as one phase, with `register`; what is there at its end comes back.
+/// Runs `body` in a phase, with `register` as this thread's register. Returns the value of `body`,
+/// and the register as `body` has left it. Afterwards, also after a panic, the thread is in its
+/// former phase and has its former register.
 #[inline]
 pub(crate) fn in_phase<T>(
     way: Phase,
@@ -425,13 +486,14 @@ pub(crate) fn in_phase<T>(
     (value, outer.leave())
 }
 
-/// Runs `body` as a phase on which nothing travels beside the bytes and nothing can come aboard.
+/// Runs `body` in a phase with an empty register, to which `body` can add nothing.
 #[inline]
 pub(crate) fn in_phase_without_loans<T>(way: Phase, body: impl FnOnce() -> T) -> T {
     in_phase_with_grants(way, Grants::default(), body)
 }
 
-/// Runs `body` as a phase with what is lent, of which nothing comes back.
+/// Runs `body` in a phase with these grants. Grants that `body` does not take are dropped.
+/// Afterwards, also after a panic, the thread is in its former phase and has its former register.
 #[inline(always)]
 pub(crate) fn in_phase_with_grants<T>(way: Phase, grants: Grants, body: impl FnOnce() -> T) -> T {
     struct Around(Option<Phase>, Option<Box<Register>>);
@@ -464,7 +526,7 @@ fn put_back(register: Box<Register>) {
     exchange(*register);
 }
 
-/// The phase that one within it is to be followed by, also when that panics.
+/// The phase and the register that the thread returns to when an inner phase ends, also by a panic.
 struct Outer(Option<Phase>, Register);
 
 impl Outer {

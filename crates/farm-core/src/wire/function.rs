@@ -1,13 +1,14 @@
-//! Functions that can be named in a message.
+//! References to functions, by which messages name them.
 //!
-//! Nothing is registered and there is no macro. Each triple of function, argument and result has a
-//! constant descriptor in the executable, and a message carries the distance of that descriptor from an
-//! anchor. Workers run the same executable, so the same distance leads them to the same descriptor,
-//! wherever the loader has put the image. The receiver believes nothing: the place must lie in the main
-//! executable, be aligned, and hold the right magic number and hash before it is called.
+//! Functions are not registered, and there is no macro. Each triple of function, argument and
+//! result types has a constant descriptor in the executable, and a message carries the distance of
+//! that descriptor from an anchor. Workers run the same executable, so the same distance leads them
+//! to the same descriptor, wherever the loader has put the image. The receiver checks the reference
+//! before it calls anything: the place must lie in the main executable, be aligned, and hold the
+//! right magic number and hash.
 //!
-//! A function must have no size: an `fn` item, a generic instance, or a closure that captures nothing.
-//! Data goes in the argument.
+//! A function must have no size: it is an `fn` item, a generic instance, or a closure that captures
+//! nothing. Data goes into the argument.
 
 use std::fmt;
 use std::ops::Range;
@@ -23,13 +24,13 @@ use crate::loan::{self, Grants, Phase, in_phase_with_grants, in_phase_without_lo
 use crate::wire::batch::Batch;
 use crate::wire::codec::{CodecError, Form, Output, Setting, Source};
 
-/// What travels between master and worker: owned data that serde can encode and decode.
+/// A value that can travel between master and worker: owned data that serde can encode and decode.
 pub trait Data: Serialize + DeserializeOwned + Send + 'static {}
 
 impl<T: Serialize + DeserializeOwned + Send + 'static> Data for T {}
 
-/// A plain function from `A` to `R`: any `fn` item, generic instance, library function, or closure that
-/// captures nothing.
+/// A plain function from `A` to `R`: any `fn` item, generic instance, library function, or closure
+/// that captures nothing.
 ///
 /// A function of several arguments takes a tuple.
 ///
@@ -38,40 +39,44 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Data for T {}
 /// A constant inside the closure is part of the function:
 ///
 /// ```
-/// # fn submit<A, R, F: farm_core::TaskFn<A, R>>(f: F) -> farm_core::backend::Function where A: farm_core::Data, R: farm_core::Data {
-/// #     farm_core::backend::Function::of::<F, A, R>(f)
+/// # use farm_core::{Data, TaskFn, backend::Function};
+/// # fn submit<A: Data, R: Data, F: TaskFn<A, R>>(f: F) -> Function {
+/// #     Function::of::<F, A, R>(f)
 /// # }
 /// const SCALE: f64 = 2.0;
 /// submit(|x: f64| SCALE * x);
 /// ```
 ///
-/// # What has no size
+/// # Closures that capture values without size
 ///
-/// A closure may capture a value that has no size, since nothing of it has to be sent: a worker makes one for itself. With
-/// most types that makes no difference. But where such a value is a *witness* of what its process has done ("the
-/// library is set up here"), a worker has it without having done that, which nothing in its type shows. Have each
-/// worker do it, by an initializer, or look in the task whether it was done. Code that is unsafe without what the
-/// witness stands for must not be sent with it captured.
+/// A closure may capture a value that has no size, since nothing of it has to be sent: a worker
+/// makes one for itself. With most types that makes no difference. But if such a value is a
+/// *witness* of what its process has done ("the library is set up here"), a worker has the witness
+/// without having done that, and nothing in the type shows it. Have each worker do it in an
+/// initializer, or check in the task whether it was done. A closure that captures a witness must
+/// not be sent if its code would be unsafe without what the witness stands for.
 ///
 /// # What does not compile
 ///
-/// A local variable would have to be captured, and this does not compile (`cannot send a closure that
-/// captures variables: pass data in the argument`):
+/// A local variable would have to be captured, so this does not compile (`cannot send a closure
+/// that captures variables: pass data in the argument`):
 ///
 /// ```compile_fail
-/// # fn submit<A, R, F: farm_core::TaskFn<A, R>>(f: F) -> farm_core::backend::Function where A: farm_core::Data, R: farm_core::Data {
-/// #     farm_core::backend::Function::of::<F, A, R>(f)
+/// # use farm_core::{Data, TaskFn, backend::Function};
+/// # fn submit<A: Data, R: Data, F: TaskFn<A, R>>(f: F) -> Function {
+/// #     Function::of::<F, A, R>(f)
 /// # }
 /// let scale: f64 = 2.0;
 /// submit(move |x: f64| scale * x);
 /// ```
 ///
-/// Nor does an `fn` pointer, whose value means nothing in another process (`cannot send an fn pointer (name the
-/// function itself)`):
+/// Nor does an `fn` pointer compile, because its value means nothing in another process (`cannot
+/// send an fn pointer (name the function itself)`):
 ///
 /// ```compile_fail
-/// # fn submit<A, R, F: farm_core::TaskFn<A, R>>(f: F) -> farm_core::backend::Function where A: farm_core::Data, R: farm_core::Data {
-/// #     farm_core::backend::Function::of::<F, A, R>(f)
+/// # use farm_core::{Data, TaskFn, backend::Function};
+/// # fn submit<A: Data, R: Data, F: TaskFn<A, R>>(f: F) -> Function {
+/// #     Function::of::<F, A, R>(f)
 /// # }
 /// let root: fn(f64) -> f64 = f64::sqrt;
 /// submit(root);
@@ -82,7 +87,7 @@ impl<A, R, F: Fn(A) -> R + Copy + Send + Sync + 'static> TaskFn<A, R> for F {}
 
 const MAGIC: u64 = 0x4641_524d_2d46_4e31; // "FARM-FN1"
 
-/// What the executable holds for each (function, argument, result).
+/// What the executable holds for each triple of function, argument and result types.
 #[repr(C)]
 struct Descriptor {
     magic: u64,
@@ -92,34 +97,36 @@ struct Descriptor {
     call_each: fn(&mut dyn Items, &mut Output<'_>) -> Result<(), CodecError>,
 }
 
-/// The items of a batch, on the side of whoever runs them.
+/// The items of a batch, as the worker that runs them sees them.
 pub trait Items {
-    /// Takes up the next item and returns its encoded argument; `None` if there is none left.
+    /// Takes up the next item, and returns its encoded argument; `None` if no item is left.
     fn take_up(&mut self) -> Option<&[u8]>;
 
-    /// Answers for the item that was taken up last. The result comes as an [`Batch`] has it, behind its length.
+    /// Answers for the item that was taken up last and has returned. `result` begins with the
+    /// length of the encoded result, as in a [`Batch`].
     fn returned(&mut self, result: &[u8], form: Form);
 
-    /// Answers for the item that was taken up last and has not returned.
+    /// Answers for the item that was taken up last and has failed.
     fn failed(&mut self, failure: Failure);
 }
 
-/// A function of this executable, its types erased.
+/// A function of this executable, without its types.
 #[derive(Clone, Copy)]
 pub struct Function(&'static Descriptor);
 
-/// The name of a function on the wire: where its descriptor lies, and what must be found there.
+/// The name of a function in messages: the place of its descriptor, and the hash that must be
+/// there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionRef {
     offset: i64,
     abi_hash: u64,
 }
 
-/// StealReason a function reference is refused.
+/// Why a reference to a function is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum FunctionError {
-    /// The function's code lies in a dynamic library, whose place differs between processes.
+    /// The function's code lies in a dynamic library, which each process may have at another place.
     #[error(
         "{name} lies in a dynamic library; only functions of the main executable can be sent, so link its crate statically"
     )]
@@ -132,7 +139,7 @@ pub enum FunctionError {
         "offset {offset} leads to no function of this executable; master and worker must run the same build"
     )]
     Unknown {
-        /// The offset that arrived.
+        /// The offset in the reference.
         offset: i64,
     },
 }
@@ -158,14 +165,15 @@ impl<F: TaskFn<A, R>, A: Data, R: Data> Describe<F, A, R> {
         let handles = grants.len();
         let decode = || setting.decode(Source::Own(input), form);
         let argument = in_phase_with_grants(Phase::DecodeArgument, grants, decode)?;
-        // Whoever leaves one out, be it because it could not be opened, leaves rows as a failed attempt has.
+        // A handle that was not opened, for whatever reason, leaves its rows as a failed attempt
+        // has left them, so the task must not run.
         if loan::borrowed_count() != handles {
             return Err(CodecError::Decode(LEFT_OUT.to_owned()));
         }
         Self::call_with(&setting, argument, output)
     }
 
-    /// Goes on until there are no more items, or one fails.
+    /// Runs items until none is left or one fails.
     fn call_each(items: &mut dyn Items, room: &mut Output<'_>) -> Result<(), CodecError> {
         let setting = Setting::new();
         while let Some(input) = items.take_up() {
@@ -185,7 +193,8 @@ impl<F: TaskFn<A, R>, A: Data, R: Data> Describe<F, A, R> {
         Ok(())
     }
 
-    /// Runs the function, which owns its argument. The result is encoded, and dropped here.
+    /// Calls the function, which owns its argument, and encodes the result. The result is dropped
+    /// here.
     #[inline]
     fn call_with(
         setting: &Setting,
@@ -199,12 +208,12 @@ impl<F: TaskFn<A, R>, A: Data, R: Data> Describe<F, A, R> {
 }
 
 impl Function {
-    /// The descriptor of `function`.
+    /// Returns the descriptor of `function`.
     ///
-    /// Does not compile for a closure that captures anything; see [`TaskFn`].
+    /// This does not compile for a closure that captures anything; see [`TaskFn`].
     pub fn of<F: TaskFn<A, R>, A: Data, R: Data>(_function: F) -> Self {
         const {
-            // A pointer is never null, so an option of one is as long.
+            // A pointer is never null, so an option of it has the same size.
             assert!(
                 size_of::<F>() == 0
                     || size_of::<F>() != size_of::<fn()>()
@@ -224,16 +233,16 @@ impl Function {
         Self(Describe::<F, A, R>::DESCRIPTOR)
     }
 
-    /// The path of the function, such as `std::f64::sqrt`.
+    /// Returns the path of the function, such as `std::f64::sqrt`.
     pub fn name(self) -> &'static str {
         (self.0.name)()
     }
 
-    /// How this function is named in a message.
+    /// Returns the name of this function for messages.
     ///
     /// # Errors
     ///
-    /// [`FunctionError::Foreign`] if it does not lie in the main executable.
+    /// [`FunctionError::Foreign`] if the function does not lie in the main executable.
     pub fn reference(self) -> Result<FunctionRef, FunctionError> {
         let address = std::ptr::from_ref(self.0).expose_provenance();
         if !image().holds::<Descriptor>(address) || !image().holds::<u8>(anchor()) {
@@ -243,13 +252,13 @@ impl Function {
         Ok(FunctionRef { offset, abi_hash: self.0.abi_hash })
     }
 
-    /// Batcher the function on an encoded argument and encodes the result.
+    /// Calls the function with an encoded argument, and encodes the result.
     pub(crate) fn call(self, input: &[u8], output: &mut Output<'_>) -> Result<Form, CodecError> {
         (self.0.call)(input, output)
     }
 
-    /// Batcher the function on one item after the other, and answers for each, until one fails, for which there is no answer
-    /// yet.
+    /// Calls the function with one item after the other, and answers for each. It ends with an
+    /// error at an item that fails, which is not answered yet.
     pub(crate) fn call_each(
         self,
         items: &mut dyn Items,
@@ -266,17 +275,17 @@ impl fmt::Debug for Function {
 }
 
 impl FunctionRef {
-    /// The reference as numbers, for a transport.
+    /// Returns the reference as numbers, for a transport.
     pub fn to_words(self) -> [u64; 2] {
         [self.offset.cast_unsigned(), self.abi_hash]
     }
 
-    /// The reference that has these numbers.
+    /// Returns the reference that has these numbers.
     pub fn from_words([offset, abi_hash]: [u64; 2]) -> Self {
         Self { offset: offset.cast_signed(), abi_hash }
     }
 
-    /// The function that this reference names in this executable.
+    /// Returns the function of this executable that the reference names.
     ///
     /// # Errors
     ///
@@ -284,8 +293,8 @@ impl FunctionRef {
     ///
     /// # Safety
     ///
-    /// It is one that [`Function::reference`] has given, or anything else that does not lead to a place where somebody has
-    /// put what looks like a descriptor on purpose.
+    /// The reference must be one that [`Function::reference`] has returned, or any other that does
+    /// not lead to a place where something that looks like a descriptor was put on purpose.
     pub unsafe fn resolve(self) -> Result<Function, FunctionError> {
         let unknown = FunctionError::Unknown { offset: self.offset };
         let address = anchor().wrapping_add_signed(self.offset as isize);
@@ -293,21 +302,22 @@ impl FunctionRef {
             return Err(unknown);
         }
         let place = std::ptr::with_exposed_provenance::<[u64; 2]>(address);
-        // SAFETY: `holds` has established that a whole, aligned `Descriptor` lies within memory that the
-        // loader mapped readable from the executable for the life of the process; its first two fields
-        // are `u64`, for which every bit pattern is valid.
+        // SAFETY: `holds` has established that a whole, aligned `Descriptor` lies within memory
+        // that the loader mapped readable from the executable for the life of the process; its
+        // first two fields are `u64`, for which every bit pattern is valid.
         let [magic, abi_hash] = unsafe { place.read() };
         if magic != expected_magic() || abi_hash != self.abi_hash {
             return Err(unknown);
         }
-        // SAFETY: as above, and magic and hash say that the compiler put a `Descriptor` here: both are
-        // together in memory that is never written to only where this file puts them, or where somebody
-        // forges one on purpose, which the caller rules out. Descriptors are immutable and live as long as the process.
+        // SAFETY: as above, and magic and hash say that the compiler put a `Descriptor` here: both
+        // are together in memory that is never written to only where this file puts them, or where
+        // they are forged on purpose, which the caller rules out. Descriptors are immutable and
+        // live as long as the process.
         Ok(Function(unsafe { &*place.cast::<Descriptor>() }))
     }
 }
 
-/// FNV-1a over sizes and alignments, in constants.
+/// FNV-1a over sizes and alignments, at compile time.
 const fn abi_hash(words: &[usize]) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;
     let mut i = 0;
@@ -318,8 +328,9 @@ const fn abi_hash(words: &[usize]) -> u64 {
     hash
 }
 
-/// [`MAGIC`], made when it is asked for. As a constant it would lie in the code that compares with it, and
-/// a reference to that place, which the sender would give the hash to fit, would be believed.
+/// Returns [`MAGIC`], computed at run time. As a constant, it would lie in the code that compares
+/// with it, and a reference to that place, which the sender would give the fitting hash, would be
+/// accepted.
 fn expected_magic() -> u64 {
     !std::hint::black_box(!MAGIC)
 }
@@ -328,18 +339,19 @@ fn anchor() -> usize {
     std::ptr::from_ref(&ANCHOR).expose_provenance()
 }
 
-/// A value of a function type that has no size.
+/// Makes a value of a function type that has no size.
 fn conjure<F: Copy>() -> F {
     const { assert!(size_of::<F>() == 0) };
-    // SAFETY: `F` has no bytes, so any aligned pointer can be read. `Function::of` was given a value of it to make the
-    // descriptor that leads here, in this process or in one that runs the same executable, and `F` is `Copy`, so that one
-    // more of it may exist. That it exists in this process as well is true of functions and of closures that
-    // capture nothing. For what else a closure may have captured it is left to the user, as `TaskFn` says: a type
-    // does not show whether its values are witnesses of what was done in their process.
+    // SAFETY: `F` has no bytes, so any aligned pointer can be read. `Function::of` was given a
+    // value of it to make the descriptor that leads here, in this process or in one that runs the
+    // same executable, and `F` is `Copy`, so one more of it may exist. Functions and closures that
+    // capture nothing may exist in this process as well. Whether anything else that a closure has
+    // captured may, is left to the user, as `TaskFn` says: a type does not show whether its values
+    // are witnesses of what was done in their process.
     unsafe { std::ptr::NonNull::<F>::dangling().read() }
 }
 
-/// The main executable as the loader has mapped it.
+/// The main executable, as the loader has mapped it.
 struct Image {
     segments: Vec<Range<usize>>,
     build_id: Vec<u8>,
@@ -358,7 +370,8 @@ fn image() -> &'static Image {
     static IMAGE: OnceLock<Image> = OnceLock::new();
     IMAGE.get_or_init(|| {
         let mut image = Image { segments: Vec::new(), build_id: Vec::new() };
-        // SAFETY: `read_main_object` has the signature that the call asks for, and `image` outlives it.
+        // SAFETY: `read_main_object` has the signature that the call asks for, and `image` outlives
+        // the call.
         unsafe { libc::dl_iterate_phdr(Some(read_main_object), (&raw mut image).cast()) };
         image
     })
@@ -376,7 +389,7 @@ unsafe extern "C" fn read_main_object(
     // SAFETY: the loader reports `dlpi_phnum` program headers at `dlpi_phdr`.
     let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, count) };
     // Descriptors hold addresses of code, so the loader writes to them once and then, in all but
-    // unusual builds, takes the right to write away.
+    // unusual builds, makes their memory read-only.
     let protects = headers.iter().any(|header| header.p_type == libc::PT_GNU_RELRO);
     for header in headers {
         let start = (info.dlpi_addr as usize).wrapping_add(header.p_vaddr as usize);
@@ -384,14 +397,14 @@ unsafe extern "C" fn read_main_object(
         let (readable, writable) =
             (header.p_flags & libc::PF_R != 0, header.p_flags & libc::PF_W != 0);
         if header.p_type == libc::PT_GNU_RELRO {
-            // First, since descriptors most often lie there.
+            // It comes first, since descriptors most often lie there.
             image.segments.insert(0, range);
         } else if header.p_type == libc::PT_LOAD && readable && !(writable && protects) {
             image.segments.push(range);
         } else if header.p_type == libc::PT_NOTE {
             let bytes = std::ptr::with_exposed_provenance::<u8>(range.start);
-            // SAFETY: a note segment of the main executable lies within one of its loaded segments and
-            // is never written to.
+            // SAFETY: a note segment of the main executable lies within one of its loaded segments
+            // and is never written to.
             let notes = unsafe { std::slice::from_raw_parts(bytes, range.len()) };
             if let Some(id) = find_build_id(notes) {
                 image.build_id = id.to_vec();
@@ -401,8 +414,9 @@ unsafe extern "C" fn read_main_object(
     1
 }
 
-/// Finds the GNU build id among ELF notes: name size, content size and type, each a `u32`, then name and
-/// content, both padded to four bytes. Source: elf(5).
+/// Finds the GNU build id among ELF notes. A note is the size of the name, the size of the content
+/// and the type, each a `u32`, and then name and content, both padded to four bytes. Source:
+/// elf(5).
 fn find_build_id(mut notes: &[u8]) -> Option<&[u8]> {
     const NT_GNU_BUILD_ID: usize = 3;
     let word = |bytes: &[u8], at: usize| -> Option<usize> {
@@ -419,9 +433,9 @@ fn find_build_id(mut notes: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The build id that the linker gave to this executable; empty if it gave none.
+/// Returns the build id that the linker gave to this executable; empty if it gave none.
 ///
-/// Master and workers compare theirs before the first task.
+/// Master and workers compare their build ids before the first task.
 pub fn build_id() -> &'static [u8] {
     &image().build_id
 }
@@ -438,7 +452,7 @@ mod tests {
     fn a_reference_leads_back_to_its_function() {
         let function = Function::of(double);
         let reference = function.reference().expect("in the executable");
-        // SAFETY: it has just been given.
+        // SAFETY: the reference was just returned by `reference`.
         let found = unsafe { reference.resolve() }.expect("it resolves");
         assert!(found.name().ends_with("double"));
         let input = crate::backend::encode::encode_call(&21_u64).expect("encodes");
@@ -470,7 +484,7 @@ mod tests {
         for offset in [0, 1, 8, i64::MAX, i64::MIN, good.offset + 1, good.offset + 8, -good.offset]
         {
             let stray = FunctionRef { offset, ..good };
-            // SAFETY: nobody has forged a descriptor in this program.
+            // SAFETY: nothing in this program forges a descriptor.
             let error = unsafe { stray.resolve() }.unwrap_err();
             assert_eq!(error, FunctionError::Unknown { offset });
         }

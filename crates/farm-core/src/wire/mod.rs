@@ -1,4 +1,5 @@
-//! What travels between a master and its workers: function references, values, batches and messages.
+//! What travels between a master and its workers: references to functions, values, batches,
+//! messages.
 
 pub(crate) mod batch;
 pub mod codec;

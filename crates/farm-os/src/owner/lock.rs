@@ -1,13 +1,16 @@
-//! The lock by which others can tell that an owner lives.
+//! The lock by which other processes can tell that an owner lives.
 //!
-//! A process id means nothing in another container, and may be used again. A lock of the file system is seen by
-//! everybody who sees the owner's files, and ends with its owner, however that ends.
+//! A process id has no meaning in another container, and may be used again. A lock of the file
+//! system can be seen by every process that can see the files of the owner. The kernel releases it
+//! when the owner ends, however it ends.
 //!
-//! It is held by a mapping and not by a descriptor, which a program may close by mistake. A mapping ends with its process,
-//! or where that replaces itself (exec), and a fork does not have it.
+//! The lock is held by a mapping of the lock file, not by a descriptor, which a program may close
+//! by mistake. The mapping ends when its process ends or replaces its program (exec), and a forked
+//! process does not inherit it.
 //!
-//! The lock is never to be found open while its owner lives: the file has another name until it is locked, and
-//! loses its name before it is unlocked. So who finds a lock open, under its name, knows that the owner is dead.
+//! While the owner lives, no other process can find the lock file unlocked under its name: the file
+//! has another name until it is locked, and its name is removed before it is unlocked. So a process
+//! that can lock the file under its name knows that the owner is dead.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -19,34 +22,36 @@ use memmap2::{Advice, MmapOptions, MmapRaw};
 
 use super::{FOLDER, Owner, is_of_this_user};
 
-/// How often a lock is tried that somebody else has, who may be sweeping it, and the pause between.
+/// How often an owner tries to lock a file that another process has locked, perhaps to sweep it,
+/// and the pause between two attempts.
 const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Says that an owner lives, until it is dropped or the process ends.
+/// Shows other processes that an owner lives, until it is dropped or the process ends.
 #[derive(Debug)]
 pub struct Lock {
     owner: Owner,
     held: Option<MmapRaw>,
 }
 
-/// What is known of an owner by its lock.
+/// What the lock tells about its owner.
 pub(super) enum Life {
     Alive,
-    /// It is dead; whoever knows this holds the lock of the dead until all is removed.
+    /// The owner is dead. The lock file is held locked until the files of the owner are removed.
     Dead(#[allow(dead_code, reason = "it is held")] File),
-    /// There was no lock at the moment of asking.
+    /// There was no lock file at that moment.
     Nothing,
 }
 
 impl Owner {
-    /// Says that this owner lives. It must be so that this is done before the first of its files is made, and
-    /// the lock dropped after the last is removed.
+    /// Takes the lock of this owner, whose process must be this one. The lock must be taken before
+    /// the owner makes its first file, and dropped after its last file was removed.
     ///
     /// # Errors
     ///
-    /// What the file system says; also if another process, in another container, is named as this one is, or
-    /// somebody has put something else in the place of the lock.
+    /// An error of the file system. This includes the case that a process in another container has
+    /// the same name as this one, and the case that something else than a lock file is in its
+    /// place.
     pub fn lock(&self) -> io::Result<Lock> {
         let (new, path) = (PathBuf::from(format!("{FOLDER}/{self}-new")), self.lock_path());
         let mut attempts = 0;
@@ -60,7 +65,8 @@ impl Owner {
             if !may_pass || attempts == ATTEMPTS {
                 return Err(error);
             }
-            // A program that has replaced itself (by exec) has left it, and somebody may just be sweeping it.
+            // This process may have left the lock file before it replaced its program (exec), and
+            // another process may be sweeping it.
             if let Life::Dead(_dead) = self.life() {
                 self.remove_what_is_left();
             } else {
@@ -78,7 +84,8 @@ impl Owner {
         let file =
             OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(new)?;
         file.try_lock()?;
-        // Nothing is at that address, nor asked for: what counts is that the open file is held.
+        // The file is empty, and nothing reads the mapping. It only keeps the open file, and with
+        // it the lock, until it is unmapped.
         let held = MmapOptions::new().len(1).map_raw_read_only(&file)?;
         held.advise(Advice::DontFork)?;
         held.advise(Advice::DontDump)?;
@@ -87,10 +94,11 @@ impl Owner {
         linked.map(|()| held)
     }
 
-    /// Asks the lock.
+    /// Tries the lock, and returns what that tells about the owner.
     pub(super) fn life(&self) -> Life {
         let path = self.lock_path();
-        // Neither to follow nor to wait for what somebody may have put there.
+        // Another program may have put a link or a FIFO there: do not follow the one or wait for
+        // the other.
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
         let file = match OpenOptions::new().read(true).custom_flags(flags).open(&path) {
             Ok(file) => file,
@@ -115,7 +123,7 @@ fn is_at(file: &File, path: &Path) -> bool {
 }
 
 impl Lock {
-    /// Whose it is.
+    /// Returns the owner of this lock.
     pub fn owner(&self) -> Owner {
         self.owner
     }
@@ -126,7 +134,8 @@ impl Drop for Lock {
         if self.owner.pid == std::process::id() {
             let _ = fs::remove_file(self.owner.lock_path());
         } else {
-            // A forked child has neither the lock nor the mapping, at whose address may be something else by now.
+            // A forked child has neither the lock nor the mapping. By now, something else may be
+            // mapped at its address.
             std::mem::forget(self.held.take());
         }
     }

@@ -1,9 +1,13 @@
-//! Removing what dead owners have left.
+//! Removal of the files of dead owners.
 //!
-//! Most leave nothing; a program that is killed together with all its workers does. What is found is listed first,
-//! and only then are the locks asked: a name that was there before its owner let go of the lock is never used
-//! again, so that nothing new is swept away. The owner's process must have ended, too, as far as it can be seen from here. (A program that replaces itself, by exec, is the same owner; its names
-//! go on from the time of day.)
+//! Most programs leave no files; a program that is killed together with all its workers does. An
+//! owner counts as dead when its process has ended, as far as this process can tell, and when
+//! nothing holds its lock.
+//!
+//! The files are listed before the locks are tried. An owner never uses a name twice, so a file
+//! that was listed before its owner released the lock is not a file that the owner makes later.
+//! This matters for a program that replaces itself by exec: it is the same owner, and its names go
+//! on from the time of day.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +18,7 @@ use super::{FOLDER, Owner, is_of_this_user};
 
 const LOCK: &str = "lock";
 
-/// A file of an owner's.
+/// A file that an owner has made.
 struct Found {
     owner: Owner,
     is_lock: bool,
@@ -22,14 +26,14 @@ struct Found {
 }
 
 impl Owner {
-    /// Removes the files of all owners that are dead, as far as they belong to the user of this process.
+    /// Removes the files of all dead owners that belong to the user of this process.
     pub fn sweep() {
         let mut owners: BTreeMap<Self, Vec<Found>> = BTreeMap::new();
         for found in find() {
             owners.entry(found.owner).or_default().push(found);
         }
         for (owner, files) in owners {
-            // A process that lives may be without its lock, if somebody has removed that.
+            // A process that lives has no lock file if another process has removed it.
             if !owner.has_ended() {
                 continue;
             }
@@ -37,7 +41,8 @@ impl Owner {
         }
     }
 
-    /// Removes what a program has left that has become another in the same process (exec), unless that has taken it over.
+    /// Removes the files of an owner whose process now runs another program (exec), unless that
+    /// program has taken the lock of the owner.
     pub fn remove_what_no_lock_holds(&self) {
         self.remove_unlocked(find().filter(|file| file.owner == *self).collect());
     }
@@ -46,22 +51,23 @@ impl Owner {
         match self.life() {
             Life::Alive => {}
             Life::Dead(_dead) => self.remove_what_is_left(),
-            // The lock may be that of a new life of the same owner by now.
+            // A lock that exists by now was made later, by a new program in the same process.
             Life::Nothing => remove(files.into_iter().filter(|file| !file.is_lock)),
         }
     }
 
-    /// Removes all that it has left. It must be dead.
+    /// Removes all files of this owner, which must be dead.
     pub fn remove_what_is_left(&self) {
         let (locks, others): (Vec<_>, Vec<_>) =
             find().filter(|file| file.owner == *self).partition(|file| file.is_lock);
-        // As long as the lock is there, whoever asks it sees that this is being done.
+        // The lock is removed last. While it exists, [`Owner::lock`] does not succeed, so a new
+        // program in the same process makes no files.
         remove(others);
         remove(locks);
     }
 }
 
-/// The files of all owners, of this user, that are named as a farm names them.
+/// Returns the files of this user whose names have the form of those that [`Owner`]s use.
 fn find() -> impl Iterator<Item = Found> {
     let files = Path::new(FOLDER).read_dir().into_iter().flatten().flatten();
     files.filter_map(|file| {

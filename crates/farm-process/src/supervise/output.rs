@@ -16,11 +16,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::output_queue::{MOST_WAITING, Queue};
 use super::poll_waker::PollWaker;
-use super::tail::Tail;
+use super::tail::{LONGEST_LINE, Tail};
 use crate::os::descriptor::Own;
-
-/// A longer line is passed on in parts.
-pub(crate) const LONGEST_LINE: usize = 8192;
 
 /// An incomplete line is passed on if its rest has not arrived after this time.
 const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };

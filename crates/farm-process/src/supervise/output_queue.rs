@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::output::LONGEST_LINE;
+use super::tail::LONGEST_LINE;
 
 /// How many bytes may wait.
 pub(crate) const MOST_WAITING: usize = 1 << 20;

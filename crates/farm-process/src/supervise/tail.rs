@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use super::output::LONGEST_LINE;
+/// A longer line is passed on in parts.
+pub(crate) const LONGEST_LINE: usize = 8192;
 
 /// How many bytes are kept.
 const KEPT: usize = 4096;

@@ -1,4 +1,4 @@
-//! What workers and masters make of handles that no partner sends.
+//! Handles with keys, grants and shapes that no correct partner sends.
 
 use super::*;
 use crate::SharedArray;
@@ -14,7 +14,8 @@ fn look_at_band(band: Band<f64, IxDyn>) -> usize {
     band.view().len()
 }
 
-/// What a worker makes of a handle of an array of 8 numbers that is lent in this way.
+/// Returns what a worker says to a handle of an array of 8 numbers that is lent in this way: the
+/// number of its elements, or why it is refused.
 fn lent(
     function: Function,
     access: Access,
@@ -30,7 +31,7 @@ fn lent(
     argument.extend(&grants);
     argument.extend(u32::try_from(grants.len()).unwrap().to_le_bytes());
     let mut result = Vec::new();
-    // SAFETY: nobody else has the array. What is not lent, the handle is to refuse.
+    // SAFETY: nothing else uses the array. The code under test must refuse what is not lent.
     let done =
         unsafe { farm_core::backend::run(function.reference().unwrap(), &argument, &mut result) };
     match done {
@@ -42,7 +43,8 @@ fn lent(
     }
 }
 
-/// A reply that a wild or hostile worker may send: `N` bands, of the key that it was given or of others.
+/// A reply that only a faulty or hostile worker sends: `N` bands. One band has a key that the task
+/// was not given; two have the key that it was given.
 #[derive(Deserialize)]
 struct Reply<const N: usize>(#[allow(dead_code, reason = "it is decoded")] Vec<Band<u8, Ix1>>);
 
@@ -52,7 +54,7 @@ impl<const N: usize> Serialize for Forged<N> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Right::Lent(lent) = &self.0.right else { return Err(S::Error::custom("not lent")) };
         let key = if N == 1 {
-            // One that this task was not given: the next one.
+            // A key that this task was not given: the next one.
             let key: u64 = codec::decode(&codec::encode(&lent.key).unwrap()).unwrap();
             codec::decode(&codec::encode(&(key + 1)).unwrap()).unwrap()
         } else {
@@ -63,7 +65,7 @@ impl<const N: usize> Serialize for Forged<N> {
     }
 }
 
-/// Encodes as the one and decodes as the other.
+/// Encodes as a [`Forged`], and decodes as a [`Reply`].
 enum Answer<const N: usize> {
     Forged(Forged<N>),
     Reply,
@@ -104,7 +106,7 @@ fn a_band_that_the_task_was_not_given_or_gives_back_twice_is_refused() {
     assert!(split.recover().unwrap().torn.is_empty(), "the tasks came to their ends");
 }
 
-/// Encodes as a reference, and decodes as a band.
+/// Encodes as an [`ArrayRef`], and decodes as a [`Band`].
 enum Disguise {
     Read(ArrayRef<f64, Ix1>),
     Write(Band<f64, Ix1>),

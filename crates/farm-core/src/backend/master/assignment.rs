@@ -1,4 +1,4 @@
-//! Feeding: who is sent which task ahead, and what is taken back from one for another.
+//! Assignment: which worker is sent which task, and what is stolen from one worker for another.
 
 use std::cmp::Reverse;
 use std::ops::Range;
@@ -7,12 +7,14 @@ use std::time::Duration;
 use super::{Action, Master, Ready, Rules, StealAmount, StealReason, WorkerState};
 use crate::backend::task::{Task, TaskId, WorkerId};
 
-/// A task that has run for longer is not short, and nothing more is sent behind it.
+/// A worker whose first task has run for longer than this is sent no more tasks, because that task
+/// is not a short one.
 const PATIENCE: Duration = Duration::from_millis(1);
 
 impl Master {
-    /// Gives each next task to the worker with the shortest backlog, and of those to the one that was busy last, since
-    /// it is the most likely to be awake. Who has nothing to do comes first to what others were sent ahead: that is older.
+    /// Sends each next task to the worker with the shortest backlog, and among these to the one
+    /// that has answered last, since it is the most likely to be awake. A worker without any task
+    /// is first to get what other workers were sent ahead, if that is older than the next task.
     pub(super) fn hand_out(&mut self, may_share: bool) {
         let Rules { window, tasks_per_worker, .. } = self.rules;
         let now = self.now;
@@ -52,8 +54,9 @@ impl Master {
         }
     }
 
-    /// Asks back what a worker has not started, for one that has nothing to do: the oldest task that was sent ahead, or
-    /// half of a batch. Says whether there is something to ask for.
+    /// Asks for something that a worker has not started, for a worker without any task: the oldest
+    /// task that was sent ahead, or half of a batch. Returns whether something was asked for and is
+    /// not stolen yet.
     fn share(&mut self) -> bool {
         if self.is_stealing {
             return true;
@@ -86,8 +89,9 @@ impl Master {
         found.is_some()
     }
 
-    /// The last items `items` of a task that a worker was sent have been taken back before they were started, for
-    /// another worker or to be cancelled. None at all tells that nothing could be.
+    /// Notes that `items`, the last ones of a task that a worker was sent, were stolen before they
+    /// were started, to be given to another worker or to be cancelled. An empty range says that
+    /// none could be stolen.
     pub fn on_stolen(
         &mut self,
         worker: WorkerId,
@@ -105,7 +109,7 @@ impl Master {
             _ => None,
         };
         let Some((ready, at)) = found else {
-            // Not again at once: it has just been tried.
+            // It was tried just now, so it is not tried again at once.
             if !self.closed && self.broken.is_none() {
                 self.hand_out(false);
             }
@@ -130,7 +134,7 @@ impl Master {
         self.settle();
     }
 
-    /// The workers that have been sent a task, or parts of it, and may not have started on it.
+    /// Returns the workers that were sent a task, or parts of it, and may not have started on it.
     pub fn sent_to(&self, task: TaskId) -> Vec<WorkerId> {
         let has = |state: &WorkerState| match state {
             WorkerState::Ready(ready) => ready.backlog.iter().any(|t| t.id() == task),

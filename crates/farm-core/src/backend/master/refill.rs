@@ -1,23 +1,23 @@
-//! When lost workers are replaced: at once; but where workers keep ending before they do any work, one at a
-//! time and with growing pauses.
+//! Decides when lost workers are replaced: at once, unless workers keep ending before they have
+//! done any work. Such workers are replaced one at a time, after growing pauses.
 
 use std::time::Duration;
 
-/// The pause before a worker is replaced, after so many as the pool has have ended in vain; it doubles with
-/// each further one.
+/// The pause after a worker that ended before it had done any work. It doubles with each further
+/// such worker, once there are as many in a row as the pool has workers.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const MOST_DOUBLINGS: usize = 7;
 
-/// How many workers beyond the number of the pool may end in vain, none being left, before the pool is given
-/// up.
+/// How many workers more than the pool has may end in a row before doing any work. After them, the
+/// pool is given up if no worker is left.
 pub(super) const LAST_CHANCES: usize = 4;
 
 #[derive(Debug)]
 pub(super) struct Refill {
     workers: usize,
-    /// Workers that ended in a row without having answered or been charged.
+    /// The number of workers that have ended in a row without an answer, and without being charged.
     note_useless: usize,
-    /// When the next worker may be started, while workers end in vain.
+    /// The time before which no worker may be started, if there are such workers.
     next: Duration,
 }
 
@@ -26,19 +26,20 @@ impl Refill {
         Self { workers, note_useless: 0, next: Duration::ZERO }
     }
 
-    /// Workers do work.
+    /// Notes that a worker has done work.
     pub(super) fn note_work(&mut self) {
         self.note_useless = 0;
     }
 
-    /// A worker has ended before it did any work.
+    /// Notes that a worker has ended before it had done any work.
     pub(super) fn note_useless(&mut self, now: Duration) {
         self.note_useless += 1;
         let doublings = self.note_useless.saturating_sub(self.workers).min(MOST_DOUBLINGS);
         self.next = now + FIRST_PAUSE * (1 << doublings);
     }
 
-    /// Whether the pool is to be given up if no worker is left, and after how many attempts.
+    /// After how many attempts the pool is to be given up, if no worker is left; `None` if it is
+    /// not.
     pub(super) fn hopeless_after(&self) -> Option<usize> {
         (self.note_useless >= self.workers + LAST_CHANCES).then_some(self.note_useless)
     }
@@ -48,7 +49,7 @@ impl Refill {
         (self.note_useless > 0 && self.next > now).then_some(self.next)
     }
 
-    /// A worker is being started.
+    /// Notes that a worker is being started.
     pub(super) fn started(&mut self, now: Duration) {
         if self.note_useless > 0 {
             self.next = now + FIRST_PAUSE;

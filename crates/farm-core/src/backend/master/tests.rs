@@ -1,4 +1,4 @@
-//! The rules of the master, under any order of events.
+//! Tests of the master's rules, under any order of events.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -17,7 +17,7 @@ use crate::wire::function::Function;
 
 const LIMIT: Duration = Duration::from_secs(1);
 
-/// A task by itself, or a batch of more than one.
+/// A task of its own, or a batch if there is more than one item.
 fn task(items: u32, policy: Policy) -> Task {
     let function = Function::of(f64::sqrt);
     Task {
@@ -43,7 +43,7 @@ fn panicked() -> Failure {
 /// One item of a task.
 type Item = (TaskId, u32);
 
-/// What is left of a task that a worker was sent.
+/// The rest of a task that a worker was sent.
 #[derive(Clone, Debug)]
 struct Sent {
     task: TaskId,
@@ -57,18 +57,18 @@ impl Sent {
     }
 }
 
-/// A worker as the world sees it.
+/// A worker in the simulated world.
 #[derive(Default)]
 struct Worker {
-    /// What it has been sent and has not answered, in order.
+    /// What it was sent and has not answered, in order.
     backlog: Vec<Sent>,
     answered: u64,
     sent: u64,
-    /// The master wants it killed.
+    /// Whether the master has asked to kill it.
     killed: bool,
 }
 
-/// Carries out what the master asks for, and keeps books of its own.
+/// Carries out the actions of the master, and counts independently of it.
 struct World {
     master: Master,
     rules: Rules,
@@ -76,14 +76,14 @@ struct World {
     starting: Vec<WorkerId>,
     workers: HashMap<WorkerId, Worker>,
     retired: usize,
-    /// Answers that never arrived in time: of dead workers, or given before.
+    /// Answers that must not be accepted: those of dead workers, and those given before.
     stale: Vec<(WorkerId, Answer)>,
     on_submitted: Vec<(TaskId, u32, Policy)>,
-    /// How often an item has failed or been lost while it was running.
+    /// How often an item has failed, or was lost while it was running.
     charged: HashMap<Item, u32>,
     cancelled: HashSet<TaskId>,
     outcomes: HashMap<Item, Vec<Result<Payload, TaskError>>>,
-    /// How many are yet to be carried out as asked, when something is to be taken back.
+    /// How many more requests to steal are fulfilled; later ones steal nothing.
     obliging: usize,
 }
 
@@ -155,7 +155,8 @@ impl World {
         up
     }
 
-    /// Takes back what is asked for, if there is a mind to; the first item of a worker may be running.
+    /// Steals what is asked for, unless requests are not fulfilled any more. The first item of a
+    /// worker counts as running.
     fn take_back(&mut self, id: WorkerId, task: TaskId, part: StealAmount) {
         let worker = self.workers.get_mut(&id).expect("one that is up is asked");
         assert!(!worker.killed, "nothing is asked of one that is being killed");
@@ -188,7 +189,7 @@ impl World {
         id
     }
 
-    /// All that was on_submitted.
+    /// All items that were submitted, with their policies.
     fn items(&self) -> Vec<(Item, Policy)> {
         let of = |&(task, items, policy)| (0..items).map(move |item| ((task, item), policy));
         self.on_submitted.iter().flat_map(of).collect()
@@ -216,7 +217,7 @@ impl World {
             Event::Answer(n, count, good) => {
                 if let Some(id) = pick(&self.up(), n) {
                     let worker = self.workers.get_mut(&id).expect("it is up");
-                    // A worker that is being killed may still have answered the first of its tasks.
+                    // A worker that is being killed may still have answered its first task.
                     let doomed = worker.killed;
                     if let Some(first) = worker.backlog.first_mut() {
                         let most = if good { first.items.len() as u32 } else { 1 };
@@ -285,7 +286,7 @@ impl World {
         self.act();
     }
 
-    /// Lets time pass and every worker come up and answer, until nothing is left to do.
+    /// Lets time pass, and lets every worker come up and answer, until nothing is left to do.
     fn finish(&mut self) {
         for _ in 0..10_000 {
             if self.master.is_idle() {
@@ -445,7 +446,7 @@ fn a_worker_that_has_nothing_to_do_takes_over_from_others() {
     let tasks: Vec<_> = (0..3).map(|_| world.submit(Policy::default())).collect();
     world.step(Event::Ready(0));
     let [first, second] = [0, 1].map(|worker| &world.workers[&WorkerId(worker)].backlog);
-    // The oldest that has not been started.
+    // The oldest task that has not been started is stolen.
     assert_eq!(first.iter().map(|sent| sent.task).collect::<Vec<_>>(), [tasks[0].0, tasks[2].0]);
     assert_eq!(second.iter().map(|sent| sent.task).collect::<Vec<_>>(), [tasks[1].0]);
     world.step(Event::Answer(1, 1, true));
@@ -535,7 +536,8 @@ fn a_task_that_cannot_be_sent_does_not_count_as_one_that_was_done() {
         matches!(outcome, Err(TaskError::NoRoom { stage: Stage::Argument, .. })),
         "{outcome:?}"
     );
-    // So the next one that is taken up is the first, and is charged with the death of the worker.
+    // The next task that is taken up is therefore the first, and is charged with the worker's
+    // death.
     let next = world.submit(Policy::default());
     world.step(Event::Dies(0, true));
     let outcome = &world.outcomes[&next][0];

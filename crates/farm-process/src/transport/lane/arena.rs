@@ -1,5 +1,6 @@
-//! Where the master puts long arguments: one block for all workers of a pool, which they can only read. An argument is
-//! there once, whoever runs its task, and stays until the task has its outcome.
+//! The arena of a pool: one block in which the master puts long arguments. Workers can only read
+//! it. An argument lies there once, whichever worker runs its task, and stays until the task has
+//! its outcome.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,25 +17,25 @@ use super::free_list::FreeList;
 use super::record::MOST_INLINE;
 use farm_os::fork::Here;
 
-/// How often who waits for room looks whether it should go on waiting.
+/// How often a thread that waits for room checks whether it should go on waiting.
 const LOOK: Duration = Duration::from_millis(50);
 
 pub(crate) struct Arena {
     block: Block,
     free_list: Mutex<FreeList>,
-    /// Signalled when something has been given back.
+    /// Notified when room has been given back.
     has_room: Condvar,
     here: Here,
 }
 
-/// A long argument, or room for one.
+/// The room of a long argument that is written, or is being written.
 struct Allocation {
     arena: Arc<Arena>,
     room: Range<usize>,
     bytes: usize,
 }
 
-/// Where an argument is encoded if it becomes long.
+/// The output buffer for one argument: a long argument is encoded in the arena.
 pub(crate) struct ArenaWriter<'a> {
     arena: &'a Arc<Arena>,
     room: Option<Allocation>,
@@ -47,23 +48,24 @@ impl Arena {
         Ok(Arc::new(Self { block, free_list, has_room: Condvar::new(), here: Here::new()? }))
     }
 
-    /// The block, of which workers get the descriptor.
+    /// The block of the arena. Workers get a descriptor of it.
     pub(super) fn block(&self) -> &Block {
         &self.block
     }
 
-    /// Room for an argument that is going to be encoded.
+    /// An output buffer for an argument that is about to be encoded.
     pub(crate) fn writer(self: &Arc<Self>) -> ArenaWriter<'_> {
         ArenaWriter { arena: self, room: None }
     }
 
-    /// Whether an argument of so many bytes goes here.
+    /// Whether an argument of so many bytes belongs in the arena.
     pub(crate) fn wants(&self, bytes: usize) -> bool {
         bytes > MOST_INLINE
     }
 
-    /// Puts an argument in, and waits for room while others take it up. `None` if there is never enough, or once `is_over`,
-    /// which is asked now and then.
+    /// Puts an argument into the arena. While there is no room, waits for other arguments to give
+    /// theirs back. Returns `None` if there can never be enough room, or once `is_over` returns
+    /// `true`, which is called from time to time.
     pub(crate) fn put_in_time(
         self: &Arc<Self>,
         argument: &[u8],
@@ -73,19 +75,20 @@ impl Arena {
             if let Some(allocation) = self.put(argument) {
                 return Some(allocation);
             }
-            // A limit of the system may be lower by now.
+            // The limit on the size of files may have been lowered meanwhile.
             let could_take =
                 argument.len() <= self.block.len() && check_file(argument.len()).is_ok();
             if !could_take || is_over() {
                 return None;
             }
             let mut free_list = self.free_list.lock();
-            // What was given back since this looked is told by nobody again.
+            // Nobody notifies this thread of room that was given back after `put` had failed and
+            // before this wait. Hence the timeout.
             self.has_room.wait_for(&mut free_list, LOOK);
         }
     }
 
-    /// Gives the memory of what is not in use back to the system.
+    /// Gives the memory of all free ranges back to the system.
     pub(crate) fn give_back_idle(&self) {
         let mut free_list = self.free_list.lock();
         for idle in free_list.all_idle() {
@@ -93,7 +96,7 @@ impl Arena {
         }
     }
 
-    /// Puts an argument in, if there is room.
+    /// Puts an argument into the arena, if there is room.
     pub(crate) fn put(self: &Arc<Self>, argument: &[u8]) -> Option<Payload> {
         let mut writer = self.writer();
         writer.room(0, argument.len())?.get_mut(..argument.len())?.copy_from_slice(argument);
@@ -107,9 +110,9 @@ impl Arena {
 }
 
 impl Allocation {
-    /// All of its room.
+    /// All bytes of the room.
     fn room(&mut self) -> &mut [u8] {
-        // SAFETY: the room belongs to `self`, and no worker is told of it before it is kept.
+        // SAFETY: the room belongs to `self`, and no worker is told of it before `commit`.
         unsafe { self.arena.block.bytes_mut(self.room.start, self.room.len()) }
     }
 }
@@ -151,7 +154,8 @@ impl ArgumentArena for ArenaWriter<'_> {
 
 impl Placed for Allocation {
     fn bytes(&self) -> &[u8] {
-        // SAFETY: the room belongs to `self`, which was written before it was made; workers cannot write to it.
+        // SAFETY: the room belongs to `self`, and nobody writes to it after `commit` has made the
+        // payload; workers cannot write to it.
         unsafe { self.arena.block.bytes(self.room.start, self.bytes) }
     }
 
@@ -162,12 +166,12 @@ impl Placed for Allocation {
 
 impl Drop for Allocation {
     fn drop(&mut self) {
-        // A fork of the master's process gives nothing back.
+        // A fork of the master does not give the room back.
         if !self.arena.here.is_here() {
             return;
         }
         let mut free_list = self.arena.free_list.lock();
-        // Before anybody else can be given it.
+        // The memory is given back under the lock, before another thread can take the room.
         self.arena.block.give_back_if_any(free_list.put_back(self.room.clone()));
         self.arena.has_room.notify_all();
     }

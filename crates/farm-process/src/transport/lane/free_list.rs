@@ -1,21 +1,22 @@
-//! Which bytes of a block are free: the lowest that fit are given out, so that the same pages are used again and again
-//! as long as they suffice.
+//! Keeps account of the free bytes of a block. A request gets the lowest free range that is long
+//! enough, so that the same pages are used again and again as long as they suffice.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::block::Block;
 
-/// What is given out begins and ends with a page. Source: the smallest page of x86-64 and aarch64.
+/// Ranges that are given out begin and end at the boundary of a page. Source: the smallest page of
+/// x86-64 and aarch64.
 const PAGE: usize = 4096;
 
-/// How much memory beyond what is in use is kept for the next time.
+/// How many bytes of memory behind the ranges in use are kept for later use.
 const KEPT: usize = 64 << 20;
 
 pub(super) struct FreeList {
-    /// The free ones: where each begins, and where it ends. No two touch each other.
+    /// The free ranges: the end of each, by its beginning. No two of them touch each other.
     free: BTreeMap<usize, usize>,
-    /// Nothing behind this was ever in use, or it was given back to the system since.
+    /// The bytes from here on were never in use, or have been given back to the system since.
     used: usize,
 }
 
@@ -24,7 +25,7 @@ impl FreeList {
         Self { free: BTreeMap::from([(all.start, all.end)]), used: all.start }
     }
 
-    /// Takes so many bytes, if there are so many in one place.
+    /// Takes a range of at least `bytes` bytes; `None` if no free range is long enough.
     pub(super) fn take(&mut self, bytes: usize) -> Option<Range<usize>> {
         let bytes = bytes.max(1).checked_next_multiple_of(PAGE)?;
         let fits =
@@ -38,7 +39,7 @@ impl FreeList {
         Some(start..start + bytes)
     }
 
-    /// All that is not in use and may have memory, which is to be given back to the system.
+    /// The free ranges that may have memory. The caller gives that memory back to the system.
     #[must_use]
     pub(super) fn all_idle(&mut self) -> Vec<Range<usize>> {
         let used = self.used;
@@ -50,7 +51,7 @@ impl FreeList {
         idle
     }
 
-    /// As [`take`](Self::take), in a block that is made long enough for them.
+    /// As [`take`](Self::take), and makes the file of the block long enough for the range.
     pub(super) fn take_of(&mut self, block: &Block, bytes: usize) -> Option<Range<usize>> {
         let room = self.take(bytes)?;
         if !block.grow(room.end) {
@@ -60,7 +61,7 @@ impl FreeList {
         Some(room)
     }
 
-    /// As [`extend`](Self::extend), in a block that is made long enough for it.
+    /// As [`extend`](Self::extend), and makes the file of the block long enough for the range.
     pub(super) fn extend_in(
         &mut self,
         block: &Block,
@@ -76,8 +77,8 @@ impl FreeList {
         has_grown
     }
 
-    /// Makes what was given out longer where it is: at least that long, and up to twice as long as it was if nothing behind
-    /// it is in use.
+    /// Extends a range where it lies, to at least `bytes` bytes, and to twice its length as far as
+    /// the bytes behind it are free. Returns whether the range has at least `bytes` bytes.
     pub(super) fn extend(&mut self, room: &mut Range<usize>, bytes: usize) -> bool {
         if bytes <= room.len() {
             return true;
@@ -98,7 +99,8 @@ impl FreeList {
         true
     }
 
-    /// Takes back what is beyond so many bytes. Returns what is to be given back to the system.
+    /// Takes back the part of a range behind its first `bytes` bytes. Returns the memory that the
+    /// caller has to give back to the system.
     #[must_use]
     pub(super) fn shorten(
         &mut self,
@@ -112,7 +114,7 @@ impl FreeList {
         self.put_back(end..std::mem::replace(&mut room.end, end))
     }
 
-    /// Takes back what was given out. Returns what is to be given back to the system.
+    /// Takes a range back. Returns the memory that the caller has to give back to the system.
     #[must_use]
     pub(super) fn put_back(
         &mut self,

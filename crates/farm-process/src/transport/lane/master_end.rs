@@ -30,21 +30,24 @@ pub(crate) struct MasterEnd {
     block: Arc<Block>,
     down: Writer,
     up: Reader,
-    /// What the worker has been sent and has not answered, in request.
+    /// The tasks that the worker has been sent and has not answered, in the order in which they
+    /// were sent.
     sent: VecDeque<Sent>,
-    /// What there was no room for in the ring yet.
+    /// The records for which the ring has had no room yet: the header, the body, and the claim of
+    /// the task.
     waiting: VecDeque<(Header, Option<Payload>, Option<RangeClaim>)>,
-    /// The numbers of the counts of claims that are free.
+    /// The numbers of the claim counts that no task uses.
     free: Vec<usize>,
     tag: u16,
     record: Vec<u8>,
-    /// How many bytes it has said since there was nothing to be heard.
+    /// How many bytes of records this end has read since the last flush.
     heard: usize,
-    /// Up to where this end has read, for windows; the worker could write to what it is told of that.
+    /// How far this end has read the ring up. `poll` writes it, and views read it. It is not read
+    /// from the lane, where the worker could change it.
     read: Arc<AtomicU64>,
-    /// Long results that lie in the lane, unless they are gone.
+    /// Long results that were handed out and may still lie in the lane.
     lent: Vec<Weak<LentResult>>,
-    /// The worker has written what none writes, and is listened to no more.
+    /// Whether the worker has written something invalid. Then this end reads no further records.
     is_given_up: bool,
 }
 
@@ -52,15 +55,15 @@ struct Sent {
     task: TaskId,
     attempt: Attempt,
     claim: Option<RangeClaim>,
-    /// The item at which its claim begins to count.
+    /// The item from which the claim counts.
     base: u32,
-    /// What is neither answered nor taken back.
+    /// The items that are neither answered nor stolen.
     items: Range<u32>,
     is_batch: bool,
 }
 
 impl MasterEnd {
-    /// A lane with so much room for long results.
+    /// Makes a lane with `room` bytes for long results.
     pub(crate) fn new(room: usize) -> io::Result<Self> {
         Ok(Self {
             here: Here::new()?,
@@ -79,7 +82,7 @@ impl MasterEnd {
         })
     }
 
-    /// The block, of which the worker gets the descriptor.
+    /// The block of the lane. The worker gets a descriptor of it.
     pub(super) fn block(&self) -> &Block {
         &self.block
     }
@@ -113,10 +116,12 @@ impl MasterEnd {
         Ok(has_room)
     }
 
-    /// Writes what there was no room for, as far as there is now.
+    /// Writes the records that wait for room, as far as there is room now.
     fn catch_up(&mut self) -> Result<(), Broken> {
         self.block.word(ROOM).store(WANTED, Ordering::Relaxed);
-        // A worker that sleeps has seen that, or what it has made room of is seen here.
+        // This fence pairs with the one in `Parker::sleep`. If this fence comes first, the worker
+        // sees `WANTED` before it sleeps. Otherwise this thread sees here the tail that the worker
+        // has stored before it went to sleep.
         Block::fence();
         while let Some((header, body, claim)) = self.waiting.pop_front() {
             if !self.try_to_write(&header, body.as_ref())? {
@@ -131,7 +136,8 @@ impl MasterEnd {
         Ok(())
     }
 
-    /// The worker has no room for a result: takes out those that are not read.
+    /// The worker has no room for a long result: copies those that lie in the lane to the master's
+    /// own memory.
     fn take_out_results(&mut self) {
         self.lent.retain(|lent| lent.upgrade().is_some_and(|lent| !lent.take_out()));
         let answer = if self.lent.is_empty() { NOT_WANTED } else { REFUSED };
@@ -139,7 +145,8 @@ impl MasterEnd {
         PARKER.wake(&*self.block);
     }
 
-    /// Whether something waits for room, or the worker has been told so and does not know better.
+    /// Whether records wait for room, or `ROOM` has still to be reset because the worker has
+    /// reported room for which nothing waits any more.
     fn waits(&self) -> bool {
         !self.waiting.is_empty() || self.block.word(ROOM).load(Ordering::Relaxed) == THERE
     }
@@ -175,7 +182,8 @@ impl Link for MasterEnd {
         }
         let is_batch = task.is_batch();
         debug_assert!(task.items.len() <= MOST_ITEMS as usize);
-        // A worker that has nothing else to do begins at once, so that there is nothing to take back.
+        // A worker without other tasks begins this task at once, so nothing could be stolen from
+        // it.
         let claim = if is_batch || !self.sent.is_empty() {
             let n = self.free.pop().ok_or(Broken)?;
             self.tag = self.tag.wrapping_add(1);
@@ -232,7 +240,8 @@ impl Link for MasterEnd {
         }
         self.up.read(&*self.block, &mut self.record)?;
         self.heard += self.record.len();
-        // It orders nothing: whoever looks through a view takes the lock before it reads.
+        // `Relaxed` suffices: a thread that uses a view takes the dispatcher's lock before it reads
+        // the ring.
         self.read.store(self.up.tail(), Ordering::Relaxed);
         let (response, body) = Response::read(&self.record).ok_or(Broken)?;
         let news = match response {
@@ -260,7 +269,8 @@ impl Link for MasterEnd {
             return Ok(());
         }
         if std::mem::take(&mut self.heard) > RING_UP.size / 4 {
-            // The worker may wait for room to say more.
+            // The worker may be waiting for room. It waits only while most of the ring is unread;
+            // even without their padding, those records have more bytes than this.
             PARKER.wake(&*self.block);
         }
         if self.waits() { self.catch_up() } else { Ok(()) }
@@ -272,13 +282,13 @@ impl Link for MasterEnd {
         let claim = sent.claim?;
         let from =
             sent.base.checked_add(claim.steal(&*self.block, amount == StealAmount::Half)?)?;
-        // A worker that runs wild may have written anything there.
+        // A worker that writes to wrong addresses may have changed the claim.
         if !(sent.items.start..sent.items.end).contains(&from) {
             return None;
         }
         let items = from..std::mem::replace(&mut sent.items.end, from);
         if sent.items.is_empty() {
-            // What the worker has not been told of, it need not be.
+            // If the record of this task still waits for room, the worker need not get it.
             self.waiting.retain(|(_, _, other)| *other != Some(claim));
         }
         self.forget_if_done(at);
@@ -289,7 +299,7 @@ impl Link for MasterEnd {
         let first = self.sent.front().filter(|sent| sent.is_batch && !self.is_given_up)?;
         let (task, attempt) = (first.task, first.attempt);
         let (start, left) = (first.items.start, first.items.len());
-        // The last that it took up was running.
+        // The item that the worker took up last was still running.
         let done = self.taken_up().checked_sub(answered)?.checked_sub(1)?;
         let done =
             u32::try_from(done).ok().filter(|done| (1..=left).contains(&(*done as usize)))?;
@@ -339,7 +349,7 @@ impl Link for MasterEnd {
     }
 }
 
-/// Why so many bytes of an argument do not lie where workers could read them.
+/// The reason why an argument of so many bytes is not in the arena.
 fn why_no_room(bytes: usize) -> String {
     match check_file(bytes) {
         Err(error) => error.to_string(),
@@ -347,12 +357,14 @@ fn why_no_room(bytes: usize) -> String {
     }
 }
 
-/// A look at a lane from outside.
+/// A view of a lane, by which a thread sees without the dispatcher's lock whether there is
+/// something to poll.
 #[derive(Clone)]
 pub(crate) struct LaneView(Arc<Block>, Arc<AtomicU64>);
 
 impl LaneView {
-    /// Whether the worker has said something, has made room that is waited for, or needs some.
+    /// Whether the worker has written a record, has reported room for which the master waits, or
+    /// needs room for a long result.
     pub(crate) fn has_news(&self) -> bool {
         RING_UP.has_record(&*self.0, self.1.load(Ordering::Relaxed))
             || self.0.word(ROOM).load(Ordering::Acquire) == THERE

@@ -1,33 +1,73 @@
-//! The waker of a pool, by which workers wake the master when they have answered.
+//! The waker of a pool, by which workers wake the master after they have answered.
 //!
-//! Of the master's threads, one at a time looks after the answers: it has the *seat*. It is a caller that waits for its
-//! result, or else the service thread. Who has the seat and is awake looks by itself, and need not be rung for. Who
-//! goes to sleep says so, in the word `WHOM`, and is woken by a word of its own.
+//! One thread of the master at a time is the *receiver*: a caller that waits for its result, or
+//! otherwise the receiver thread. A receiver that is awake looks for answers by itself and need not
+//! be woken. Before a receiver goes to sleep, it announces in the word `WHOM` which thread is to be
+//! woken. Each of the two has a word of its own, by which it sleeps.
 //!
 //! ```text
-//! whoever has the seat                         worker
-//! 1  reads the word of who will sleep          a  writes the answer
-//! 2  says in WHOM who is to be woken           b  fence
-//! 3  fence                                     c  looks whom to wake; if anybody:
-//! 4  looks once more for answers               d  says in WHOM that nobody need be woken again
-//! 5  if there is one: says in WHOM that        e  changes the word of the sleeper, and wakes it
-//!    nobody is to be woken, and goes on
-//! 6  else that one sleeps until its word
-//!    is no more what it was at 1
+//!    receiver                                  worker
+//! 1  reads the word of the thread that will    a  writes the answer (release)
+//!    sleep: its ticket (acquire)               b  fence
+//! 2  stores the number of that thread in       c  loads WHOM; stops if it is NOBODY
+//!    WHOM                                      d  swaps NOBODY into WHOM; stops if WHOM was
+//! 3  fence                                        NOBODY
+//! 4  looks for answers (acquire)               e  adds 1 to the word of the thread that d has
+//! 5  if there are any: stores NOBODY in           found (release)
+//!    WHOM, and receives them                   f  wakes that thread if it sleeps by its word
+//! 6  otherwise that thread sleeps while its
+//!    word is equal to its ticket
 //! ```
 //!
-//! As with a worker's [parker](super::parker): if 3 comes before b, then c sees 2, and e changes the word after 1, so that 6
-//! does not sleep, or wakes it; if b comes before 3, then 4 sees a. Of several workers that come to c at once, the
-//! first that gets through d rings for all: what the others have written is there before their own d, and is seen by
-//! who is woken, or by 4. A d that comes late, when there has been another 2 since its c, either undoes that 2, and then
-//! e wakes who has said it, or is before it in the order of the changes of WHOM, and then hides it from nobody. The models
-//! below go through the interleavings, with one worker and with two.
+//! | word | read by | receiver stores | others store |
+//! |---|---|---|---|
+//! | `WHOM` | workers | a [`Sleeper`], `NOBODY` | workers: `NOBODY` |
+//! | each sleeper's word | receiver | | workers and threads of the master: 1 more |
 //!
-//! A caller that gets its result and leaves says in WHOM that the service thread is to be woken, which has been asleep
-//! all the while by the word that it had read before: that word has not changed since, or it is not asleep.
+//! Steps 2, 5 and c are relaxed; the fences order them. No wake-up is lost. For the proof, take the
+//! last announcement, for which the thread has come to step 6 and does not wake any more, and an
+//! answer that step 4 had not found. The fences 3 and b are sequentially consistent, so one of them
+//! comes first.
 //!
-//! All workers can write to this memory. One that runs wild can keep the others' answers waiting until the next beat of
-//! the watch, and cannot do more.
+//! - If b came before 3, step 4 would see a, because fence b pairs with fence 3. So 3 comes before
+//!   b.
+//! - Fence 3 therefore pairs with fence b: step c sees the store of step 2, or a later value of
+//!   `WHOM`. The receiver does not store anything in `WHOM` any more, so only a step d can change
+//!   it after step 2. If c finds `NOBODY`, another d, of this worker or of another one, has found
+//!   the number that step 2 has stored. Otherwise the d that follows c finds it, or again another
+//!   d.
+//! - In each case a d has found the number of the thread, and e follows. Step 1 had not read the
+//!   value that this e writes: e (release) pairs with step 1 (acquire), so d would have happened
+//!   before step 2, and could not have found what step 2 has stored. So e changes the word after
+//!   step 1.
+//! - If e comes before the kernel compares the word at step 6, the thread does not sleep. If e
+//!   comes later, f wakes it: the kernel compares the word under the lock under which it wakes
+//!   threads. So the thread wakes after all.
+//!
+//! Special cases:
+//!
+//! - Several workers come to step d at once. Only the first one wakes the thread, which may not see
+//!   the answers of the others yet. But before the master sleeps again, the receiver makes another
+//!   announcement. The proof holds for that announcement and the answer of each worker.
+//! - A worker comes late to step d: since its step c, a receiver has made another announcement. If
+//!   d comes after that announcement in the order in which `WHOM` changes, d finds it, and e wakes
+//!   the thread that it names. If d comes before it, the announcement overwrites the `NOBODY` of d.
+//! - A caller that has its result announces the receiver thread and leaves. Step 1 of this
+//!   announcement is the ticket by which the receiver thread has been asleep all the while. The
+//!   receiver thread took it while it was the receiver itself, so the lock under which threads
+//!   become the receiver orders it before step 2. If the word has changed since, the receiver
+//!   thread does not sleep.
+//! - A worker dies between two of its steps. The dispatcher wakes both sleepers when it learns of
+//!   the death (`Receiver::wake`).
+//!
+//! A worker may put off steps b to f if the receiver thread is to be woken, see
+//! [`MasterWaker::notify_caller`]. The proof then holds for the later steps.
+//!
+//! The tests below go through the interleavings with one worker and with two, with at most three
+//! preemptions.
+//!
+//! All workers can write to this memory. A worker that writes to wrong addresses can keep the
+//! answers of others waiting until the next beat of the watch, and can do no more harm.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -35,14 +75,15 @@ use std::time::Duration;
 use super::memory::{Memory, Word};
 use crate::boundary::at_wake_step;
 
-/// The numbers of the words: whom to wake, and what each sleeps by.
+/// The word that names the thread to wake: a [`Sleeper`], or `NOBODY`.
 const WHOM: usize = 0;
 const NOBODY: u32 = 0;
 
-/// How many words there are.
+/// How many words there are: `WHOM`, and one for each sleeper.
 pub(crate) const WORDS: usize = 3;
 
-/// Who sleeps.
+/// A thread that sleeps until workers wake it. Its value stands for it in `WHOM`, and is the number
+/// of the word by which it sleeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sleeper {
     ReceiverThread = 1,
@@ -55,7 +96,7 @@ impl Sleeper {
     }
 }
 
-/// What the word of a sleeper was.
+/// A sleeper, and the value of its word before its sleep was announced.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ticket(Sleeper, u32);
 
@@ -70,17 +111,20 @@ impl<M: Memory> MasterWaker<M> {
         &self.0
     }
 
-    /// Nobody is to be woken: whoever has the seat is awake.
+    /// Notes that no thread is to be woken, because the receiver is awake. Only the receiver calls
+    /// this.
     pub(crate) fn set_awake(&self) {
         self.0.word(WHOM).store(NOBODY, Ordering::Relaxed);
     }
 
-    /// What will have changed when that one is rung for.
+    /// Reads the word of a sleeper, which changes when the sleeper is woken (step 1).
     pub(crate) fn ticket(&self, sleeper: Sleeper) -> Ticket {
         Ticket(sleeper, self.0.word(sleeper as usize).load(Ordering::Acquire))
     }
 
-    /// From now on, that one is to be woken by answers. Says whether there are none: else this is taken back.
+    /// Announces that answers are to wake this sleeper, and looks for answers once more (steps 2 to
+    /// 5). Returns whether it may sleep: if `is_due` returns `true`, the announcement is withdrawn.
+    /// Only the receiver calls this.
     pub(crate) fn announce_sleep(&self, sleeper: Sleeper, is_due: impl FnOnce() -> bool) -> bool {
         self.0.word(WHOM).store(sleeper as u32, Ordering::Relaxed);
         M::fence();
@@ -91,12 +135,14 @@ impl<M: Memory> MasterWaker<M> {
         true
     }
 
-    /// Sleeps until it is rung after the ticket was taken, or until the time is over.
+    /// Sleeps until the sleeper is woken after it has taken the ticket, or until the timeout has
+    /// passed (step 6). May return for no reason.
     pub(crate) fn sleep(&self, Ticket(sleeper, word): Ticket, timeout: Option<Duration>) {
         self.0.wait(sleeper as usize, word, timeout);
     }
 
-    /// Wakes who is to be woken, if anybody is. What it is to see has been written before.
+    /// Wakes the thread whose sleep is announced, if there is one (steps b to f). The caller has
+    /// already written the answer.
     pub(crate) fn notify(&self) {
         M::fence();
         let whom = self.0.word(WHOM);
@@ -111,8 +157,9 @@ impl<M: Memory> MasterWaker<M> {
         }
     }
 
-    /// As [`notify`](Self::notify), but only for a caller. Says whether the service thread is to be woken, which the ringer
-    /// then owes it, unless somebody looks at the answer before.
+    /// As [`notify`](Self::notify), but wakes only a caller. Returns whether the receiver thread is
+    /// to be woken instead. The worker then has to call `notify` later, unless somebody reads the
+    /// answer before.
     pub(crate) fn notify_caller(&self) -> bool {
         M::fence();
         match Sleeper::of(self.0.word(WHOM).load(Ordering::Relaxed)) {
@@ -125,7 +172,7 @@ impl<M: Memory> MasterWaker<M> {
         }
     }
 
-    /// Wakes that one in any case.
+    /// Wakes a sleeper, whether or not its sleep is announced (steps e and f).
     pub(crate) fn wake(&self, sleeper: Sleeper) {
         self.0.word(sleeper as usize).add(1, Ordering::Release);
         at_wake_step();
@@ -146,7 +193,7 @@ mod tests {
 
     type Ring = fn(&MasterWaker<Loomed>);
 
-    /// Both ways to ring: the service thread is rung for at once, or is owed it, and paid.
+    /// Both ways to notify: at once, or only a caller at once and the receiver thread afterwards.
     const RINGS: [Ring; 2] = [MasterWaker::notify, |waker| {
         if waker.notify_caller() {
             waker.notify();
@@ -158,7 +205,7 @@ mod tests {
         sleepers.flat_map(|sleeper| RINGS.map(|ring| (sleeper, ring)))
     }
 
-    /// A waker, and a count for each answer, which is 1 when it is there.
+    /// A waker, and a count for each answer, which is 1 once the answer is there.
     struct Hall {
         waker: MasterWaker<Loomed>,
         answers: usize,
@@ -177,7 +224,7 @@ mod tests {
             (0..self.answers).filter(|answer| self.is_there(*answer)).count()
         }
 
-        /// A worker gives these answers, and rings for each.
+        /// Starts a worker that gives these answers, and notifies the master of each.
         fn worker(self: &Arc<Self>, answers: Range<usize>, ring: Ring) -> JoinHandle<()> {
             let ours = self.clone();
             spawn(move || {
@@ -188,7 +235,8 @@ mod tests {
             })
         }
 
-        /// Hears all answers. Over one that is slept over this would sleep for ever, which the model checker reports.
+        /// Receives all answers. If a wake-up were lost, this thread would sleep for ever, which
+        /// the model checker reports.
         fn hear_all(&self, sleeper: Sleeper) {
             let mut heard = 0;
             while heard < self.answers {
@@ -230,7 +278,7 @@ mod tests {
     fn the_service_thread_hears_what_a_caller_leaves_behind() {
         model(2, || {
             let (hall, seat) = (Hall::new(2), Arc::new(Mutex::new(())));
-            // It sleeps while a caller has the seat.
+            // The receiver thread sleeps while a caller is the receiver.
             let asleep = hall.waker.ticket(Sleeper::ReceiverThread);
             let (ours, theirs) = (hall.clone(), seat.clone());
             let taken = seat.lock().unwrap();
@@ -252,7 +300,7 @@ mod tests {
                 }
             });
             let workers = [hall.worker(0..1, RINGS[1]), hall.worker(1..2, RINGS[1])];
-            // The caller waits for its own answer alone.
+            // The caller waits only for answer 0.
             hall.waker.set_awake();
             let mut heard = hall.there();
             while !hall.is_there(0) {

@@ -1,12 +1,14 @@
-//! Memory that processes share: counts and words that all use at once, and bytes that belong to one at a time.
+//! Memory that processes share: counts and words, which all sides use at once, and bytes, which
+//! belong to one side at a time.
 //!
-//! The protocols of this module are written against these traits, so that the same code runs on shared memory and in a
-//! model checker.
+//! The protocols of this module are written against these traits, so that the same code runs on
+//! shared memory and in a model checker. The tables in `layout.rs` and `master_waker.rs` tell which
+//! side writes each count and word, and which side reads it.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Counts and words are named by number; none shares a line of the cache with another.
+/// Counts and words are named by number. No two of them share a line of the cache.
 pub(crate) trait Memory {
     type Count: Count;
     type Word: Word;
@@ -15,40 +17,45 @@ pub(crate) trait Memory {
 
     fn word(&self, n: usize) -> &Self::Word;
 
-    /// The word that lies among the bytes at that place, with which a line begins.
+    /// The word that is the first of the line of the cache at byte `at`: a length word of a ring
+    /// buffer. The writer of the ring writes it, and the reader reads it.
     fn word_at(&self, at: usize) -> &Self::Word;
 
-    /// Copies bytes in.
+    /// Copies bytes into the memory.
     ///
     /// # Safety
     ///
-    /// Nobody else uses these bytes meanwhile.
+    /// No other thread or process uses these bytes during the call.
     unsafe fn put(&self, at: usize, bytes: &[u8]);
 
-    /// Copies bytes out.
+    /// Copies bytes out of the memory.
     ///
     /// # Safety
     ///
-    /// No partner that keeps to the protocol writes to these bytes meanwhile.
+    /// No side that keeps to the protocol writes to these bytes during the call.
     unsafe fn get(&self, at: usize, bytes: &mut [u8]);
 
-    /// A fence that is ordered with all others, on all processors.
+    /// A sequentially consistent fence: all of them, in all threads and processes, have one order.
     fn fence();
 
-    /// Sleeps while word `n` is `value`, until it is woken or the time is over. It may wake for no reason.
+    /// Sleeps while word `n` has this value, until it is woken or the timeout has passed. May
+    /// return for no reason.
     fn wait(&self, n: usize, value: u32, timeout: Option<Duration>);
 
-    /// Wakes who sleeps by word `n`.
+    /// Wakes a thread that sleeps by word `n`.
     fn wake(&self, n: usize);
 }
 
+/// 64 bits that several sides load and change.
 pub(crate) trait Count {
     fn load(&self, order: Ordering) -> u64;
     fn store(&self, value: u64, order: Ordering);
-    /// Returns what is there instead, if it is not `current`.
+    /// Stores `new` if the value is `current`, with acquire and release; otherwise returns the
+    /// value, with acquire.
     fn exchange(&self, current: u64, new: u64) -> Result<(), u64>;
 }
 
+/// 32 bits that several sides load and change, and by which a thread can sleep.
 pub(crate) trait Word {
     fn load(&self, order: Ordering) -> u32;
     fn store(&self, value: u32, order: Ordering);
@@ -95,7 +102,7 @@ impl Word for AtomicU32 {
     }
 }
 
-/// For the model checker.
+/// Memory for the model checker.
 #[cfg(test)]
 pub(super) mod loomed {
     use loom::cell::UnsafeCell;
@@ -106,7 +113,7 @@ pub(super) mod loomed {
     use super::super::ring::LINE;
     use super::*;
 
-    /// Goes through all interleavings with up to so many preemptions.
+    /// Runs `body` in all interleavings that have at most so many preemptions.
     pub(crate) fn model(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = Some(preemptions);
@@ -117,15 +124,16 @@ pub(super) mod loomed {
     pub(crate) struct Loomed {
         counts: Vec<AtomicU64>,
         words: Vec<Changes>,
-        /// One for each line of the bytes, beside them.
+        /// The length words, one for each line of the bytes. They are not part of `bytes`.
         marks: Vec<Changes>,
         bytes: Vec<UnsafeCell<u8>>,
-        /// The kernel's lock, and who sleeps by each word.
+        /// Stands for the lock of the kernel under which threads go to sleep and are woken.
         kernel: Mutex<()>,
+        /// The threads that sleep by each word.
         sleepers: Vec<Condvar>,
     }
 
-    // SAFETY: the cells find every access that is not ordered with another.
+    // SAFETY: the cells of loom detect every access that is not ordered with another one.
     unsafe impl Sync for Loomed {}
 
     impl Loomed {
@@ -160,14 +168,14 @@ pub(super) mod loomed {
 
         unsafe fn put(&self, at: usize, bytes: &[u8]) {
             for (cell, byte) in self.bytes[at..at + bytes.len()].iter().zip(bytes) {
-                // SAFETY: as the caller promises, and loom checks.
+                // SAFETY: the caller promises that nobody else uses the byte, and loom checks it.
                 cell.with_mut(|place| unsafe { *place = *byte });
             }
         }
 
         unsafe fn get(&self, at: usize, bytes: &mut [u8]) {
             for (cell, byte) in self.bytes[at..at + bytes.len()].iter().zip(bytes) {
-                // SAFETY: as the caller promises, and loom checks.
+                // SAFETY: the caller promises that nobody writes to the byte, and loom checks it.
                 cell.with(|place| unsafe { *byte = *place });
             }
         }
@@ -177,8 +185,9 @@ pub(super) mod loomed {
         }
 
         fn wait(&self, n: usize, value: u32, _: Option<Duration>) {
-            // As futex(2) does, under the lock under which it is woken. There is no time in a model: if who sleeps is
-            // never woken, the model checker reports that nobody can go on.
+            // As in futex(2), the word is compared under the lock under which threads are woken.
+            // There is no time in a model: if a thread that sleeps is never woken, the model
+            // checker reports a deadlock.
             let kernel = self.kernel.lock().unwrap();
             if self.words[n].load(Ordering::Relaxed) == value {
                 drop(self.sleepers[n].wait(kernel).unwrap());
@@ -193,12 +202,13 @@ pub(super) mod loomed {
 
     implement!(AtomicU64);
 
-    /// A word of which the changes are in the one order in which the model makes them.
+    /// A word whose changes have one order: the order in which the model makes them.
     ///
-    /// loom does not know that nothing comes between what a swap reads and what it writes. After a swap of 1 for 0, a
-    /// store of 2 by the thread that had stored the 1 is later than the 0; loom takes the two for unordered, and would
-    /// let a third thread read the 0 behind fences that show it the 2. So stores are swaps here. What a thread loads
-    /// can still be as old as the orderings allow.
+    /// loom does not know that nothing comes between the load and the store of a swap. Let one
+    /// thread store 1, let a second one swap in 0 and find the 1, and let the first one then store
+    /// 2. The 0 follows the 1 directly, so the 2 comes after the 0. For loom, the 0 and the 2 are
+    /// not ordered: a third thread could load the 0 after fences that show it the 2. So a store is
+    /// a swap here. A thread can still load a value that is as old as the orderings allow.
     pub(crate) struct Changes(AtomicU32);
 
     impl Word for Changes {

@@ -1,19 +1,20 @@
-//! The transport by lanes. A lane is memory that one worker and its master share, through which they
-//! talk while there is work.
+//! The transport by lanes. A lane is memory that one worker and its master share. Tasks and results
+//! travel through it.
 //!
 //! ```text
 //! master                                 lane                                worker
 //! MasterEnd::send ───▶ ring down: heads, short arguments ──────────────▶ WorkerEnd::next
-//!                      claims: which items are whose           ◀──────▶ WorkerEnd::take_up
-//! MasterEnd::poll ◀─── ring up: heads, short results  ◀──────────────── WorkerEnd::answer
-//!                      long results                    ◀────────────────
+//! MasterEnd::steal ◀─▶ claims: which items are taken up or stolen ◀────▶ WorkerEnd::take_up
+//! MasterEnd::poll ◀─── ring up: heads, short results ◀────────────────── WorkerEnd::returned
+//!                      long results                  ◀──────────────────
 //! Arena::put ────────▶ long arguments, in one block for all workers ───▶
 //! ```
 //!
-//! Each worker has a lane of its own and can write to no other, so one that crashes damages nothing
-//! else, and nothing in a lane is believed when it is read. A side that waits looks for a while and then
-//! sleeps: a worker in its [`parker`], the master by the [`master_waker`]. Workers get the descriptors of
-//! this memory when they start; ipc-channel starts, controls and ends them beside this.
+//! Each worker has a lane of its own and can write to no other lane, so a worker that crashes
+//! damages no other lane. Each side checks what it reads from a lane before it uses it. A side that
+//! waits for the other looks for a while and then sleeps: a worker by its [`parker`], the master by
+//! the [`master_waker`]. A worker gets the descriptors of this memory when it starts. Starting,
+//! controlling and ending workers is left to ipc-channel.
 
 mod arena;
 mod block;
@@ -52,14 +53,14 @@ use super::control::Down;
 use super::{Connection, Connector, TransportConfig};
 use crate::os::memory::addresses_left;
 
-/// How many tasks a worker is sent ahead.
+/// How many tasks a worker is sent before it has answered the first of them.
 const WINDOW: usize = 16;
 
 /// Connects workers by lanes.
 pub(crate) struct LaneConnector {
     arena: Arc<Arena>,
     waker: Arc<MasterWaker<Block>>,
-    /// How much room for long results each lane has, in bytes.
+    /// The room for long results in each lane, in bytes.
     room: usize,
 }
 
@@ -68,8 +69,8 @@ impl LaneConnector {
     ///
     /// If the system refuses memory or descriptors.
     pub(crate) fn new(workers: usize) -> io::Result<Self> {
-        // Twice the memory that there is, so that no value is too long, unless a limit says so; only
-        // what is written to is taken.
+        // The memory of this machine, rounded up to a power of two, so that no value is too long
+        // unless a limit on files or addresses is lower. Only what is written to takes up memory.
         let system = rustix::system::sysinfo();
         let memory = u64::from(system.mem_unit).saturating_mul(system.totalram);
         let memory = usize::try_from(memory).unwrap_or(usize::MAX >> 2).next_power_of_two();
@@ -92,8 +93,8 @@ impl LaneConnector {
     }
 }
 
-/// How many addresses all lanes of a pool may take up together: a quarter of those that are left to the
-/// process.
+/// How many bytes of addresses a pool may reserve, half of them for the arena and half for its
+/// lanes: a quarter of those that are left to the process.
 fn addresses() -> usize {
     usize::try_from(addresses_left() / 4).unwrap_or(usize::MAX)
 }

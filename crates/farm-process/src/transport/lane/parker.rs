@@ -1,19 +1,36 @@
-//! How a worker goes to sleep, and is woken.
+//! How a worker sleeps while it waits for its master, and how the master wakes it.
 //!
-//! It waits for what its master writes to their lane. It must not sleep while there is something, and should not be
-//! woken when it is awake, since that costs a call of the system.
+//! A worker waits for something that the master writes to the lane: a record, the tail of the ring
+//! up, or `LONG_ROOM`. It must not sleep once that is written. The master should not wake a worker
+//! that is awake, because that costs a system call.
 //!
 //! ```text
-//! sleeper                                  waker
-//! 1  says that it sleeps                   a  writes the record
-//! 2  fence                                 b  fence
-//! 3  looks once more; if nothing is there: c  looks whether it sleeps; if so:
-//! 4  sleeps until the word changes         d  says that it is awake, and wakes it
+//!    worker that sleeps                        master that wakes it
+//! 1  stores ASLEEP in the word                 a  writes the record (release)
+//! 2  fence                                     b  fence
+//! 3  looks for the record (acquire)            c  loads the word; stops if it is AWAKE
+//! 4  if there is none: sleeps while the        d  swaps AWAKE into the word; stops if the
+//!    word is ASLEEP                               word was AWAKE
+//! 5  stores AWAKE in the word                  e  wakes the thread that sleeps by the word
 //! ```
 //!
-//! The fences are ordered. If 2 comes before b, then c sees 1, and d follows: before 4, which then does not sleep
-//! because the word has changed, or after, which wakes it. If b comes before 2, then 3 sees a. So no record is slept
-//! over. The model below goes through all interleavings.
+//! Steps 1, 5, c and d are relaxed; the fences order them. No wake-up is lost. For the proof, take
+//! a worker that has come to step 4 and that does not wake any more, and a record that it had not
+//! found at step 3. The fences 2 and b are sequentially consistent, so one of them comes first.
+//!
+//! - If b came before 2, step 3 would see a, because fence b pairs with fence 2. So 2 comes before
+//!   b.
+//! - Fence 2 therefore pairs with fence b: step c sees the store of step 1, or a later value of the
+//!   word. The worker does not come to step 5, so only a step d can change the word after step 1.
+//!   If c finds AWAKE, the d of another wake-up has found the ASLEEP of step 1. Otherwise the d of
+//!   this wake-up finds it, or again that of another one.
+//! - In each case a d has changed the word after step 1, and e follows. If d comes before the
+//!   kernel compares the word at step 4, the worker does not sleep. If d comes later, e wakes it:
+//!   the kernel compares the word under the lock under which it wakes threads. So the worker wakes
+//!   after all.
+//!
+//! The worker may wake for no reason, so it calls [`Parker::sleep`] in a loop. The test below goes
+//! through the interleavings with at most three preemptions.
 
 use std::sync::atomic::Ordering;
 
@@ -22,12 +39,13 @@ use super::memory::{Memory, Word};
 const AWAKE: u32 = 0;
 const ASLEEP: u32 = 1;
 
-/// The number of the word by which one side sleeps.
+/// The number of the word by which the worker sleeps. Both sides read and write it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parker(pub(super) usize);
 
 impl Parker {
-    /// Sleeps, unless `is_due`; may wake for no reason.
+    /// Sleeps until the master wakes the worker, unless `is_due` returns `true` (steps 1 to 5). May
+    /// return for no reason.
     pub(super) fn sleep<M: Memory>(self, memory: &M, is_due: impl FnOnce() -> bool) {
         memory.word(self.0).store(ASLEEP, Ordering::Relaxed);
         M::fence();
@@ -37,7 +55,7 @@ impl Parker {
         memory.word(self.0).store(AWAKE, Ordering::Relaxed);
     }
 
-    /// Wakes who sleeps. What it is to see has been written before.
+    /// Wakes the worker if it sleeps (steps b to e). The caller has already written the record.
     pub(super) fn wake<M: Memory>(self, memory: &M) {
         M::fence();
         let word = memory.word(self.0);
@@ -65,7 +83,8 @@ mod tests {
                     Parker(0).wake(&*ours);
                 }
             });
-            // A lost wake-up would leave this thread asleep for ever, which the model reports.
+            // If a wake-up were lost, this thread would sleep for ever, which the model checker
+            // reports.
             for n in 1..=2 {
                 while memory.count(0).load(Ordering::Acquire) < n {
                     Parker(0).sleep(&*memory, || memory.count(0).load(Ordering::Acquire) >= n);

@@ -1,27 +1,35 @@
-//! Who has which items of a task that was sent ahead: the worker, which takes up one after the other from the front, or
-//! the master, which takes back from the end what it wants to give to somebody else.
+//! Divides the items of a task that was sent ahead between the worker and the master. The worker
+//! takes up one item after the other from the front. The master steals items from the end, to give
+//! them to another worker or to cancel them.
 //!
 //! ```text
 //!   items   0 ──────────── next ─────────────────── limit ──────────── sent
-//!              taken up            up for grabs              taken back
+//!              taken up               offered                stolen
 //! ```
 //!
-//! Both numbers lie in one count, with a tag that tells which task the count is about at present, and each side
-//! changes it by compare and exchange. So an item is never had by both, and a worker that comes late, to a task of
-//! which all was taken back and whose count is used again, finds another tag and takes nothing. Acquire and release
-//! order what the worker had answered before it took up an item before whatever a master does that sees it.
+//! `next` and `limit` lie in one count of the lane, with a tag that tells to which task the count
+//! belongs at present. The master stores the count when it offers the items, before it writes the
+//! record that names the claim. From then on, both sides read the count, and change it by compare
+//! and exchange: the worker raises `next`, and the master lowers `limit`. So no item goes to both.
+//!
+//! All items of a task may have been stolen, and its count may belong to another task, before the
+//! worker comes to the first task. The worker then finds another tag and takes nothing.
+//!
+//! An exchange acquires and releases, and a load acquires. So a master that sees that an item is
+//! taken up also sees the answers that the worker wrote before it took up the item.
 
 use super::memory::{Count, Memory};
 
-/// The most items of a task.
+/// The most items that a task can have.
 pub(crate) const MOST_ITEMS: u32 = (1 << BITS) - 1;
 const BITS: u32 = 24;
 
-/// A count of claims, as the message that sends the task names it.
+/// The claim on the items of one task. The record that sends the task names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct RangeClaim {
-    /// The number of the count.
+    /// The number of the count in the lane.
     pub(super) n: usize,
+    /// Tells apart the tasks that use this count one after the other.
     pub(super) tag: u16,
 }
 
@@ -48,14 +56,15 @@ impl State {
 }
 
 impl RangeClaim {
-    /// The master puts so many items up for grabs.
+    /// The master offers the items of a task to the worker.
     pub(super) fn offer(self, memory: &impl Memory, items: u32) {
         let state = State { tag: self.tag, next: 0, limit: items };
-        // The message that tells of it publishes it.
+        // The worker learns of the claim by the record that sends the task. That record is released
+        // after this store, and the worker acquires it.
         memory.count(self.n).store(state.count(), std::sync::atomic::Ordering::Release);
     }
 
-    /// The worker takes up the next item; `None` if there is none left for it.
+    /// The worker takes up the next item; `None` if no item is left for it.
     pub(super) fn take_up(self, memory: &impl Memory) -> Option<u32> {
         let taken = |state: State| {
             (state.next < state.limit).then_some(State { next: state.next + 1, ..state })
@@ -63,7 +72,8 @@ impl RangeClaim {
         self.change(memory, taken).map(|former| former.next)
     }
 
-    /// The master takes back what of the items is not taken up, or half of that; returns where that begins.
+    /// The master steals the items that are not taken up, or half of them, rounded up. Returns the
+    /// first stolen item; `None` if no item was left.
     pub(super) fn steal(self, memory: &impl Memory, half: bool) -> Option<u32> {
         let limit = |state: State| {
             let left = state.limit.saturating_sub(state.next);
@@ -74,7 +84,8 @@ impl RangeClaim {
         limit(former).map(|state| state.limit)
     }
 
-    /// Returns what was there before, if it was changed.
+    /// Changes the state, if it has the tag of this claim and `change` returns a new state. Returns
+    /// the state before the change; `None` if there was no change.
     fn change(
         self,
         memory: &impl Memory,

@@ -1,34 +1,36 @@
-//! What master and worker write to each other's lane.
+//! The records that master and worker write to each other.
 //!
-//! A record is a head of a fixed number of words, and behind it a body of encoded bytes, unless that is too long: then
-//! the head says where the body lies. What a head says is not believed by whoever reads it: each use is checked.
+//! A record is a head, which has a fixed number of words, and a body of encoded bytes behind it. If
+//! the body is too long for the ring, the place of the body stands behind the head instead. The
+//! reader trusts nothing in a record, and checks each value where it uses it.
 
 use farm_core::TaskId;
 use farm_core::backend::{Answer, Attempt, Ending, FunctionRef};
 
 use super::range_claim::RangeClaim;
 
-/// The longest body that goes through a ring.
+/// The longest body that goes through a ring, in bytes.
 pub(crate) const MOST_INLINE: usize = 32 * 1024;
 
-/// The words of a head. It is short, so that a record with a small body is one line of the cache.
+/// The number of words in a head. A head is short, so that a record with a small body fits into one
+/// line of the cache.
 const WORDS: usize = 5;
-/// The bytes of a head.
+/// The number of bytes in a head.
 pub(super) const HEAD: usize = WORDS * 8;
 
-/// Where a long body lies.
+/// The place of a long body: an argument in the arena, or a result in the lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Beside {
     pub(super) at: u64,
     pub(super) bytes: u64,
 }
 
-/// From the master.
+/// A message from the master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Request {
-    /// Take up the items of a task, which are `first` and those behind it.
+    /// Take up the items of a task, beginning with `first`.
     Run(Run),
-    /// Let go of arrays that the master has dropped, and say so.
+    /// Unmap the arrays that the master has dropped, and confirm it.
     Evict,
     /// No more tasks will come.
     End,
@@ -39,29 +41,30 @@ pub(super) struct Run {
     pub(super) task: TaskId,
     pub(super) attempt: Attempt,
     pub(super) function: FunctionRef,
-    /// `None` if the task is the worker's in any case, and has one item.
+    /// The claim on the items. `None` if the task has one item, which cannot be stolen.
     pub(super) claim: Option<RangeClaim>,
     pub(super) first: u32,
     pub(super) is_batch: bool,
     pub(super) beside: Option<Beside>,
 }
 
-/// From a worker.
+/// A message from a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Response {
     /// Items of a task have ended.
     Done {
         answer: Answer,
         ending: Ending,
-        /// The number of the place of a long body.
+        /// The number of the place at which a long body lies; see `results.rs`.
         place: usize,
         beside: Option<Beside>,
     },
-    /// It has unmapped what the master has dropped.
+    /// The worker has unmapped the arrays that the master has dropped.
     Evicted,
 }
 
-/// What comes first in a record: its head, and where its body lies if it is too long to follow.
+/// The beginning of a record: its head, and the place of its body if the body is too long to
+/// follow.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Header {
     bytes: [u8; HEAD + BESIDE],
@@ -86,7 +89,7 @@ impl Header {
     }
 }
 
-/// Takes a record apart.
+/// Splits a record into the words of its head and the bytes behind the head.
 fn words(record: &[u8]) -> Option<([u64; WORDS], &[u8])> {
     let (head, body) = record.split_first_chunk::<HEAD>()?;
     let mut words = [0; WORDS];
@@ -96,7 +99,7 @@ fn words(record: &[u8]) -> Option<([u64; WORDS], &[u8])> {
     Some((words, body))
 }
 
-/// Where the body is that a record with this flag has.
+/// The place of the body, if `is_beside`. The outer `None` means that the record is too short.
 fn beside(is_beside: bool, body: &[u8]) -> Option<Option<Beside>> {
     if !is_beside {
         return Some(None);
@@ -114,7 +117,8 @@ fn parts(pair: u64) -> (u32, u32) {
     ((pair >> 32) as u32, pair as u32)
 }
 
-/// What the first word of a head tells: the kind, whether the body is beside, and two more numbers.
+/// The first word of a head: the kind of the record, whether its body lies beside it, and two more
+/// numbers.
 fn first_word(kind: u8, is_beside: bool, small: u8, large: u32) -> u64 {
     u64::from(large) << 32 | u64::from(small) << 16 | u64::from(is_beside) << 8 | u64::from(kind)
 }
@@ -124,7 +128,7 @@ const DONE: u8 = 2;
 const EVICT: u8 = 3;
 const END: u8 = 4;
 
-/// What stands for no claim.
+/// Stands for a task without a claim.
 const NO_CLAIM: u32 = u32::MAX;
 
 const ENDINGS: [Ending; 4] = [Ending::Returned, Ending::Described, Ending::Failed, Ending::Escaped];
@@ -146,7 +150,8 @@ impl Request {
         }
     }
 
-    /// What a record says, and its body; `None` if it says nothing that a master says.
+    /// Reads a record; returns the request, and the bytes behind the head. `None` if no master
+    /// writes such a record.
     pub(super) fn read(record: &[u8]) -> Option<(Self, &[u8])> {
         let ([first, task, item, offset, abi_hash], body) = words(record)?;
         let [kind, is_beside, is_batch, ..] = first.to_le_bytes();
@@ -187,7 +192,8 @@ impl Response {
         }
     }
 
-    /// What a record says, and its body; `None` if it says nothing that a worker says.
+    /// Reads a record; returns the response, and the bytes behind the head. `None` if no worker
+    /// writes such a record.
     pub(super) fn read(record: &[u8]) -> Option<(Self, &[u8])> {
         let ([first, task, item, place, _], body) = words(record)?;
         let [kind, is_beside, ending, ..] = first.to_le_bytes();

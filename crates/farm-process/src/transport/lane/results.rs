@@ -1,6 +1,12 @@
-//! Where a worker puts long results: behind the rings of its own lane. The master decodes a result where it lies, and
-//! says that it is done with it by a count that belongs to the place. Where results are not read, and a worker finds no
-//! room for another, it says so, and the master takes out what lies there: no task waits for the reader of another.
+//! Long results. They lie in the lane of their worker, behind its rings, and the master decodes
+//! them there.
+//!
+//! There are [`RESULTS`] places for them, each with a count. The worker stores `IN_USE` in the
+//! count when it puts a result there, and reads the count to learn whether the place is free. The
+//! master stores `FREE` when it has finished with the result, and never reads the count. If results
+//! are not read, and a worker has no room for another one, it says so by the word `LONG_ROOM`, and
+//! the master copies them to its own memory. So no task waits for somebody to read the result of
+//! another.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -21,22 +27,23 @@ use farm_os::fork::Here;
 const FREE: u64 = 0;
 const IN_USE: u64 = 1;
 
-/// The worker's side.
+/// The worker's side: which bytes and places are in use.
 pub(super) struct Results {
     free_list: FreeList,
-    /// What lies at each place.
+    /// The range of the result at each place.
     rooms: [Option<Range<usize>>; RESULTS],
-    /// Room for a result that is being encoded. There is a place for it.
+    /// The range of the result that is being encoded. There is a free place for that result.
     open: Option<Range<usize>>,
 }
 
-/// Where a result is encoded if it becomes long.
+/// The output buffer for one result: a long result is encoded in the lane.
 pub(crate) struct ResultWriter<'a> {
     block: &'a Block,
     results: &'a mut Results,
 }
 
-/// So many bytes are left free before a result, for what a record of a batch has before it.
+/// How many bytes are left free before each result, for the time that stands before the results of
+/// a batch.
 const BEFORE: usize = 64;
 
 impl Results {
@@ -49,7 +56,8 @@ impl Results {
         ResultWriter { block, results: self }
     }
 
-    /// Puts a result in, and a head before it; says where. `None` if there is no place for it now.
+    /// Puts a result into the lane, with `head` before it, and returns where it lies. `None` if
+    /// there is no place or no room for it now.
     pub(super) fn put(
         &mut self,
         block: &Block,
@@ -63,7 +71,7 @@ impl Results {
         self.commit(block, head, result.len())
     }
 
-    /// Puts a result in that was encoded in the room that was last given.
+    /// Keeps the result that was encoded in the room that was given last, with `head` before it.
     pub(super) fn commit(
         &mut self,
         block: &Block,
@@ -76,16 +84,16 @@ impl Results {
         let idle = self.free_list.shorten(&mut room, BEFORE + bytes);
         block.give_back_if_any(idle);
         let at = room.start + BEFORE - head.len();
-        // SAFETY: this room is nobody else's now.
+        // SAFETY: this range was taken from the free list, and the master is not told of it yet.
         unsafe { block.put(at, head) };
         let beside = Beside { at: at as u64, bytes: (head.len() + bytes) as u64 };
         self.rooms[n] = Some(room);
-        // The record that tells of it publishes it.
+        // The record that tells the master of the result publishes this.
         block.count(RESULT_COUNTS + n).store(IN_USE, Ordering::Relaxed);
         Some((n, beside))
     }
 
-    /// What was being encoded is not going to be kept.
+    /// Gives back the room of a result that was being encoded and is not kept there.
     pub(super) fn discard(&mut self, block: &Block) {
         if let Some(room) = self.open.take() {
             block.give_back_if_any(self.free_list.put_back(room));
@@ -97,20 +105,22 @@ impl Results {
         self.tidy(block) && self.writer(block).room(0, bytes).is_some()
     }
 
-    /// Whether none is on its way or unread.
+    /// Whether no result is on its way or unread, as far as `tidy` has seen.
     pub(super) fn is_empty(&self) -> bool {
         self.rooms.iter().all(Option::is_none)
     }
 
-    /// Whether a result could ever have so many bytes.
+    /// Whether the lane could ever hold a result of so many bytes.
     pub(super) fn could_take(block: &Block, bytes: usize) -> bool {
         bytes.saturating_add(BEFORE) <= result_room(block).len()
     }
 
-    /// Takes back what the master is done with. Says whether there is a place for one more.
+    /// Takes back the ranges of results with which the master has finished. Returns whether there
+    /// is a free place.
     fn tidy(&mut self, block: &Block) -> bool {
         for (n, place) in self.rooms.iter_mut().enumerate() {
-            // Acquire: the master has read what was there.
+            // Acquire: pairs with the release in `LentResult::give_back`, before which the master
+            // has read the result.
             if place.is_some()
                 && block.count(RESULT_COUNTS + n).load(Ordering::Acquire) == FREE
                 && let Some(room) = place.take()
@@ -140,7 +150,8 @@ impl OutputBuffer for ResultWriter<'_> {
         if !free_list.extend_in(block, room, bytes) {
             let longer = free_list.take_of(block, bytes)?;
             let used = used.min(room.len() - BEFORE);
-            // SAFETY: both rooms are nobody else's now, and they are apart.
+            // SAFETY: both ranges were taken from the free list, so they do not overlap, and the
+            // master is told of neither yet.
             unsafe { block.put(longer.start + BEFORE, block.bytes(room.start + BEFORE, used)) };
             let shorter = std::mem::replace(room, longer);
             block.give_back_if_any(free_list.put_back(shorter));
@@ -150,25 +161,27 @@ impl OutputBuffer for ResultWriter<'_> {
     }
 }
 
-/// A result as the master has it. The worker can still write to it by mistake, so what is read is copied first.
+/// A long result, as the master has it. The worker can still write to it by mistake, so bytes are
+/// copied before they are used.
 pub(super) struct LentResult {
-    /// A fork of the master's process gives nothing back.
+    /// Tells whether this process is a fork of the master, which does not give the room back.
     here: Here,
     block: Arc<Block>,
     n: usize,
     at: usize,
     bytes: usize,
-    /// A copy, once the worker has needed the room.
+    /// A copy, once the room has been given back to the worker.
     copy: Mutex<Option<Vec<u8>>>,
 }
 
-/// The most results that the master leaves where they lie; of further ones it makes copies, so that workers have room.
+/// The most results that the master leaves in the lanes of all its pools. It copies further ones at
+/// once, so that workers have room.
 const MOST_LENT: usize = 16;
 
-/// How many there are. It orders nothing, hence `Relaxed`.
+/// The number of results that the master has left in lanes. It orders nothing, hence `Relaxed`.
 static LENT: AtomicUsize = AtomicUsize::new(0);
 
-/// The master takes a result; `None` if it is not where a worker could have put it.
+/// Takes a result on the side of the master; `None` if a worker could not have put it there.
 pub(super) fn take(
     here: Here,
     block: &Arc<Block>,
@@ -178,7 +191,7 @@ pub(super) fn take(
     let (at, bytes) = (usize::try_from(at).ok()?, usize::try_from(bytes).ok()?);
     let room = result_room(block);
     let end = at.checked_add(bytes)?;
-    // Behind the end of the file there is nothing that could be read.
+    // Bytes behind the end of the file cannot be read.
     if n >= RESULTS || at < room.start || end > room.end || !block.reaches(end) {
         return None;
     }
@@ -191,12 +204,13 @@ pub(super) fn take(
 }
 
 impl LentResult {
-    /// Where it lies in its lane, unless there is a copy.
+    /// Where the result lies in its lane, unless there is a copy.
     pub(super) fn place(&self) -> Option<Range<usize>> {
         self.copy.lock().is_none().then(|| self.at..self.at + self.bytes)
     }
 
-    /// Makes a copy, and gives the room back to the worker; says whether there was memory for it.
+    /// Copies the result to the master's own memory, and gives the room back to the worker. Returns
+    /// whether there was memory for the copy.
     pub(super) fn take_out(&self) -> bool {
         let mut copy = self.copy.lock();
         if copy.is_none() {
@@ -205,7 +219,7 @@ impl LentResult {
                 return false;
             }
             self.block.copy(self.at, &mut bytes.spare_capacity_mut()[..self.bytes]);
-            // SAFETY: so many have been copied.
+            // SAFETY: `self.bytes` bytes were copied there.
             unsafe { bytes.set_len(self.bytes) };
             *copy = Some(bytes);
             self.give_back();
@@ -216,13 +230,14 @@ impl LentResult {
     fn give_back(&self) {
         LENT.fetch_sub(1, Ordering::Relaxed);
         if self.here.is_here() {
-            // Release: what was read was read before.
+            // Release: pairs with the acquire in `Results::tidy`; the master has read the result
+            // before.
             self.block.count(RESULT_COUNTS + self.n).store(FREE, Ordering::Release);
         }
     }
 }
 
-// SAFETY: all is copied, from either place.
+// SAFETY: `copy` writes every byte of `to`, from the copy or from the lane.
 unsafe impl SharedBytes for LentResult {
     fn len(&self) -> usize {
         self.bytes
@@ -262,12 +277,12 @@ mod tests {
         let mut results = Results::new(&block);
         let most = ROOM - BEFORE;
         assert!(Results::could_take(&block, most) && !Results::could_take(&block, most + 1));
-        // It grows as long as there is room, goes on elsewhere, and fails.
+        // The room grows until the lane has no more, and then a longer one is refused.
         let mut writer = results.writer(&block);
         assert!(writer.room(0, most / 2).is_some() && writer.room(most / 2, most).is_some());
         assert!(writer.room(most, most + 1).is_none());
         results.discard(&block);
-        // Another does not fit in the end, and is put in from elsewhere.
+        // A result whose room was too short is put into the lane from elsewhere.
         assert!(results.writer(&block).room(0, most / 2).is_some());
         let (place, beside) = results.put(&block, b"head", &vec![7; most]).expect("it fits");
         assert_eq!((place, beside.bytes), (0, most as u64 + 4));

@@ -1,47 +1,66 @@
-//! A ring of bytes, which one process fills with records and another empties.
+//! A ring buffer of bytes, which one process fills with records and another one empties.
 //!
 //! ```text
 //!              tail                         head
 //!   ────────────▼────────────────────────────▼──────────────
-//!      free     │ record │ record │ ... │   0│ open │   free     (bytes are counted without end; their place is the
-//!   ────────────┴────────┴────────┴─────┴────┴──────┴────────      count modulo the size of the ring)
+//!      free     │ record │ record │ ... │   0│ open │   free
+//!   ────────────┴────────┴────────┴─────┴────┴──────┴───────
 //! ```
 //!
-//! A record is a mark, which says how long it is, and its bytes. The writer puts it in piece by piece, behind the head,
-//! where the mark is 0 as long as the record is open. It closes the record by first putting a mark of 0 behind it, for
-//! the next, and then its own. The reader waits for the mark at its tail, copies the record out and moves the tail. So
-//! a small record arrives in one line of the cache, with its mark; a writer that dies in the middle has written nothing;
-//! and a reader never looks at bytes that may still change, but for [`Reader::left_open`], when the writer is dead.
-//! Each side keeps its own count to itself; the reader tells its own, so that the writer knows what is free. What the
-//! other side tells is not believed: what cannot be is [`Broken`].
+//! A record is a length word and the bytes of the record. The length word is 0 as long as the
+//! record is open, and then the number of bytes plus one. The writer adds to the open record piece
+//! by piece, behind the head. It closes the record in two steps: it stores 0 in the length word of
+//! the next record, and then the length in the length word of this record. The reader loads the
+//! length word at the tail until it is not 0, copies the record out, and moves the tail. So:
+//!
+//! - A small record arrives in one line of the cache, together with its length word.
+//! - A writer that dies in the middle of a record has written no record.
+//! - The reader copies no bytes that may still change, except by [`Reader::left_open`], when the
+//!   writer is dead.
+//!
+//! Head and tail count bytes and never start again from 0. The place of a byte is its count modulo
+//! the size of the ring.
+//!
+//! | what | written by | read by |
+//! |---|---|---|
+//! | length word, record | writer | reader |
+//! | head | writer, in its own memory | writer |
+//! | tail | reader, in its own memory and in the lane | reader: its own; writer: the lane's |
+//!
+//! The store of a length word (release, in `Writer::close`) pairs with the load of that word
+//! (acquire, in `Reader::read` and `has_record`). The store of the tail (release, in
+//! `Reader::read`) pairs with its load (acquire, in `Writer::check_room`). Neither side trusts what
+//! the other one has written: a value that is impossible is [`Broken`].
 
 use std::sync::atomic::Ordering;
 
 use super::memory::{Count, Memory, Word};
 use crate::transport::Broken;
 
-/// Where the parts of a ring are in the memory that both sides share.
+/// Where the parts of a ring lie in the memory that both sides share.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
-    /// The number of the count by which the reader tells its tail.
+    /// The number of the count in which the reader stores the tail.
     pub(super) tail: usize,
-    /// The first of the bytes, and how many there are: whole lines, and a power of two.
+    /// The offset of the first byte, and the number of bytes: whole lines of the cache, and a power
+    /// of two.
     pub(super) start: usize,
     pub(super) size: usize,
 }
 
-/// The bytes of a mark, which is a word. Of its value, 0 stands for a record that is open.
+/// The number of bytes in a length word.
 pub(super) const LENGTH_WORD: usize = 4;
 
-/// A record begins with a line of the cache.
+/// The bytes in a line of the cache. A record begins with a new line.
 pub(super) const LINE: usize = 64;
 
-/// What a record of so many bytes takes up.
+/// How many bytes of the ring a record of so many bytes takes up.
 fn room(bytes: usize) -> u64 {
     (LENGTH_WORD + bytes).next_multiple_of(LINE) as u64
 }
 
-/// What a record of so many bytes must have before it, so that there is room for the mark behind it.
+/// How many bytes must be free for a record of so many bytes, so that there is room for the length
+/// word behind it.
 fn needed(bytes: usize) -> u64 {
     room(bytes) + LINE as u64
 }
@@ -49,9 +68,9 @@ fn needed(bytes: usize) -> u64 {
 pub(super) struct Writer {
     place: Place,
     head: u64,
-    /// As it was told last.
+    /// The tail, as this side has read it last.
     tail: u64,
-    /// How much of the open record is written.
+    /// How many bytes of the open record are written.
     open: usize,
 }
 
@@ -78,7 +97,8 @@ impl Writer {
     ) -> Result<bool, Broken> {
         let end = self.head + needed(self.open + bytes);
         if end - self.tail > self.place.size as u64 {
-            // Acquire: the reader has copied out what was there before.
+            // Acquire: pairs with the release in `Reader::read`, which has copied out what lay
+            // before this tail.
             let tail = memory.count(self.place.tail).load(Ordering::Acquire);
             if !(self.tail..=self.head).contains(&tail) {
                 return Err(Broken);
@@ -88,7 +108,7 @@ impl Writer {
         Ok(end - self.tail <= self.place.size as u64)
     }
 
-    /// Adds to the open record, if there is room; says whether there was.
+    /// Adds bytes to the open record, if there is room; returns whether there was.
     pub(super) fn add(&mut self, memory: &impl Memory, bytes: &[u8]) -> Result<bool, Broken> {
         let has_room = self.check_room(memory, bytes.len())?;
         if has_room {
@@ -98,28 +118,29 @@ impl Writer {
         Ok(has_room)
     }
 
-    /// Writes over what is in the open record already.
+    /// Overwrites bytes of the open record.
     pub(super) fn amend(&mut self, memory: &impl Memory, at: usize, bytes: &[u8]) {
         debug_assert!(at + bytes.len() <= self.open);
         self.put(memory, at, bytes);
     }
 
-    /// How much of the open record is written.
+    /// How many bytes of the open record are written.
     pub(super) fn open(&self) -> usize {
         self.open
     }
 
-    /// Closes the open record, which makes it one.
+    /// Closes the open record, so that the reader can read it.
     pub(super) fn close(&mut self, memory: &impl Memory) {
         let next = self.head + room(self.open);
         memory.word_at(self.place.at(next)).store(0, Ordering::Relaxed);
-        // Release: whoever sees the mark sees the record, and the mark behind it.
+        // Release: pairs with the acquire in `read` and `has_record`. A reader that sees this
+        // length word also sees the record, and the 0 in the next length word.
         memory.word_at(self.place.at(self.head)).store(self.open as u32 + 1, Ordering::Release);
         self.head = next;
         self.open = 0;
     }
 
-    /// Whether the reader has not read all that is closed.
+    /// Whether the reader has still to read closed records.
     pub(super) fn is_unread(&self, memory: &impl Memory) -> bool {
         memory.count(self.place.tail).load(Ordering::Acquire) != self.head
     }
@@ -127,7 +148,8 @@ impl Writer {
     fn put(&self, memory: &impl Memory, offset: usize, bytes: &[u8]) {
         let at = self.head + (LENGTH_WORD + offset) as u64;
         self.place.pieces(at, bytes.len(), |at, range| {
-            // SAFETY: there is room for them behind the head, where the reader does not look.
+            // SAFETY: these bytes belong to the open record, and there is room for them behind the
+            // head, where the reader does not read.
             unsafe { memory.put(at, &bytes[range]) }
         });
     }
@@ -138,18 +160,18 @@ impl Reader {
         Self { place, tail: 0 }
     }
 
-    /// Whether there is something to be read.
+    /// Whether there is a record to read.
     pub(super) fn has_record(&self, memory: &impl Memory) -> bool {
         self.place.has_record(memory, self.tail)
     }
 
-    /// Moves the next record to `record`; says whether there was one.
+    /// Moves the next record to `record`; returns whether there was one.
     pub(super) fn read(
         &mut self,
         memory: &impl Memory,
         record: &mut Vec<u8>,
     ) -> Result<bool, Broken> {
-        // Acquire: pairs with the writer's release.
+        // Acquire: pairs with the release in `Writer::close`.
         let mark = memory.word_at(self.place.at(self.tail)).load(Ordering::Acquire) as usize;
         let Some(length) = mark.checked_sub(1) else { return Ok(false) };
         if needed(length) > self.place.size as u64 {
@@ -158,18 +180,19 @@ impl Reader {
         record.resize(length, 0);
         self.copy(memory, self.tail + LENGTH_WORD as u64, record);
         self.tail += room(length);
-        // Release: the writer uses this room again when it has seen that it is free.
+        // Release: pairs with the acquire in `Writer::check_room`. The writer uses this room again
+        // only when it has seen this tail, and by then the record is copied.
         memory.count(self.place.tail).store(self.tail, Ordering::Release);
         Ok(true)
     }
 
-    /// How much has been read.
+    /// How many bytes have been read.
     pub(super) fn tail(&self) -> u64 {
         self.tail
     }
 
-    /// What a writer that is dead may have left in an open record, and, behind it, whatever was there before. All
-    /// closed records must have been read.
+    /// The bytes that a dead writer may have left in the open record, followed by whatever was
+    /// there before. All closed records must have been read.
     pub(super) fn left_open(&self, memory: &impl Memory) -> Vec<u8> {
         let mut bytes = vec![0; self.place.size - LENGTH_WORD];
         self.copy(memory, self.tail + LENGTH_WORD as u64, &mut bytes);
@@ -178,14 +201,15 @@ impl Reader {
 
     fn copy(&self, memory: &impl Memory, at: u64, to: &mut [u8]) {
         self.place.pieces(at, to.len(), |at, range| {
-            // SAFETY: these bytes belong to a record that is whole, or to a writer that is dead: nobody writes.
+            // SAFETY: these bytes belong to a closed record, or the writer is dead. In both cases
+            // nobody writes to them.
             unsafe { memory.get(at, &mut to[range]) }
         });
     }
 }
 
 impl Place {
-    /// Where the byte with this count is.
+    /// The place of the byte with this count.
     #[inline]
     fn at(&self, count: u64) -> usize {
         debug_assert!(self.size.is_power_of_two());
@@ -197,7 +221,7 @@ impl Place {
         memory.word_at(self.at(tail)).load(Ordering::Acquire) != 0
     }
 
-    /// The places of bytes in the ring: two where it ends between them.
+    /// The places of bytes in the ring: two, if the end of the ring lies between them.
     fn pieces(&self, at: u64, length: usize, mut each: impl FnMut(usize, std::ops::Range<usize>)) {
         let at = self.at(at);
         let first = length.min(self.start + self.size - at);
@@ -231,7 +255,7 @@ mod tests {
         loom::model(|| {
             let memory = Arc::new(Loomed::new(1, 0, SIZE));
             let ours = memory.clone();
-            // The third has to wait for room, and lies where the first did.
+            // The third record has to wait for room, and lies where the first one did.
             let records: [&[u8]; 3] = [&[1; LINE], &[2; 10], &[3; 70]];
             let writer = loom::thread::spawn(move || {
                 let mut writer = Writer::new(PLACE);

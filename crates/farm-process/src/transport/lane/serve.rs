@@ -1,4 +1,4 @@
-//! How a worker serves its lane: takes a task, runs it, answers.
+//! How a worker serves its lane: it takes a task, runs it and answers.
 
 use std::mem::take;
 
@@ -10,7 +10,8 @@ use super::worker_end::{Command, WorkerEnd};
 use crate::supervise::lifeline;
 use crate::transport::{Broken, End, Serve};
 
-/// How much room for a result a worker keeps for the next one. Longer results lie in its lane.
+/// The largest buffer for results, in bytes, that a worker keeps for its next task. Long results
+/// are encoded in the lane instead.
 const MOST_ROOM: usize = 64 << 10;
 
 impl Serve for WorkerEnd {
@@ -38,13 +39,15 @@ impl WorkerEnd {
             lifeline::task_begins();
             if task.is_batch() {
                 let mut items = self.items(&mut task);
-                // SAFETY: they have come whole from the master, which lends nothing to them.
+                // SAFETY: the whole batch has arrived from the master, which lends nothing to its
+                // items.
                 unsafe { run_each(items.function(), &mut items, &mut room) };
                 items.finish()?;
             } else if let Some(item) = self.take_up(&task) {
                 let (argument, mut writer) = self.unpack(&task, item).ok_or(Broken)?;
                 let mut output = Output::new(take(&mut room), Some(&mut writer));
-                // SAFETY: it has come whole from the master, which lends nothing to two tasks at once.
+                // SAFETY: the whole argument has arrived from the master, which lends nothing to
+                // two tasks at once.
                 let outcome = unsafe { run_to(task.function(), argument, &mut output) };
                 let result = output.finish();
                 match outcome {
@@ -56,7 +59,7 @@ impl WorkerEnd {
                 }
             }
             lifeline::task_ends();
-            // The room is used again, but one large result does not hold its memory for ever.
+            // The buffer is used again, but one large result must not hold its memory for ever.
             if room.capacity() > MOST_ROOM {
                 room = Vec::new();
             }

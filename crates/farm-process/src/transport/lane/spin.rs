@@ -1,14 +1,16 @@
-//! How to look for something without sleeping.
+//! Looking for something without sleeping.
 
 use std::time::{Duration, Instant};
 
-/// For how long nobody else is let in: what is worth to be looked for is mostly there by then.
+/// How long a thread looks before it begins to yield its core between two looks. Most of what is
+/// worth looking for arrives within this time.
 const ALONE: Duration = Duration::from_nanos(250);
 
-/// Looks until it is there, which is told, or until that is no longer wanted, being told how long it has taken.
+/// Calls `is_there` again and again. Returns `true` once `is_there` does, and `false` once
+/// `is_wanted` returns `false`. `is_wanted` is given the time that has passed.
 ///
-/// Whoever is to bring it may have been put on this very core, and waits for it; so this thread stands back, which costs
-/// next to nothing if nobody waits.
+/// The thread that is awaited may have been put on the same core, and then waits for this thread to
+/// stop. So this thread yields, which costs next to nothing if no other thread wants the core.
 pub(crate) fn look(
     mut is_there: impl FnMut() -> bool,
     mut is_wanted: impl FnMut(Duration) -> bool,

@@ -26,15 +26,16 @@ use super::spin::look;
 use crate::boundary::at_message;
 use crate::transport::Broken;
 
-/// How long a worker looks for its next task before it sleeps, where it may.
+/// How long a worker looks for its next task before it sleeps, if it may look without sleeping.
 const SPIN: Duration = Duration::from_micros(50);
 
-/// How often a worker offers its core to others before it sleeps: where there are more of them than cores, the next task comes
-/// from who needs this one, and to be woken for each costs more than to stand in line.
+/// How often a worker yields its core before it sleeps. Where there are more workers than cores,
+/// the next task comes from a thread that needs this core, and to be woken for each task costs more
+/// than to yield.
 const OFFERS: usize = 8;
 
-/// How long an answer may lie unread before the service thread is woken for it. A caller that waits, or comes to wait
-/// within that time, spares it.
+/// How long an answer may lie unread before the worker wakes the receiver thread for it. If a
+/// caller becomes the receiver within this time, the receiver thread need not be woken.
 const PATIENCE: Duration = Duration::from_micros(10);
 
 /// How many bytes are reserved for each block that a worker opens.
@@ -59,12 +60,13 @@ pub(crate) struct WorkerEnd {
     up: Writer,
     results: Results,
     taken_up: u64,
-    /// The service thread is to be woken, unless somebody else looks at the last answer soon.
+    /// Whether the receiver thread has still to be woken for the last answer, unless another thread
+    /// reads that answer soon.
     owes_notify: bool,
     record: Vec<u8>,
 }
 
-/// What a worker is told.
+/// A request from the master.
 pub(crate) enum Command {
     Run(RunningTask),
     Evict,
@@ -75,14 +77,14 @@ pub(crate) enum Command {
 #[derive(Clone, Copy)]
 pub(crate) struct RunningTask {
     run: Run,
-    /// How many of its items are answered, and how many of those are in the open record.
+    /// How many of its items are answered, and how many more have their results in the open record.
     done: u32,
     open: u32,
     since: Option<Instant>,
 }
 
 impl WorkerEnd {
-    /// Opens a lane by the descriptors that came with the worker's start.
+    /// Opens a lane by the descriptors that the worker got when it started.
     pub(crate) fn open(files: Vec<OwnedFd>, reserved: Reserved) -> io::Result<Self> {
         let files = <[OwnedFd; 3]>::try_from(files);
         let [lane, arguments, waker] =
@@ -103,7 +105,7 @@ impl WorkerEnd {
         })
     }
 
-    /// Waits for what the master says next.
+    /// Waits for the next request from the master.
     pub(crate) fn next(&mut self) -> Result<Command, Broken> {
         at_message();
         self.wait();
@@ -119,10 +121,12 @@ impl WorkerEnd {
         })
     }
 
-    /// Waits until there is a record: for a while awake, if there is a core to spare, and then asleep.
+    /// Waits until there is a record. Looks for it without sleeping for a while, if there is a core
+    /// to spare, and then sleeps.
     fn wait(&mut self) {
         if self.down.has_record(&self.block) {
-            // It may take long, and what was said before it should not wait as long.
+            // The next task may take long. The receiver thread is woken for the last answer before
+            // that.
             self.notify_if_owed();
             return;
         }
@@ -148,7 +152,9 @@ impl WorkerEnd {
         }
         while !down.has_record(block) {
             PARKER.sleep(block, || {
-                // What it was sent and did not have to do has made room, of which no answer tells.
+                // Tasks that were sent and then stolen have left room in the ring down, of which no
+                // answer tells the master. The fence of `Parker::sleep`, before this, pairs with
+                // the one in `MasterEnd::catch_up`.
                 let room = block.word(ROOM);
                 if room.load(Ordering::Relaxed) == WANTED {
                     room.store(THERE, Ordering::Release);
@@ -159,7 +165,8 @@ impl WorkerEnd {
         }
     }
 
-    /// Wakes whoever is to be woken, if that is owed and nobody has looked meanwhile.
+    /// Wakes the thread that is to be woken, if that has been put off and the last answer is still
+    /// unread.
     fn notify_if_owed(&mut self) {
         if std::mem::take(&mut self.owes_notify) && self.up.is_unread(&self.block) {
             self.waker.notify();
@@ -168,7 +175,7 @@ impl WorkerEnd {
 
     /// Takes up the next item of a task, and counts it as running.
     pub(crate) fn take_up(&mut self, running: &RunningTask) -> Option<u32> {
-        // The item may take long, and what was said before it should not wait as long.
+        // The item may take long. The receiver thread is woken for the last answer before that.
         self.notify_if_owed();
         let item = match running.run.claim {
             Some(claim) => claim.take_up(&self.block)?,
@@ -176,12 +183,13 @@ impl WorkerEnd {
             None => return None,
         };
         self.taken_up += 1;
-        // Release: what was answered before is there.
+        // Release: pairs with the acquire in `MasterEnd::taken_up`. A master that sees this count
+        // also sees the answers that were written before.
         self.block.count(TAKEN_UP).store(self.taken_up, Ordering::Release);
         running.run.first.checked_add(item)
     }
 
-    /// The argument for an item.
+    /// The encoded argument of an item.
     #[inline]
     fn argument<'a>(
         record: &'a [u8],
@@ -196,14 +204,15 @@ impl WorkerEnd {
                 if at.checked_add(bytes)? > arguments.len() {
                     return None;
                 }
-                // SAFETY: the master wrote this before it sent the task, and leaves it until the task is answered.
+                // SAFETY: the master wrote these bytes before it sent the task, and does not change
+                // them until the task is answered.
                 unsafe { arguments.bytes(at, bytes) }
             }
         };
         if running.is_batch() { Batch::item(body, item) } else { Some(body) }
     }
 
-    /// The argument for an item of a task that is none of many, and where a long result is to lie.
+    /// The encoded argument of a task that is not a batch, and the output buffer for its result.
     pub(crate) fn unpack(
         &mut self,
         running: &RunningTask,
@@ -245,8 +254,9 @@ impl WorkerEnd {
         BatchItems { lane: self, running, state: Ok(()) }
     }
 
-    /// Answers for an item of a batch that has returned. That waits in the open record until the batch is
-    /// [finished](Self::finish), or until that is full; but the master finds it there if this process dies.
+    /// Answers for an item of a batch that has returned. A short result waits in the open record
+    /// until that is full or the batch is [finished](Self::finish). If this process dies before,
+    /// the master finds the result in the open record.
     #[inline]
     fn item_returned(
         &mut self,
@@ -278,12 +288,12 @@ impl WorkerEnd {
         Ok(())
     }
 
-    /// All items of a task that could be taken up are answered.
+    /// Publishes the results that are in the open record, if there are any.
     fn finish(&mut self, running: &mut RunningTask) -> Result<(), Broken> {
         if running.open > 0 { self.publish(running) } else { Ok(()) }
     }
 
-    /// Says that what the master has dropped is unmapped.
+    /// Confirms that the arrays that the master has dropped are unmapped.
     pub(crate) fn confirm_eviction(&mut self) -> Result<(), Broken> {
         self.wait_for_room(HEAD)?;
         flush();
@@ -293,7 +303,8 @@ impl WorkerEnd {
         Ok(())
     }
 
-    /// Answers for one item in a record of its own, with a head and this body, or as many bytes as are `buffered`.
+    /// Answers for one item in a record of its own. The body of the record is `head`, followed by
+    /// `body` or, if the result lies in the output buffer, by the `buffered` bytes there.
     fn say(
         &mut self,
         running: &mut RunningTask,
@@ -333,7 +344,8 @@ impl WorkerEnd {
         Ok(())
     }
 
-    /// Has a long result where the master finds it; `None` if there is no memory for it.
+    /// Puts a long result into the lane, with `head` before it. Waits while the master makes room.
+    /// Returns `None` if there is no memory for the result.
     fn put_beside(
         &mut self,
         head: &[u8],
@@ -349,7 +361,7 @@ impl WorkerEnd {
             if let Some(beside) = results.put(block, head, body) {
                 return Ok(Some(beside));
             }
-            // Then it is not results that have to be read: the lane cannot become longer.
+            // No result lies in the lane, so the master cannot make room: the lane cannot grow.
             if results.is_empty() {
                 return Ok(None);
             }
@@ -357,7 +369,7 @@ impl WorkerEnd {
                 room.store(NOT_WANTED, Ordering::Relaxed);
                 return Ok(None);
             }
-            // The master takes out what is not read, and then wakes this worker.
+            // The master copies the results that are not read, and then wakes this worker.
             waker.notify();
             PARKER.sleep(block, || {
                 room.load(Ordering::Acquire) != NEEDED || results.check_room(block, body.len())
@@ -365,7 +377,7 @@ impl WorkerEnd {
         }
     }
 
-    /// Closes the open record, which then is the answer for all items in it.
+    /// Closes the open record, which is then the answer for all items in it.
     fn publish(&mut self, running: &mut RunningTask) -> Result<(), Broken> {
         flush();
         let head = self.response(running, running.open, Ending::Returned, None);
@@ -383,7 +395,8 @@ impl WorkerEnd {
         at_message();
     }
 
-    /// A caller that sleeps is woken at once. For the service thread there is time; see [`wait`](Self::wait).
+    /// Wakes a caller that sleeps. The receiver thread is woken later, or not at all; see
+    /// [`wait`](Self::wait).
     fn notify_of_answer(&mut self) {
         self.owes_notify = self.waker.notify_caller();
     }
@@ -415,32 +428,33 @@ impl WorkerEnd {
     }
 }
 
-/// What a task has printed is out before its answer.
+/// Flushes what a task has printed, so that it is out before the answer of the task.
 ///
-/// This comes before the answer is written, too: the master looks at the place where that will be, and each lock or fence
-/// between the first byte there and the last would let it look in vain.
+/// This is called before the first byte of the answer is written, not between the first byte and
+/// the last. The master looks at the place of the answer all the time. A lock or a fence between
+/// the two would let it look there before the answer is complete.
 fn flush() {
     let _ = io::stdout().flush();
 }
 
-/// What stands before results.
+/// The length of the time that stands before the results of a batch, in bytes.
 const TIME: usize = Batch::time(Duration::ZERO).len();
 
-/// A batch that is being worked on.
+/// The items of a batch that is being run.
 pub(crate) struct BatchItems<'a> {
     lane: &'a mut WorkerEnd,
     running: &'a mut RunningTask,
-    /// Whether all is well with the lane.
+    /// An error once the lane is broken.
     state: Result<(), Broken>,
 }
 
 impl BatchItems<'_> {
-    /// What is to be called on each.
+    /// The function that is to be called on each item.
     pub(crate) fn function(&self) -> FunctionRef {
         self.running.function()
     }
 
-    /// All that could be taken up are answered.
+    /// Ends the batch: answers for the items that have been run and not been answered yet.
     pub(crate) fn finish(self) -> Result<(), Broken> {
         self.state?;
         self.lane.finish(self.running)
@@ -477,7 +491,7 @@ impl RunningTask {
         self.run.is_batch
     }
 
-    /// How long it has taken since this was last asked.
+    /// The time since the last call or, at the first call, since the batch was received.
     fn lap(&mut self) -> Duration {
         let now = Instant::now();
         self.since.replace(now).map_or(Duration::ZERO, |since| now - since)
