@@ -33,12 +33,12 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("farm-process runs on Linux only; use farm-rayon or farm-mono elsewhere");
 
-mod boundary;
 mod dispatcher;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
 mod init;
+mod kill_points;
 mod os;
 mod pool;
 mod spawn;

@@ -8,7 +8,7 @@ use crate::api::handle::TaskHandle;
 use crate::api::imap::Imap;
 use crate::api::options::TaskOptions;
 use crate::api::stats::Stats;
-use crate::backend::batching::Backend;
+use crate::backend::pool::Backend;
 use crate::wire::function::{Data, TaskFn};
 
 /// A pool of workers that run plain functions.

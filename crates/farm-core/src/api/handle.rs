@@ -95,9 +95,9 @@ impl<R> TaskHandle<R> {
         self.cancel_within(CancelScope::Running)
     }
 
-    pub(crate) fn cancel_within(&self, reach: CancelScope) -> bool {
+    pub(crate) fn cancel_within(&self, scope: CancelScope) -> bool {
         !self.is_ready()
-            && self.reach_pool().is_some_and(|pool| pool.cancel(self.slot.task().id, reach))
+            && self.reach_pool().is_some_and(|pool| pool.cancel(self.slot.task().id, scope))
     }
 
     /// The size of the encoded argument in the pool, in bytes; 0 if the pool holds none.

@@ -9,10 +9,10 @@ use crate::api::farm::Farm;
 use crate::api::handle::TaskHandle;
 use crate::api::options::TaskOptions;
 use crate::backend::batcher::{Batcher, Put};
-use crate::backend::batching::Batching;
+use crate::backend::map_results::{Arrivals, BatchSlot, PendingBatch};
 use crate::backend::master::CancelScope;
 use crate::backend::pace::{PARTS, Pace};
-use crate::backend::pending::{Arrivals, BatchSlot, PendingBatch};
+use crate::backend::pool::Batching;
 use crate::loan::Loans;
 use crate::wire::function::{Data, TaskFn};
 
@@ -114,7 +114,7 @@ where
         self.waiting < self.in_flight
             && (self.bytes < MOST_BYTES || self.waiting < 2 * workers)
             && self.batches.as_ref().is_none_or(|batches| {
-                batches.submitted - batches.arrivals.finished() < ENVELOPES * workers
+                batches.submitted - batches.arrivals.finished() < MOST_BATCHES * workers
             })
     }
 
@@ -211,7 +211,7 @@ where
 }
 
 /// The largest number of unfinished batches per worker.
-const ENVELOPES: usize = 6;
+const MOST_BATCHES: usize = 6;
 
 impl<P, F, I, R> Iterator for Imap<'_, P, F, I, R>
 where

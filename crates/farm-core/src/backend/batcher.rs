@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::api::handle::TaskHandle;
 use crate::api::options::{Policy, TaskOptions};
-use crate::backend::encode::encode_each;
+use crate::backend::encode_argument::encode_each;
 use crate::backend::payload::Payload;
 use crate::backend::prepare::{ArgumentArena, Prepared};
 use crate::backend::prepare::{complete, drop_contained, encode_in};

@@ -373,11 +373,11 @@ impl Master {
     }
 
     /// Cancels a task; returns whether its outcome will therefore be [`TaskError::Cancelled`].
-    pub fn cancel(&mut self, task: TaskId, reach: CancelScope) -> bool {
+    pub fn cancel(&mut self, task: TaskId, scope: CancelScope) -> bool {
         let waiting = self.todo.remove(task);
         let found = !waiting.is_empty();
         self.cancelled(waiting);
-        if found || reach == CancelScope::Waiting {
+        if found || scope == CancelScope::Waiting {
             return found;
         }
         for (worker, state) in &mut self.workers {

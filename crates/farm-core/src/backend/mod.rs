@@ -7,25 +7,25 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `prepare`, `encode` | make an encoded task from a function and its argument |
-//! | `batcher`, `batching`, `pending`, `pace` | items of a map in batches, and their outcomes |
+//! | `prepare`, `encode_argument` | make an encoded task from a function and its argument |
+//! | `batcher`, `pool`, `map_results`, `pace` | items of a map in batches, and their outcomes |
 //! | `task`, `todo`, `id_queue` | tasks, and the list of those that no worker has yet |
 //! | `master` | assigns tasks to workers: a state machine without input or output |
 //! | `run`, `panics` | run a task in a worker |
-//! | `mailbox`, `slot`, `payload`, `decode` | outcomes that are owed, and their delivery |
+//! | `mailbox`, `slot`, `payload`, `decode_result` | outcomes that are owed, and their delivery |
 //! | `pool_ref`, `wakers` | what handles know of their pool, and how futures are woken |
 
 pub(crate) mod batcher;
-pub(crate) mod batching;
-pub(crate) mod decode;
-pub(crate) mod encode;
+pub(crate) mod decode_result;
+pub(crate) mod encode_argument;
 pub(crate) mod id_queue;
 pub(crate) mod mailbox;
+pub(crate) mod map_results;
 pub(crate) mod master;
 pub(crate) mod pace;
 pub(crate) mod panics;
 pub(crate) mod payload;
-pub(crate) mod pending;
+pub(crate) mod pool;
 pub(crate) mod pool_ref;
 pub(crate) mod prepare;
 pub(crate) mod run;
@@ -34,12 +34,12 @@ pub(crate) mod task;
 pub(crate) mod todo;
 pub(crate) mod wakers;
 
-pub use self::batching::{Backend, Batching};
-pub use self::encode::encode_call;
+pub use self::encode_argument::encode_call;
 pub use self::mailbox::{Delivery, Mailbox};
 pub use self::master::{Action, Answer, CancelScope, Master, Rules, StealAmount, StealReason};
 pub use self::panics::contained;
 pub use self::payload::{Payload, Placed};
+pub use self::pool::{Backend, Batching};
 pub use self::pool_ref::{FORKED, PoolRef, Readiness};
 pub use self::prepare::{ArgumentArena, Prepared, prepare, prepare_in};
 pub use self::run::{call, inside_a_task, run, run_each, run_to};

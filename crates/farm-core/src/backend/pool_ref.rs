@@ -13,7 +13,7 @@ pub const FORKED: &str = "this process is a fork of the one that made the pool";
 pub trait PoolRef: Send + Sync {
     /// Cancels the task, as far as `reach` says and the pool can; returns whether the outcome of
     /// the task will therefore be [`TaskError::Cancelled`](crate::TaskError::Cancelled).
-    fn cancel(&self, task: TaskId, reach: CancelScope) -> bool;
+    fn cancel(&self, task: TaskId, scope: CancelScope) -> bool;
 
     /// Uses the calling thread, which is about to wait, to receive answers until `outcome` is ready
     /// or `deadline` has passed. It may return at any time; the caller then waits by itself for the

@@ -10,7 +10,7 @@ use serde::Serialize;
 use crate::api::error::{Stage, TaskError};
 use crate::api::handle::TaskHandle;
 use crate::api::options::{Policy, TaskOptions};
-use crate::backend::encode::encode_argument;
+use crate::backend::encode_argument::encode_argument;
 use crate::backend::panics;
 use crate::backend::payload::Payload;
 use crate::backend::run::inside_a_task;

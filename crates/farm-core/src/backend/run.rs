@@ -36,7 +36,7 @@ pub fn inside_a_task() -> bool {
 /// made. What it lends must be lent to nothing else until this call has returned: the bytes behind
 /// the argument decide which memory its handles of shared arrays lead to.
 ///
-/// [`encode_call`]: crate::backend::encode::encode_call
+/// [`encode_call`]: crate::backend::encode_argument::encode_call
 pub unsafe fn run(
     reference: FunctionRef,
     argument: &[u8],

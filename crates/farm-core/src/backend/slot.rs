@@ -18,7 +18,7 @@ use parking_lot::{Condvar, Mutex};
 use serde::de::DeserializeOwned;
 
 use crate::api::error::{Stage, TaskError};
-use crate::backend::decode::decode_result;
+use crate::backend::decode_result::decode_result;
 use crate::backend::payload::Payload;
 use crate::backend::pool_ref::Readiness;
 use crate::backend::task::TaskName;

@@ -558,7 +558,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_crossing_within_another_leaves_it_as_it_was() {
+    fn a_phase_within_another_leaves_it_as_it_was() {
         let register = |n: u64| {
             let grants = Grants(vec![(Key(n), vec![n as u8])].into());
             Register { grants, ..Register::default() }

@@ -51,7 +51,7 @@
 //!
 //! # Callers
 //!
-//! In the master, `backend/encode.rs` encodes arguments and `backend/decode.rs` decodes results; in
+//! In the master, `backend/encode_argument.rs` encodes arguments and `backend/decode_result.rs` decodes results; in
 //! a worker, `wire/function.rs` does the converse. For these the codec chooses the form. Failures
 //! and grants are always compact ([`encode`], [`decode`]). farm-process implements [`OutputBuffer`]
 //! and [`SharedBytes`], and [shares](share) the facts.

@@ -455,7 +455,7 @@ mod tests {
         // SAFETY: the reference was just returned by `reference`.
         let found = unsafe { reference.resolve() }.expect("it resolves");
         assert!(found.name().ends_with("double"));
-        let input = crate::backend::encode::encode_call(&21_u64).expect("encodes");
+        let input = crate::backend::encode_argument::encode_call(&21_u64).expect("encodes");
         let mut output = Output::default();
         let form = found.call(&input, &mut output).expect("runs");
         let output = output.into_heap();

@@ -11,7 +11,7 @@
 //! ends the pool.
 
 mod control;
-mod idle;
+mod idle_memory;
 mod lifecycle;
 mod receiver;
 mod shutdown;

@@ -5,7 +5,7 @@ use farm_core::TaskId;
 use farm_core::WorkerId;
 use farm_core::backend::{Delivery, Mailbox, Master, Rules, StealAmount, StealReason, Task};
 
-use super::idle::IdleMemory;
+use super::idle_memory::IdleMemory;
 use super::workers::Workers;
 use crate::transport::outcome::outcome;
 use crate::transport::{Broken, Unsent, WorkerEvent};

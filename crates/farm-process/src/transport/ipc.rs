@@ -15,7 +15,7 @@ use ipc_channel::ipc::{IpcReceiver, IpcSender};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::boundary::at_message;
+use crate::kill_points::at_message;
 use crate::os::{signals, threads};
 
 /// Whether an error means that the receiver of a message is gone.

@@ -384,7 +384,7 @@ proptest! {
                 Ok(_) => {
                     prop_assert!(charged <= policy.retries, "{charged} failures are too many");
                     let alone = items.iter().filter(|((other, _), _)| other == task).count() == 1;
-                    prop_assert!(!alone || !world.cancelled.contains(task), "cancelled and yet on_answer");
+                    prop_assert!(!alone || !world.cancelled.contains(task), "cancelled and yet answered");
                 }
                 Err(TaskError::WorkerLost { attempts, .. }) => {
                     prop_assert_eq!(*attempts, policy.retries + 1);
@@ -456,7 +456,7 @@ fn a_worker_that_has_nothing_to_do_takes_over_from_others() {
 }
 
 #[test]
-fn what_one_worker_has_not_started_of_an_envelope_is_shared() {
+fn what_one_worker_has_not_started_of_a_batch_is_shared() {
     let mut world = World::new(2, 4, None);
     (0..2).for_each(|_| world.step(Event::Ready(0)));
     world.submit_envelope(9, Policy::default());

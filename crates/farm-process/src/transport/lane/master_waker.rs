@@ -73,7 +73,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::memory::{Memory, Word};
-use crate::boundary::at_wake_step;
+use crate::kill_points::at_wake_step;
 
 /// The word that names the thread to wake: a [`Sleeper`], or `NOBODY`.
 const WHOM: usize = 0;

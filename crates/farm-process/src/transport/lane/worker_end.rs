@@ -23,7 +23,7 @@ use super::record::{Beside, HEAD, Request, Response, Run};
 use super::results::{ResultWriter, Results};
 use super::ring::{Reader, Writer};
 use super::spin::look;
-use crate::boundary::at_message;
+use crate::kill_points::at_message;
 use crate::transport::Broken;
 
 /// How long a worker looks for its next task before it sleeps, if it may look without sleeping.

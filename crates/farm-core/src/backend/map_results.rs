@@ -11,7 +11,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use crate::api::error::{Stage, TaskError};
-use crate::backend::decode::decode_each;
+use crate::backend::decode_result::decode_each;
 use crate::backend::master::CancelScope;
 use crate::backend::payload::Payload;
 use crate::backend::pool_ref::reach;
