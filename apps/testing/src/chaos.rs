@@ -16,7 +16,13 @@ use crate::workplace::Workplace;
 
 const POOL: &str = "--backend process --workers 2 --retries 1000";
 const SIGNALS: [Signal; 3] = [Signal::KILL, Signal::SEGV, Signal::TERM];
+
+/// The pause between two kills, at first. It grows as kills go on, so that a slow machine also gets
+/// through its tasks in between.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// After so many kills, the pause is twice as long as at first, then three times, and so on.
+const KILLS: u32 = 50;
 const SEED: u64 = 1;
 
 /// The keys of the JSON object that these tests use.
@@ -35,7 +41,7 @@ pub fn kills_change_nothing(program: &str, run: &str) {
     let mut running = place.start(&format!("{run} {POOL} --json"));
     let started = Instant::now();
     let mut random = Pcg64::seed_from_u64(SEED);
-    let mut kills = 0;
+    let mut kills = 0_u32;
     while !running.has_ended() {
         assert!(started.elapsed() < LIMIT, "it does not end, after {kills} kills");
         // The pool would give up if no worker ever came to a task, so a kill waits until one has.
@@ -47,8 +53,9 @@ pub fn kills_change_nothing(program: &str, run: &str) {
             kill(&process, *signal);
             kills += 1;
         }
-        thread::sleep(PAUSE);
+        thread::sleep(PAUSE * (1 + kills / KILLS));
     }
+    let kills = u64::from(kills);
     let Report { checksum, workers_lost, retries } = place.reported(running);
     assert_eq!(checksum, undisturbed.checksum, "after {kills} kills");
     assert!(kills >= 20, "{kills} kills are not many");
