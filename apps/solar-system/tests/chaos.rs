@@ -1,7 +1,7 @@
 //! The program while its workers are killed.
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_solar-system");
-const RUN: &str = "--integrator leapfrog --asteroids 2500 --days 3000";
+const RUN: &str = "--integrator leapfrog --asteroids 2500 --days 1000";
 
 #[test]
 fn workers_that_are_killed_all_the_time_change_no_bit() {
