@@ -16,9 +16,6 @@ static PAGE: OnceLock<MmapMut> = OnceLock::new();
 /// from it, so no process has the number of one of its ancestors.
 static LAST: AtomicU64 = AtomicU64::new(0);
 
-/// The error that a fork of the process that made a pool gets.
-pub const FORKED: &str = "this process is a fork of the one that made the pool";
-
 /// The identity of a process. It is made in that process, and compared in forks that inherit it.
 #[derive(Clone, Copy, Debug)]
 pub struct Here(u64);
